@@ -1,0 +1,4 @@
+//! The server's side of a migration: it decides who does what, remembers it, and shows it.
+//! It never copies.
+
+pub mod store;

@@ -1,0 +1,302 @@
+//! What the server must not forget. Each verb is one transaction: when it returns,
+//! what it did survives a power cut, and when it fails, nothing of it happened.
+//!
+//! Renewals of leases are not stored: a server that becomes active extends every
+//! lease by one lease time, so a stored deadline would say nothing.
+
+use model::location::SourceIdentity;
+use model::{Epoch, Item, ItemId, Outcome, RunId, SessionId, StaleLease, Task, TaskId, Work};
+
+/// Milliseconds since 1970 UTC.
+pub type Millis = i64;
+
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    #[error("cannot {action}")]
+    Database {
+        action: &'static str,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The data directory was written by a later version.
+    #[error(
+        "the data directory has format {found}, this version knows up to {known}: use the version that wrote it, or another server.data_dir"
+    )]
+    Format { found: u32, known: u32 },
+    #[error(transparent)]
+    Stale(#[from] StaleLease),
+    #[error("no such item: {0}")]
+    NoSuchItem(ItemId),
+}
+
+/// What a run is made of. Two runs of equal identity do the same work.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewRun {
+    /// Drawn at random; used if a new run is begun.
+    pub id: RunId,
+    /// Hash of tasks, roots, file lists and the keys that change results.
+    pub identity: String,
+    pub tasks: Vec<NewTask>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewTask {
+    pub task: Task,
+    /// The first items, with ids drawn at random. None: the task is born failed.
+    pub items: Result<Vec<(ItemId, Work)>, String>,
+}
+
+/// What to do when the newest run has the same identity and is over.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WhenFinished {
+    Keep,
+    BeginNew,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Begun {
+    /// A new run.
+    New,
+    /// An unfinished one of the same identity goes on.
+    Resumed,
+    /// The newest run has this identity and is over; nothing was begun.
+    AlreadyFinished,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BegunRun {
+    pub run: RunRecord,
+    pub begun: Begun,
+    /// An unfinished run of another identity, which this one replaced.
+    pub cancelled: Option<RunId>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RunState {
+    Running,
+    Finished,
+    Cancelled,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RunRecord {
+    pub id: RunId,
+    pub identity: String,
+    pub state: RunState,
+    pub started: Millis,
+    pub finished: Option<Millis>,
+}
+
+/// The stages of a task, in order.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Phase {
+    Copy,
+    Attributes,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskRecord {
+    pub task: Task,
+    pub phase: Phase,
+    /// When its first item was granted.
+    pub started: Option<Millis>,
+    /// Set by the first worker that got ready at its roots.
+    pub source_identity: Option<SourceIdentity>,
+    pub result: Option<TaskResult>,
+    /// Whether its row has been appended to the results file.
+    pub row_written: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TaskResult {
+    pub success: bool,
+    pub message: String,
+    pub finished: Millis,
+}
+
+/// An item with what results and reports need of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ItemRecord {
+    pub item: Item,
+    /// 0 for the items a task begins with walks, 1… for pieces of a list.
+    pub phase: Phase,
+    /// Name of the worker that had the newest grant.
+    pub worker: Option<String>,
+    /// First grant.
+    pub started: Option<Millis>,
+    pub finished: Option<Millis>,
+    /// Coverage; only of a completed attempt. `failures` is left empty here: see [`Store::failures`].
+    pub outcome: Option<Outcome>,
+    /// Why the last attempt ended without completing.
+    pub last_error: Option<String>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionRecord {
+    pub id: SessionId,
+    /// Name of the worker.
+    pub name: String,
+    pub registered: Millis,
+}
+
+/// A granted item.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Granted {
+    pub item: Item,
+    /// Whether the item has children, which this attempt must leave out.
+    pub has_children: bool,
+}
+
+/// Whether a hand-back counts against the item's attempts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Cost {
+    Free,
+    Attempt,
+}
+
+/// Whether a repeated call found its work already done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Applied {
+    Now,
+    Before,
+}
+
+/// Sums over the items of a task.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct TaskTotals {
+    /// Sum of the outcomes of done items, without failures by name.
+    pub outcome: Outcome,
+    /// Items that are waiting or leased.
+    pub open_items: u64,
+    /// Items whose attempts were used up.
+    pub failed_items: u64,
+    /// Attempts that were used up, over all items.
+    pub retries: u64,
+    /// Names of the workers that completed items of it, sorted.
+    pub workers: Vec<String>,
+}
+
+/// Implementations pass one contract suite.
+pub trait Store: Send + Sync {
+    /// Begins a run, resumes the unfinished one of the same identity, or finds it finished.
+    /// An unfinished run of another identity is cancelled. Tasks with `Err` items are
+    /// stored with a failed result.
+    fn begin_run(
+        &self,
+        run: NewRun,
+        when: WhenFinished,
+        now: Millis,
+    ) -> Result<BegunRun, StoreError>;
+    fn tasks(&self, run: RunId) -> Result<Vec<TaskRecord>, StoreError>;
+    /// All items of a run's task (ordered by creation), for reports.
+    fn items(&self, run: RunId, task: TaskId) -> Result<Vec<ItemRecord>, StoreError>;
+    fn item(&self, item: ItemId) -> Result<ItemRecord, StoreError>;
+    /// Items of the run that are leased now.
+    fn leased(&self, run: RunId) -> Result<Vec<Item>, StoreError>;
+
+    fn add_session(&self, session: SessionRecord) -> Result<(), StoreError>;
+    /// Sessions that were added and not removed.
+    fn sessions(&self) -> Result<Vec<SessionRecord>, StoreError>;
+    fn remove_session(&self, session: SessionId) -> Result<(), StoreError>;
+
+    /// Grants up to `n` waiting items of these tasks to the session, oldest task first, at
+    /// most `per_task` of each; only items whose `not_before` has come.
+    fn grant(
+        &self,
+        run: RunId,
+        tasks: &[GrantFrom],
+        session: SessionId,
+        n: usize,
+        now: Millis,
+    ) -> Result<Vec<Granted>, StoreError>;
+    /// Records an attempt's outcome. Refused unless the epoch is the newest and leased; the same
+    /// epoch again answers `Before`. An unbalanced outcome is an error of the caller.
+    fn complete(
+        &self,
+        item: ItemId,
+        epoch: Epoch,
+        outcome: Outcome,
+        now: Millis,
+    ) -> Result<Applied, StoreError>;
+    /// Stores work that the attempt hands back as waiting items, with ids drawn by the worker:
+    /// the same call again changes nothing.
+    fn split(
+        &self,
+        item: ItemId,
+        epoch: Epoch,
+        children: &[(ItemId, Work)],
+        now: Millis,
+    ) -> Result<Applied, StoreError>;
+    /// Puts a leased item back to waiting. With [`Cost::Attempt`], an item that has used up
+    /// `max_attempts` becomes failed instead.
+    fn release(
+        &self,
+        item: ItemId,
+        epoch: Epoch,
+        release: Release<'_>,
+        now: Millis,
+    ) -> Result<ReleasedTo, StoreError>;
+    /// A page of the works that an item handed back, in order, from the `from`-th on.
+    fn children(
+        &self,
+        item: ItemId,
+        from: u64,
+        n: usize,
+    ) -> Result<Vec<(ItemId, Work)>, StoreError>;
+
+    /// Sets the source identity of a task if it has none yet; returns the one that now holds.
+    fn set_source_identity(
+        &self,
+        run: RunId,
+        task: TaskId,
+        identity: &SourceIdentity,
+    ) -> Result<SourceIdentity, StoreError>;
+    fn totals(&self, run: RunId, task: TaskId) -> Result<TaskTotals, StoreError>;
+    /// Failures by name over the done items of a task, in order, at most `n`.
+    fn failures(
+        &self,
+        run: RunId,
+        task: TaskId,
+        n: usize,
+    ) -> Result<Vec<model::Failure>, StoreError>;
+    /// Moves a task to its next phase with that phase's items. Again for a phase already begun: nothing.
+    fn begin_phase(
+        &self,
+        run: RunId,
+        task: TaskId,
+        phase: Phase,
+        items: &[(ItemId, Work)],
+        now: Millis,
+    ) -> Result<Applied, StoreError>;
+    /// Ends a task; what of its items is still waiting or leased becomes failed.
+    fn finish_task(
+        &self,
+        run: RunId,
+        task: TaskId,
+        result: TaskResult,
+    ) -> Result<Applied, StoreError>;
+    /// Remembers that the task's row is in the results file.
+    fn set_row_written(&self, run: RunId, task: TaskId) -> Result<(), StoreError>;
+    fn finish_run(&self, run: RunId, now: Millis) -> Result<(), StoreError>;
+}
+
+/// A task that may be granted from, and how many of its items at the most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct GrantFrom {
+    pub task: TaskId,
+    pub at_most: usize,
+}
+
+#[derive(Debug, Clone, Copy)]
+pub struct Release<'a> {
+    pub cost: Cost,
+    pub max_attempts: u32,
+    pub reason: &'a str,
+    /// The earliest time of the next grant.
+    pub not_before: Millis,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReleasedTo {
+    Waiting,
+    Failed,
+}

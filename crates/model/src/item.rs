@@ -1,0 +1,96 @@
+//! An item is the unit of work that is leased to a worker. Each grant raises its
+//! epoch; only the newest epoch may finish, split or release it, so a worker that
+//! wakes late can't overwrite what a later attempt did.
+
+use crate::ids::{Epoch, ItemId, SessionId, TaskId};
+use crate::path::RelPath;
+
+/// What a walk is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Purpose {
+    /// Walk and copy everything below.
+    Copy,
+    /// Set the attributes of just these directories, remove the run's marker and
+    /// what unfinished attempts left in them.
+    Attributes,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Work {
+    /// Everything below these directories.
+    Walk {
+        directories: Vec<RelPath>,
+        purpose: Purpose,
+    },
+    /// A piece of the task's file list: `length` bytes from `offset` of the list as
+    /// the server keeps it (NUL after each path).
+    Paths { offset: u64, length: u64 },
+}
+
+/// The right to work on an item, as granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Lease {
+    pub item: ItemId,
+    pub epoch: Epoch,
+    pub session: SessionId,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ItemState {
+    Waiting,
+    Leased(SessionId),
+    Done,
+    /// All attempts used up; what it covers counts as failed.
+    Failed,
+}
+
+/// The item as the server remembers it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Item {
+    pub id: ItemId,
+    pub task: TaskId,
+    pub work: Work,
+    pub state: ItemState,
+    /// Of the newest grant.
+    pub epoch: Epoch,
+    /// Grants that were used up: those that ended in failure or with their worker's death.
+    pub attempts: u32,
+}
+
+/// A call under a lease that is not the newest.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("item {item}: epoch {presented} is stale, the newest is {newest}")]
+pub struct StaleLease {
+    pub item: ItemId,
+    pub presented: Epoch,
+    pub newest: Epoch,
+}
+
+impl Item {
+    /// Grants a waiting item: the epoch rises. `None` when it is not waiting.
+    pub fn grant(&mut self, session: SessionId) -> Option<Lease> {
+        if self.state != ItemState::Waiting {
+            return None;
+        }
+        self.epoch = self.epoch.next();
+        self.state = ItemState::Leased(session);
+        Some(Lease {
+            item: self.id,
+            epoch: self.epoch,
+            session,
+        })
+    }
+
+    /// Checks that `epoch` is the newest and still leased.
+    pub fn check(&self, epoch: Epoch) -> Result<(), StaleLease> {
+        match self.state {
+            ItemState::Leased(_) if epoch == self.epoch => Ok(()),
+            _ => Err(StaleLease {
+                item: self.id,
+                presented: epoch,
+                newest: self.epoch,
+            }),
+        }
+    }
+}

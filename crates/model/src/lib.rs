@@ -1,0 +1,21 @@
+//! The nouns of data-migrate: what a run, a task, an item and an outcome are,
+//! how they may change, and how users write them down.
+//!
+//! Nothing here does I/O or waits. Decisions are pure functions of values, so
+//! that each rule can be shown by a table of cases.
+
+pub mod ids;
+pub mod item;
+pub mod location;
+pub mod options;
+pub mod outcome;
+pub mod path;
+pub mod temp_name;
+
+pub use ids::{Epoch, ItemId, RunId, SessionId, TaskId};
+pub use item::{Item, ItemState, Lease, Purpose, StaleLease, Work};
+pub use location::{Location, SourceIdentity, Task};
+pub use options::{CopyOptions, Durability};
+pub use outcome::{Counters, Failure, FailureClass, Outcome, SkipReason};
+pub use path::RelPath;
+pub use temp_name::TempName;

@@ -1,0 +1,164 @@
+//! What an attempt did: the ledger's numbers, and the failures by name.
+//!
+//! `listed` is counted where directories are read, the rest where it happens; so
+//! [`Counters::is_balanced`] is a check and not a tautology.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::path::RelPath;
+
+/// Failures of one item that are kept by name; beyond, only their number is known.
+pub const MAX_FAILURES: usize = 10_000;
+
+/// Entries (files, directories, links, special files) of one attempt, task or run.
+/// The roots themselves and directories made on the way to a listed path are no entries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Counters {
+    /// Entries read from directories or taken from a file list.
+    pub listed: u64,
+    /// Entries made or repaired at the target (in a dry run: that would be).
+    pub copied: u64,
+    /// Entries that were already there and equal.
+    pub unchanged: u64,
+    /// Entries left out, each with a reason.
+    pub skipped: u64,
+    pub failed: u64,
+    /// Directories handed to other items, which count them.
+    pub deferred: u64,
+    /// Of `copied`: regular files.
+    pub copied_files: u64,
+    /// Content of the copied files, in bytes (holes included).
+    pub copied_bytes: u64,
+}
+
+impl Counters {
+    /// Whether every listed entry has exactly one result.
+    pub fn is_balanced(&self) -> bool {
+        self.listed == self.copied + self.unchanged + self.skipped + self.failed + self.deferred
+    }
+
+    pub fn add(&mut self, other: &Counters) {
+        self.listed += other.listed;
+        self.copied += other.copied;
+        self.unchanged += other.unchanged;
+        self.skipped += other.skipped;
+        self.failed += other.failed;
+        self.deferred += other.deferred;
+        self.copied_files += other.copied_files;
+        self.copied_bytes += other.copied_bytes;
+    }
+}
+
+/// Why an entry was left out on purpose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SkipReason {
+    /// A FIFO, socket or device node.
+    Special,
+    /// With `update`: the target is newer.
+    NewerAtTarget,
+    /// It was listed, and gone when it was looked at.
+    Vanished,
+}
+
+impl SkipReason {
+    pub const ALL: [SkipReason; 3] = [
+        SkipReason::Special,
+        SkipReason::NewerAtTarget,
+        SkipReason::Vanished,
+    ];
+
+    pub fn name(self) -> &'static str {
+        match self {
+            SkipReason::Special => "special file",
+            SkipReason::NewerAtTarget => "newer at target",
+            SkipReason::Vanished => "vanished",
+        }
+    }
+}
+
+/// What to do about a failure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureClass {
+    /// It may go away: EIO, ESTALE, timeouts, EMFILE…
+    Retry,
+    /// It will not: permission, name too long, a conflict at the target…
+    GiveUp,
+    /// The source changed while it was read, each time it was tried.
+    Changed,
+    /// The target is full, over quota or read-only.
+    TargetFull,
+    /// Listed by the user and not there.
+    Missing,
+    /// A directory whose entries could not all be read; what is below it is unknown.
+    Unreadable,
+}
+
+impl FailureClass {
+    pub fn name(self) -> &'static str {
+        match self {
+            FailureClass::Retry => "retry",
+            FailureClass::GiveUp => "give up",
+            FailureClass::Changed => "changed",
+            FailureClass::TargetFull => "target full",
+            FailureClass::Missing => "missing",
+            FailureClass::Unreadable => "unreadable",
+        }
+    }
+}
+
+/// One entry that could not be migrated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Failure {
+    /// Relative to the task's root.
+    pub path: RelPath,
+    pub class: FailureClass,
+    /// What was attempted and what the system said, e.g. `cannot read: Permission denied (os error 13)`.
+    pub error: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.error)
+    }
+}
+
+/// What one attempt did, or several added up.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Outcome {
+    pub counters: Counters,
+    /// How `counters.skipped` is made up.
+    pub skipped: BTreeMap<SkipReason, u64>,
+    /// Up to [`MAX_FAILURES`]; `counters.failed` has the whole number.
+    pub failures: Vec<Failure>,
+    /// Directories that could not be read to their end. Any makes the task incomplete.
+    pub unreadable_directories: u64,
+    /// Things kept less than exactly, by name (e.g. hard links that became files of their own).
+    pub notes: BTreeMap<String, u64>,
+}
+
+impl Outcome {
+    /// Whether coverage is exact: each listed entry has one result and each reason adds up.
+    pub fn is_balanced(&self) -> bool {
+        self.counters.is_balanced()
+            && self.skipped.values().sum::<u64>() == self.counters.skipped
+            && self.failures.len() as u64 <= self.counters.failed + self.unreadable_directories
+    }
+
+    pub fn add(&mut self, other: Outcome) {
+        self.counters.add(&other.counters);
+        for (reason, n) in other.skipped {
+            *self.skipped.entry(reason).or_default() += n;
+        }
+        let room = MAX_FAILURES.saturating_sub(self.failures.len());
+        self.failures.extend(other.failures.into_iter().take(room));
+        self.unreadable_directories += other.unreadable_directories;
+        for (note, n) in other.notes {
+            *self.notes.entry(note).or_default() += n;
+        }
+    }
+}
