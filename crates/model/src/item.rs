@@ -10,9 +10,11 @@ use crate::path::RelPath;
 pub enum Purpose {
     /// Walk and copy everything below.
     Copy,
-    /// Set the attributes of just these directories, remove the run's marker and
-    /// what unfinished attempts left in them.
+    /// Set the attributes of just these directories, which were written by several items.
     Attributes,
+    /// The last item of a task: remove the run's marker from the target's root and set the
+    /// root's attributes.
+    Close,
 }
 
 /// What is to be done.

@@ -37,18 +37,26 @@ pub struct Counters {
 impl Counters {
     /// Whether every listed entry has exactly one result.
     pub fn is_balanced(&self) -> bool {
-        self.listed == self.copied + self.unchanged + self.skipped + self.failed + self.deferred
+        let results = [
+            self.copied,
+            self.unchanged,
+            self.skipped,
+            self.failed,
+            self.deferred,
+        ];
+        // Wide enough that no peer's numbers overflow it.
+        u128::from(self.listed) == results.into_iter().map(u128::from).sum()
     }
 
     pub fn add(&mut self, other: &Counters) {
-        self.listed += other.listed;
-        self.copied += other.copied;
-        self.unchanged += other.unchanged;
-        self.skipped += other.skipped;
-        self.failed += other.failed;
-        self.deferred += other.deferred;
-        self.copied_files += other.copied_files;
-        self.copied_bytes += other.copied_bytes;
+        self.listed = self.listed.saturating_add(other.listed);
+        self.copied = self.copied.saturating_add(other.copied);
+        self.unchanged = self.unchanged.saturating_add(other.unchanged);
+        self.skipped = self.skipped.saturating_add(other.skipped);
+        self.failed = self.failed.saturating_add(other.failed);
+        self.deferred = self.deferred.saturating_add(other.deferred);
+        self.copied_files = self.copied_files.saturating_add(other.copied_files);
+        self.copied_bytes = self.copied_bytes.saturating_add(other.copied_bytes);
     }
 }
 
@@ -99,6 +107,19 @@ pub enum FailureClass {
 }
 
 impl FailureClass {
+    pub const ALL: [FailureClass; 6] = [
+        FailureClass::Retry,
+        FailureClass::GiveUp,
+        FailureClass::Changed,
+        FailureClass::TargetFull,
+        FailureClass::Missing,
+        FailureClass::Unreadable,
+    ];
+
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.name() == name)
+    }
+
     pub fn name(self) -> &'static str {
         match self {
             FailureClass::Retry => "retry",
@@ -145,20 +166,25 @@ impl Outcome {
     /// Whether coverage is exact: each listed entry has one result and each reason adds up.
     pub fn is_balanced(&self) -> bool {
         self.counters.is_balanced()
-            && self.skipped.values().sum::<u64>() == self.counters.skipped
-            && self.failures.len() as u64 <= self.counters.failed + self.unreadable_directories
+            && self.skipped.values().copied().map(u128::from).sum::<u128>()
+                == u128::from(self.counters.skipped)
+            && self.failures.len() as u64 <= self.counters.failed
     }
 
     pub fn add(&mut self, other: Outcome) {
         self.counters.add(&other.counters);
         for (reason, n) in other.skipped {
-            *self.skipped.entry(reason).or_default() += n;
+            let sum = self.skipped.entry(reason).or_default();
+            *sum = sum.saturating_add(n);
         }
         let room = MAX_FAILURES.saturating_sub(self.failures.len());
         self.failures.extend(other.failures.into_iter().take(room));
-        self.unreadable_directories += other.unreadable_directories;
+        self.unreadable_directories = self
+            .unreadable_directories
+            .saturating_add(other.unreadable_directories);
         for (note, n) in other.notes {
-            *self.notes.entry(note).or_default() += n;
+            let sum = self.notes.entry(note).or_default();
+            *sum = sum.saturating_add(n);
         }
     }
 }

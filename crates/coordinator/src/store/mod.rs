@@ -4,8 +4,16 @@
 //! Renewals of leases are not stored: a server that becomes active extends every
 //! lease by one lease time, so a stored deadline would say nothing.
 
+#[cfg(test)]
+mod contract;
+mod sqlite;
+
+use std::path::PathBuf;
+
 use model::location::SourceIdentity;
 use model::{Epoch, Item, ItemId, Outcome, RunId, SessionId, StaleLease, Task, TaskId, Work};
+
+pub use sqlite::SqliteStore;
 
 /// Milliseconds since 1970 UTC.
 pub type Millis = i64;
@@ -22,10 +30,24 @@ pub enum StoreError {
         "the data directory has format {found}, this version knows up to {known}: use the version that wrote it, or another server.data_dir"
     )]
     Format { found: u32, known: u32 },
+    #[error("{path} is no database of data-migrate")]
+    Foreign { path: PathBuf },
     #[error(transparent)]
     Stale(#[from] StaleLease),
     #[error("no such item: {0}")]
     NoSuchItem(ItemId),
+    #[error("no such run: {0}")]
+    NoSuchRun(RunId),
+    #[error("run {run} has no task {task}")]
+    NoSuchTask { run: RunId, task: TaskId },
+    #[error("no such session: {0}")]
+    NoSuchSession(SessionId),
+    /// Ids are drawn at random: the same one for other work is an error of the caller.
+    #[error("item {0} exists already with other work or another parent")]
+    IdTaken(ItemId),
+    /// Entries without a result, reasons that don't add up, or numbers beyond all reason.
+    #[error("the outcome of item {0} does not add up")]
+    Unbalanced(ItemId),
 }
 
 /// What a run is made of. Two runs of equal identity do the same work.
@@ -90,7 +112,10 @@ pub struct RunRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     Copy,
+    /// Directories that several items wrote into.
     Attributes,
+    /// The run's marker, and the attributes of the root.
+    Close,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -117,7 +142,7 @@ pub struct TaskResult {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ItemRecord {
     pub item: Item,
-    /// 0 for the items a task begins with walks, 1… for pieces of a list.
+    /// The phase of its task that it is part of.
     pub phase: Phase,
     /// Name of the worker that had the newest grant.
     pub worker: Option<String>,
@@ -178,14 +203,18 @@ pub struct TaskTotals {
 /// Implementations pass one contract suite.
 pub trait Store: Send + Sync {
     /// Begins a run, resumes the unfinished one of the same identity, or finds it finished.
-    /// An unfinished run of another identity is cancelled. Tasks with `Err` items are
-    /// stored with a failed result.
+    /// An unfinished run of another identity is cancelled: nothing more is granted of it, while
+    /// its leases stay and may still complete. Tasks with `Err` items are stored with a failed
+    /// result. A resumed run keeps its own id, tasks and leases; `run.tasks` is not looked at.
     fn begin_run(
         &self,
         run: NewRun,
         when: WhenFinished,
         now: Millis,
     ) -> Result<BegunRun, StoreError>;
+    /// The run that was begun last.
+    fn latest_run(&self) -> Result<Option<RunRecord>, StoreError>;
+    /// In the order of their ids.
     fn tasks(&self, run: RunId) -> Result<Vec<TaskRecord>, StoreError>;
     /// All items of a run's task (ordered by creation), for reports.
     fn items(&self, run: RunId, task: TaskId) -> Result<Vec<ItemRecord>, StoreError>;
@@ -193,13 +222,16 @@ pub trait Store: Send + Sync {
     /// Items of the run that are leased now.
     fn leased(&self, run: RunId) -> Result<Vec<Item>, StoreError>;
 
+    /// The same session again replaces what is known of it.
     fn add_session(&self, session: SessionRecord) -> Result<(), StoreError>;
     /// Sessions that were added and not removed.
     fn sessions(&self) -> Result<Vec<SessionRecord>, StoreError>;
+    /// What it has leased stays leased until it is released. An unknown session is no error.
     fn remove_session(&self, session: SessionId) -> Result<(), StoreError>;
 
-    /// Grants up to `n` waiting items of these tasks to the session, oldest task first, at
-    /// most `per_task` of each; only items whose `not_before` has come.
+    /// Grants up to `n` waiting items to the session, from these tasks in the order given, at most
+    /// `at_most` of each; of one task in the order of creation. Only items whose `not_before` has
+    /// come, and only while the run is running. An unknown session is an error.
     fn grant(
         &self,
         run: RunId,
@@ -209,7 +241,9 @@ pub trait Store: Send + Sync {
         now: Millis,
     ) -> Result<Vec<Granted>, StoreError>;
     /// Records an attempt's outcome. Refused unless the epoch is the newest and leased; the same
-    /// epoch again answers `Before`. An unbalanced outcome is an error of the caller.
+    /// epoch again answers `Before`, even when the task is over, and the first outcome stays. An
+    /// unbalanced outcome is an error of the caller. Failures beyond
+    /// [`model::outcome::MAX_FAILURES`] are dropped.
     fn complete(
         &self,
         item: ItemId,
@@ -218,7 +252,8 @@ pub trait Store: Send + Sync {
         now: Millis,
     ) -> Result<Applied, StoreError>;
     /// Stores work that the attempt hands back as waiting items, with ids drawn by the worker:
-    /// the same call again changes nothing.
+    /// the same call again changes nothing, and is answered even after the attempt's end. They
+    /// are part of the item's task and phase. Refused like [`Store::complete`].
     fn split(
         &self,
         item: ItemId,
@@ -227,7 +262,8 @@ pub trait Store: Send + Sync {
         now: Millis,
     ) -> Result<Applied, StoreError>;
     /// Puts a leased item back to waiting. With [`Cost::Attempt`], an item that has used up
-    /// `max_attempts` becomes failed instead.
+    /// `max_attempts` becomes failed instead. Repeated under the newest epoch, it answers what
+    /// became of the item and changes nothing. Refused like [`Store::complete`].
     fn release(
         &self,
         item: ItemId,
@@ -251,14 +287,16 @@ pub trait Store: Send + Sync {
         identity: &SourceIdentity,
     ) -> Result<SourceIdentity, StoreError>;
     fn totals(&self, run: RunId, task: TaskId) -> Result<TaskTotals, StoreError>;
-    /// Failures by name over the done items of a task, in order, at most `n`.
+    /// Failures by name over the done items of a task, at most `n`: items in the order of their
+    /// creation, each one's failures as its outcome had them.
     fn failures(
         &self,
         run: RunId,
         task: TaskId,
         n: usize,
     ) -> Result<Vec<model::Failure>, StoreError>;
-    /// Moves a task to its next phase with that phase's items. Again for a phase already begun: nothing.
+    /// Moves a task to a later phase with that phase's items. For a phase already begun, or a task
+    /// that is over: nothing, and the answer is `Before`.
     fn begin_phase(
         &self,
         run: RunId,
@@ -267,7 +305,8 @@ pub trait Store: Send + Sync {
         items: &[(ItemId, Work)],
         now: Millis,
     ) -> Result<Applied, StoreError>;
-    /// Ends a task; what of its items is still waiting or leased becomes failed.
+    /// Ends a task; what of its items is still waiting or leased becomes failed. For a task that
+    /// is over: nothing, and the answer is `Before`.
     fn finish_task(
         &self,
         run: RunId,
@@ -276,6 +315,7 @@ pub trait Store: Send + Sync {
     ) -> Result<Applied, StoreError>;
     /// Remembers that the task's row is in the results file.
     fn set_row_written(&self, run: RunId, task: TaskId) -> Result<(), StoreError>;
+    /// A run that is over, in whatever way, stays as it is.
     fn finish_run(&self, run: RunId, now: Millis) -> Result<(), StoreError>;
 }
 

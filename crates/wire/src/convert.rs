@@ -1,0 +1,406 @@
+//! Messages to nouns and back.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+
+use model::location::SourceIdentity;
+use model::outcome::MAX_FAILURES;
+use model::{
+    CopyOptions, Counters, Durability, Epoch, Failure, FailureClass, ItemId, Outcome, Purpose,
+    RelPath, RunId, SkipReason, Work,
+};
+
+use crate::{MAX_FAILURE_BYTES, proto};
+
+/// A message that no honest peer of this version sends.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("bad message: {field}: {problem}")]
+pub struct BadMessage {
+    pub field: &'static str,
+    pub problem: String,
+}
+
+fn bad(field: &'static str, problem: impl ToString) -> BadMessage {
+    BadMessage {
+        field,
+        problem: problem.to_string(),
+    }
+}
+
+impl From<BadMessage> for tonic::Status {
+    fn from(message: BadMessage) -> Self {
+        tonic::Status::invalid_argument(message.to_string())
+    }
+}
+
+fn rel_path(field: &'static str, bytes: Vec<u8>) -> Result<RelPath, BadMessage> {
+    RelPath::new(bytes).map_err(|e| bad(field, e))
+}
+
+/// An id that a peer sent; ids beyond 63 bits were drawn by nobody.
+fn checked_id<T>(field: &'static str, bits: u64, make: impl Fn(u64) -> T) -> Result<T, BadMessage> {
+    if bits > model::ids::MAX_RANDOM_ID {
+        return Err(bad(field, "an id has at most 63 bits"));
+    }
+    Ok(make(bits))
+}
+
+/// Reads the ids that most calls begin with.
+pub fn item_epoch(item: u64, epoch: u32) -> Result<(ItemId, Epoch), BadMessage> {
+    Ok((checked_id("item", item, ItemId::from_random)?, Epoch(epoch)))
+}
+
+pub fn run_from(bits: u64) -> Result<RunId, BadMessage> {
+    checked_id("run", bits, RunId::from_random)
+}
+
+/// The answer to a call that changes an item.
+pub fn verdict(verdict: proto::Verdict) -> proto::ChangeReply {
+    proto::ChangeReply {
+        verdict: verdict.into(),
+    }
+}
+
+impl From<&Work> for proto::Work {
+    fn from(work: &Work) -> Self {
+        let kind = match work {
+            Work::Walk {
+                directories,
+                purpose,
+            } => proto::work::Kind::Walk(proto::Walk {
+                directories: directories.iter().map(|d| d.as_bytes().to_vec()).collect(),
+                shard: None,
+                purpose: match purpose {
+                    Purpose::Copy => proto::Purpose::Copy,
+                    Purpose::Attributes => proto::Purpose::Attributes,
+                    Purpose::Close => proto::Purpose::Close,
+                }
+                .into(),
+            }),
+            Work::Paths { offset, length } => proto::work::Kind::Paths(proto::Paths {
+                offset: *offset,
+                length: *length,
+            }),
+        };
+        proto::Work { kind: Some(kind) }
+    }
+}
+
+impl TryFrom<proto::Work> for Work {
+    type Error = BadMessage;
+
+    fn try_from(work: proto::Work) -> Result<Self, BadMessage> {
+        match work.kind {
+            Some(proto::work::Kind::Walk(walk)) => {
+                if walk.shard.is_some() {
+                    return Err(bad("walk.shard", "not known to this version"));
+                }
+                let purpose = match walk.purpose() {
+                    proto::Purpose::Copy => Purpose::Copy,
+                    proto::Purpose::Attributes => Purpose::Attributes,
+                    proto::Purpose::Close => Purpose::Close,
+                    other => return Err(bad("walk.purpose", other.as_str_name())),
+                };
+                if walk.directories.is_empty() {
+                    return Err(bad("walk.directories", "empty"));
+                }
+                Ok(Work::Walk {
+                    directories: walk
+                        .directories
+                        .into_iter()
+                        .map(|d| rel_path("walk.directories", d))
+                        .collect::<Result<_, _>>()?,
+                    purpose,
+                })
+            }
+            Some(proto::work::Kind::Paths(paths)) => Ok(Work::Paths {
+                offset: paths.offset,
+                length: paths.length,
+            }),
+            Some(proto::work::Kind::Range(_) | proto::work::Kind::Publish(_)) => {
+                Err(bad("work", "pieces of files are not known to this version"))
+            }
+            None => Err(bad("work", "missing")),
+        }
+    }
+}
+
+impl From<&(ItemId, Work)> for proto::Child {
+    fn from((item, work): &(ItemId, Work)) -> Self {
+        proto::Child {
+            item: item.get(),
+            work: Some(work.into()),
+        }
+    }
+}
+
+impl TryFrom<proto::Child> for (ItemId, Work) {
+    type Error = BadMessage;
+
+    fn try_from(child: proto::Child) -> Result<Self, BadMessage> {
+        let id = checked_id("child.item", child.item, ItemId::from_random)?;
+        let work = child.work.ok_or_else(|| bad("child.work", "missing"))?;
+        Ok((id, work.try_into()?))
+    }
+}
+
+impl From<&CopyOptions> for proto::Options {
+    fn from(options: &CopyOptions) -> Self {
+        proto::Options {
+            size_only: options.size_only,
+            update: options.update,
+            dry_run: options.dry_run,
+            omit_times: options.omit_times,
+            durability: match options.durability {
+                Durability::None => proto::Durability::None,
+                Durability::Batch => proto::Durability::Batch,
+                Durability::File => proto::Durability::File,
+            }
+            .into(),
+        }
+    }
+}
+
+impl TryFrom<proto::Options> for CopyOptions {
+    type Error = BadMessage;
+
+    fn try_from(options: proto::Options) -> Result<Self, BadMessage> {
+        Ok(CopyOptions {
+            durability: match options.durability() {
+                proto::Durability::None => Durability::None,
+                proto::Durability::Batch => Durability::Batch,
+                proto::Durability::File => Durability::File,
+                proto::Durability::Unspecified => {
+                    return Err(bad("options.durability", "missing"));
+                }
+            },
+            size_only: options.size_only,
+            update: options.update,
+            dry_run: options.dry_run,
+            omit_times: options.omit_times,
+        })
+    }
+}
+
+impl From<&SourceIdentity> for proto::SourceIdentity {
+    fn from(identity: &SourceIdentity) -> Self {
+        proto::SourceIdentity {
+            inode: identity.inode,
+            birth_ns: identity.birth_ns,
+            fs_type: identity.fs_type.clone(),
+        }
+    }
+}
+
+impl From<proto::SourceIdentity> for SourceIdentity {
+    fn from(identity: proto::SourceIdentity) -> Self {
+        SourceIdentity {
+            inode: identity.inode,
+            birth_ns: identity.birth_ns,
+            fs_type: identity.fs_type,
+        }
+    }
+}
+
+/// The absolute paths of a task, as bytes.
+impl proto::TaskSpec {
+    pub fn source_path(&self) -> Result<&std::path::Path, BadMessage> {
+        absolute("task.source", &self.source)
+    }
+
+    pub fn target_path(&self) -> Result<&std::path::Path, BadMessage> {
+        absolute("task.target", &self.target)
+    }
+}
+
+fn absolute<'a>(field: &'static str, bytes: &'a [u8]) -> Result<&'a std::path::Path, BadMessage> {
+    if bytes.first() != Some(&b'/') || bytes.contains(&0) {
+        return Err(bad(field, "not an absolute path"));
+    }
+    Ok(std::path::Path::new(OsStr::from_bytes(bytes)))
+}
+
+impl From<&Failure> for proto::Failure {
+    fn from(failure: &Failure) -> Self {
+        proto::Failure {
+            path: failure.path.as_bytes().to_vec(),
+            failure_class: failure.class.name().to_owned(),
+            error: failure.error.clone(),
+        }
+    }
+}
+
+impl TryFrom<proto::Failure> for Failure {
+    type Error = BadMessage;
+
+    fn try_from(failure: proto::Failure) -> Result<Self, BadMessage> {
+        Ok(Failure {
+            path: rel_path("failure.path", failure.path)?,
+            class: FailureClass::from_name(&failure.failure_class)
+                .ok_or_else(|| bad("failure.failure_class", &failure.failure_class))?,
+            error: failure.error,
+        })
+    }
+}
+
+impl From<&Outcome> for proto::Outcome {
+    /// Drops failures by name beyond what one message may carry; their number stays.
+    fn from(outcome: &Outcome) -> Self {
+        let c = &outcome.counters;
+        let mut room = MAX_FAILURE_BYTES;
+        let failures = outcome
+            .failures
+            .iter()
+            .take(MAX_FAILURES)
+            .take_while(|failure| {
+                let size = failure.path.as_bytes().len() + failure.error.len() + 32;
+                room = room.saturating_sub(size);
+                room > 0
+            })
+            .map(Into::into)
+            .collect();
+        proto::Outcome {
+            listed: c.listed,
+            copied: c.copied,
+            unchanged: c.unchanged,
+            skipped: c.skipped,
+            failed: c.failed,
+            deferred: c.deferred,
+            copied_files: c.copied_files,
+            copied_bytes: c.copied_bytes,
+            unreadable_directories: outcome.unreadable_directories,
+            skipped_by_reason: outcome
+                .skipped
+                .iter()
+                .map(|(reason, n)| (reason.name().to_owned(), *n))
+                .collect(),
+            notes: outcome.notes.clone().into_iter().collect(),
+            failures,
+        }
+    }
+}
+
+impl TryFrom<proto::Outcome> for Outcome {
+    type Error = BadMessage;
+
+    fn try_from(outcome: proto::Outcome) -> Result<Self, BadMessage> {
+        let skipped = outcome
+            .skipped_by_reason
+            .into_iter()
+            .map(|(name, n)| {
+                SkipReason::ALL
+                    .into_iter()
+                    .find(|reason| reason.name() == name)
+                    .map(|reason| (reason, n))
+                    .ok_or_else(|| bad("outcome.skipped_by_reason", name))
+            })
+            .collect::<Result<_, _>>()?;
+        if outcome.failures.len() > MAX_FAILURES {
+            return Err(bad("outcome.failures", "more than 10,000"));
+        }
+        let outcome = Outcome {
+            counters: Counters {
+                listed: outcome.listed,
+                copied: outcome.copied,
+                unchanged: outcome.unchanged,
+                skipped: outcome.skipped,
+                failed: outcome.failed,
+                deferred: outcome.deferred,
+                copied_files: outcome.copied_files,
+                copied_bytes: outcome.copied_bytes,
+            },
+            skipped,
+            failures: outcome
+                .failures
+                .into_iter()
+                .map(TryInto::try_into)
+                .collect::<Result<_, _>>()?,
+            unreadable_directories: outcome.unreadable_directories,
+            notes: outcome.notes.into_iter().collect(),
+        };
+        if !outcome.is_balanced() {
+            return Err(bad("outcome", "listed is not the sum of the results"));
+        }
+        Ok(outcome)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_outcome_survives_the_wire() {
+        let outcome = Outcome {
+            counters: Counters {
+                listed: 7,
+                copied: 3,
+                unchanged: 1,
+                skipped: 1,
+                failed: 1,
+                deferred: 1,
+                copied_files: 2,
+                copied_bytes: 9,
+            },
+            skipped: [(SkipReason::Special, 1)].into(),
+            failures: vec![Failure {
+                path: RelPath::new(b"a/\xff\n".to_vec()).unwrap(),
+                class: FailureClass::Changed,
+                error: "cannot read".into(),
+            }],
+            unreadable_directories: 1,
+            notes: [("hard links copied as separate files".to_owned(), 2)].into(),
+        };
+        assert_eq!(
+            Outcome::try_from(proto::Outcome::from(&outcome)),
+            Ok(outcome)
+        );
+    }
+
+    #[test]
+    fn what_no_honest_peer_sends_is_refused() {
+        let unbalanced = proto::Outcome {
+            listed: 2,
+            copied: 1,
+            ..Default::default()
+        };
+        assert_eq!(Outcome::try_from(unbalanced).unwrap_err().field, "outcome");
+        for directories in [vec![], vec![b"../x".to_vec()], vec![b"/etc".to_vec()]] {
+            let walk = proto::Work {
+                kind: Some(proto::work::Kind::Walk(proto::Walk {
+                    directories,
+                    shard: None,
+                    purpose: proto::Purpose::Copy.into(),
+                })),
+            };
+            assert_eq!(Work::try_from(walk).unwrap_err().field, "walk.directories");
+        }
+        assert!(item_epoch(u64::MAX, 1).is_err());
+        let spec = proto::TaskSpec {
+            source: b"relative".to_vec(),
+            ..Default::default()
+        };
+        assert!(spec.source_path().is_err());
+    }
+
+    #[test]
+    fn too_many_failures_for_one_message_keep_their_number() {
+        let failure = Failure {
+            path: RelPath::new("p".repeat(4000)).unwrap(),
+            class: FailureClass::GiveUp,
+            error: String::new(),
+        };
+        let outcome = Outcome {
+            counters: Counters {
+                listed: 10_000,
+                failed: 10_000,
+                ..Default::default()
+            },
+            failures: vec![failure; 10_000],
+            ..Default::default()
+        };
+        let back = Outcome::try_from(proto::Outcome::from(&outcome)).unwrap();
+        assert_eq!(back.counters.failed, 10_000);
+        assert!(back.failures.len() < 1_000);
+    }
+}
