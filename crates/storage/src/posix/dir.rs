@@ -1,0 +1,246 @@
+//! A held directory. All work on its entries goes through its descriptor, by one name at a
+//! time, and no link is followed; so a directory that is moved or replaced meanwhile
+//! can't lead elsewhere.
+//!
+//! Names are single components: from a listing, or components of a `RelPath`.
+
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::path::Arg;
+
+use super::error::{Action, Attempted, Error};
+use super::file::File;
+use super::meta::{Meta, Owner, Times, timestamps};
+
+/// Reading without touching the access time was refused once (we don't own the source):
+/// then it isn't asked for again, which halves the opens of a plain user.
+static NO_ATIME_REFUSED: AtomicBool = AtomicBool::new(false);
+
+/// What a rename does to an entry that has the new name already.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Replace {
+    /// It is replaced, in one step.
+    Allowed,
+    /// The rename fails with EEXIST. Where the file system can't promise that (NFS), the
+    /// name is looked up first.
+    Refused,
+}
+
+/// An open directory.
+#[derive(Debug)]
+pub struct Dir {
+    pub(super) fd: OwnedFd,
+}
+
+const DIRECTORY: OFlags = OFlags::RDONLY
+    .union(OFlags::DIRECTORY)
+    .union(OFlags::NOFOLLOW)
+    .union(OFlags::CLOEXEC);
+
+impl Dir {
+    /// Opens a root. Links in its path are followed: the user wrote them.
+    pub fn open_root(path: &Path) -> Result<Self, Error> {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::CLOEXEC;
+        let fd = retry_on_intr(|| rustix::fs::open(path, flags, Mode::empty()))
+            .attempted(Action::Open)?;
+        Ok(Self { fd })
+    }
+
+    /// Opens a sub-directory; a link is refused with ELOOP or ENOTDIR.
+    pub fn open_dir(&self, name: impl Arg + Copy) -> Result<Self, Error> {
+        let fd = retry_on_intr(|| rustix::fs::openat(&self.fd, name, DIRECTORY, Mode::empty()))
+            .attempted(Action::Open)?;
+        Ok(Self { fd })
+    }
+
+    /// The same directory with a reading position of its own.
+    pub fn reopen(&self) -> Result<Self, Error> {
+        self.open_dir(c".")
+    }
+
+    /// Stats the directory itself.
+    pub fn meta(&self) -> Result<Meta, Error> {
+        retry_on_intr(|| rustix::fs::fstat(&self.fd))
+            .map(Meta::from)
+            .attempted(Action::Stat)
+    }
+
+    /// Stats an entry.
+    pub fn stat(&self, name: impl Arg + Copy) -> Result<Meta, Error> {
+        retry_on_intr(|| rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW))
+            .map(Meta::from)
+            .attempted(Action::Stat)
+    }
+
+    /// Opens a file to read it, without waiting (a FIFO that was swapped in can't block) and,
+    /// where allowed, without touching its access time.
+    pub fn open_file(&self, name: impl Arg + Copy) -> Result<File, Error> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let open = |flags| {
+            retry_on_intr(|| rustix::fs::openat(&self.fd, name, flags, Mode::empty()))
+                .map(File::from_fd)
+        };
+        if !NO_ATIME_REFUSED.load(Ordering::Relaxed) {
+            match open(flags | OFlags::NOATIME) {
+                Err(Errno::PERM) => NO_ATIME_REFUSED.store(true, Ordering::Relaxed),
+                result => return result.attempted(Action::Open),
+            }
+        }
+        open(flags).attempted(Action::Open)
+    }
+
+    /// Creates a file to write it; fails with EEXIST where the name is taken.
+    pub fn create_file(&self, name: impl Arg + Copy, mode: u32) -> Result<File, Error> {
+        let flags =
+            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        retry_on_intr(|| rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(mode)))
+            .map(File::from_fd)
+            .attempted(Action::Create)
+    }
+
+    pub fn mkdir(&self, name: impl Arg + Copy, mode: u32) -> Result<(), Error> {
+        retry_on_intr(|| rustix::fs::mkdirat(&self.fd, name, Mode::from_raw_mode(mode)))
+            .attempted(Action::Create)
+    }
+
+    /// Creates a symbolic link `name` with this content.
+    pub fn symlink(&self, content: &[u8], name: impl Arg + Copy) -> Result<(), Error> {
+        retry_on_intr(|| rustix::fs::symlinkat(content, &self.fd, name)).attempted(Action::Create)
+    }
+
+    /// The content of a symbolic link.
+    pub fn read_link(&self, name: impl Arg + Copy) -> Result<Vec<u8>, Error> {
+        retry_on_intr(|| rustix::fs::readlinkat(&self.fd, name, Vec::new()))
+            .map(std::ffi::CString::into_bytes)
+            .attempted(Action::Read)
+    }
+
+    /// Moves an entry to `new_name` in `to` (which may be this directory).
+    pub fn rename(
+        &self,
+        name: impl Arg + Copy,
+        to: &Dir,
+        new_name: impl Arg + Copy,
+        replace: Replace,
+    ) -> Result<(), Error> {
+        let result = match replace {
+            Replace::Allowed => {
+                retry_on_intr(|| rustix::fs::renameat(&self.fd, name, &to.fd, new_name))
+            }
+            Replace::Refused => {
+                let flags = RenameFlags::NOREPLACE;
+                match retry_on_intr(|| {
+                    rustix::fs::renameat_with(&self.fd, name, &to.fd, new_name, flags)
+                }) {
+                    Err(Errno::INVAL | Errno::NOSYS) => self.rename_after_look(name, to, new_name),
+                    result => result,
+                }
+            }
+        };
+        result.attempted(Action::Rename)
+    }
+
+    fn rename_after_look(
+        &self,
+        name: impl Arg + Copy,
+        to: &Dir,
+        new_name: impl Arg + Copy,
+    ) -> Result<(), Errno> {
+        match rustix::fs::statat(&to.fd, new_name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(_) => Err(Errno::EXIST),
+            Err(Errno::NOENT) => {
+                retry_on_intr(|| rustix::fs::renameat(&self.fd, name, &to.fd, new_name))
+            }
+            Err(errno) => Err(errno),
+        }
+    }
+
+    pub fn unlink(&self, name: impl Arg + Copy) -> Result<(), Error> {
+        retry_on_intr(|| rustix::fs::unlinkat(&self.fd, name, AtFlags::empty()))
+            .attempted(Action::Remove)
+    }
+
+    pub fn rmdir(&self, name: impl Arg + Copy) -> Result<(), Error> {
+        retry_on_intr(|| rustix::fs::unlinkat(&self.fd, name, AtFlags::REMOVEDIR))
+            .attempted(Action::Remove)
+    }
+
+    /// Sets the owner of an entry that may be a link.
+    pub fn set_owner_of(&self, name: impl Arg + Copy, owner: Owner) -> Result<(), Error> {
+        let (uid, gid) = ids(owner);
+        retry_on_intr(|| rustix::fs::chownat(&self.fd, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW))
+            .attempted(Action::SetOwner)
+    }
+
+    /// Sets the times of an entry that may be a link.
+    pub fn set_times_of(&self, name: impl Arg + Copy, times: &Times) -> Result<(), Error> {
+        let times = timestamps(times);
+        retry_on_intr(|| rustix::fs::utimensat(&self.fd, name, &times, AtFlags::SYMLINK_NOFOLLOW))
+            .attempted(Action::SetTimes)
+    }
+
+    pub fn set_owner(&self, owner: Owner) -> Result<(), Error> {
+        set_owner(&self.fd, owner)
+    }
+
+    pub fn set_mode(&self, mode: u32) -> Result<(), Error> {
+        set_mode(&self.fd, mode)
+    }
+
+    pub fn set_times(&self, times: &Times) -> Result<(), Error> {
+        set_times(&self.fd, times)
+    }
+
+    /// Whether a default ACL changes the mode of what is created here. An unreadable one counts.
+    pub fn has_default_acl(&self) -> bool {
+        let mut value: [u8; 0] = [];
+        match rustix::fs::fgetxattr(&self.fd, c"system.posix_acl_default", &mut value) {
+            Ok(size) => size > 0,
+            Err(Errno::NODATA | Errno::OPNOTSUPP) => false,
+            Err(_) => true,
+        }
+    }
+
+    /// The magic number of the file system's type, as in statfs(2).
+    pub fn fs_magic(&self) -> Result<u64, Error> {
+        retry_on_intr(|| rustix::fs::fstatfs(&self.fd))
+            .map(|fs| fs.f_type as u64 & 0xffff_ffff)
+            .attempted(Action::Stat)
+    }
+
+    /// Writes the whole file system to its disk. Errors of writing back since this descriptor
+    /// was opened are reported, once (Linux 5.8).
+    pub fn sync_fs(&self) -> Result<(), Error> {
+        retry_on_intr(|| rustix::fs::syncfs(&self.fd)).attempted(Action::Sync)
+    }
+
+    /// Writes the directory's own entries to disk.
+    pub fn sync(&self) -> Result<(), Error> {
+        retry_on_intr(|| rustix::fs::fsync(&self.fd)).attempted(Action::Sync)
+    }
+}
+
+pub(super) fn set_owner(fd: impl AsFd, owner: Owner) -> Result<(), Error> {
+    let (uid, gid) = ids(owner);
+    retry_on_intr(|| rustix::fs::fchown(&fd, uid, gid)).attempted(Action::SetOwner)
+}
+
+pub(super) fn set_mode(fd: impl AsFd, mode: u32) -> Result<(), Error> {
+    retry_on_intr(|| rustix::fs::fchmod(&fd, Mode::from_raw_mode(mode))).attempted(Action::SetMode)
+}
+
+pub(super) fn set_times(fd: impl AsFd, times: &Times) -> Result<(), Error> {
+    let times = timestamps(times);
+    retry_on_intr(|| rustix::fs::futimens(&fd, &times)).attempted(Action::SetTimes)
+}
+
+fn ids(owner: Owner) -> (Option<rustix::fs::Uid>, Option<rustix::fs::Gid>) {
+    (
+        Some(rustix::fs::Uid::from_raw(owner.uid)),
+        Some(rustix::fs::Gid::from_raw(owner.gid)),
+    )
+}

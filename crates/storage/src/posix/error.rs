@@ -1,0 +1,156 @@
+//! What went wrong with a file call, and what to do about it.
+
+use std::io;
+
+use model::FailureClass;
+use rustix::io::Errno;
+
+/// What was attempted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Action {
+    Open,
+    List,
+    Stat,
+    Read,
+    Create,
+    Write,
+    Sync,
+    Rename,
+    Remove,
+    SetOwner,
+    SetMode,
+    SetTimes,
+}
+
+impl Action {
+    pub fn name(self) -> &'static str {
+        match self {
+            Action::Open => "open",
+            Action::List => "list",
+            Action::Stat => "stat",
+            Action::Read => "read",
+            Action::Create => "create",
+            Action::Write => "write",
+            Action::Sync => "sync",
+            Action::Rename => "rename",
+            Action::Remove => "remove",
+            Action::SetOwner => "set the owner",
+            Action::SetMode => "set the mode",
+            Action::SetTimes => "set the times",
+        }
+    }
+}
+
+/// A file call that failed; the path is known to the caller.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot {}", action.name())]
+pub struct Error {
+    pub action: Action,
+    pub source: io::Error,
+}
+
+impl Error {
+    pub(crate) fn new(action: Action, errno: Errno) -> Self {
+        Self {
+            action,
+            source: errno.into(),
+        }
+    }
+
+    pub fn errno(&self) -> i32 {
+        self.source.raw_os_error().unwrap_or_default()
+    }
+
+    pub fn is(&self, errno: Errno) -> bool {
+        self.errno() == errno.raw_os_error()
+    }
+
+    /// The name is not there.
+    pub fn is_missing(&self) -> bool {
+        self.is(Errno::NOENT)
+    }
+
+    /// The name is there already.
+    pub fn is_existing(&self) -> bool {
+        self.is(Errno::EXIST)
+    }
+
+    /// The name is a link or another kind of entry than was asked for.
+    pub fn is_other_kind(&self) -> bool {
+        self.is(Errno::LOOP) || self.is(Errno::NOTDIR) || self.is(Errno::ISDIR)
+    }
+
+    pub fn is_refused(&self) -> bool {
+        self.is(Errno::PERM) || self.is(Errno::ACCESS)
+    }
+
+    pub fn class(&self, side: Side) -> FailureClass {
+        classify(self.errno(), side)
+    }
+}
+
+/// On which side a call failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Side {
+    Source,
+    Target,
+}
+
+/// What to do about an error number. Unknown ones may go away.
+pub fn classify(errno: i32, side: Side) -> FailureClass {
+    let errno = Errno::from_raw_os_error(errno);
+    match errno {
+        Errno::NOSPC | Errno::DQUOT | Errno::ROFS if side == Side::Target => {
+            FailureClass::TargetFull
+        }
+        Errno::PERM
+        | Errno::ACCESS
+        | Errno::NAMETOOLONG
+        | Errno::INVAL
+        | Errno::LOOP
+        | Errno::NOTDIR
+        | Errno::ISDIR
+        | Errno::EXIST
+        | Errno::NOTEMPTY
+        | Errno::OPNOTSUPP
+        | Errno::NOSYS
+        | Errno::FBIG
+        | Errno::OVERFLOW
+        | Errno::ILSEQ
+        | Errno::MLINK
+        | Errno::XDEV => FailureClass::GiveUp,
+        _ => FailureClass::Retry,
+    }
+}
+
+pub(crate) trait Attempted<T> {
+    fn attempted(self, action: Action) -> Result<T, Error>;
+}
+
+impl<T> Attempted<T> for Result<T, Errno> {
+    fn attempted(self, action: Action) -> Result<T, Error> {
+        self.map_err(|errno| Error::new(action, errno))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{FailureClass, Side, classify};
+    use rustix::io::Errno;
+
+    #[test]
+    fn a_full_target_is_no_failure_of_the_file() {
+        for (errno, side, class) in [
+            (Errno::NOSPC, Side::Target, FailureClass::TargetFull),
+            (Errno::DQUOT, Side::Target, FailureClass::TargetFull),
+            (Errno::ROFS, Side::Target, FailureClass::TargetFull),
+            (Errno::NOSPC, Side::Source, FailureClass::Retry),
+            (Errno::IO, Side::Target, FailureClass::Retry),
+            (Errno::STALE, Side::Source, FailureClass::Retry),
+            (Errno::ACCESS, Side::Source, FailureClass::GiveUp),
+            (Errno::NAMETOOLONG, Side::Target, FailureClass::GiveUp),
+        ] {
+            assert_eq!(classify(errno.raw_os_error(), side), class, "{errno:?}");
+        }
+    }
+}

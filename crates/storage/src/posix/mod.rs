@@ -1,0 +1,21 @@
+//! POSIX trees by directory descriptor.
+//!
+//! The one place with raw file calls. Each name is looked up relative to a held directory
+//! descriptor and its last component is never followed, so what an attacker swaps in during
+//! a migration can't lead out of the tree. Interrupted calls are repeated here; everything
+//! else comes back as an [`Error`] with what was attempted.
+
+mod dir;
+mod error;
+mod file;
+mod listing;
+mod meta;
+mod process;
+mod remove;
+
+pub use dir::{Dir, Replace};
+pub use error::{Action, Error, Side, classify};
+pub use file::File;
+pub use listing::{Listed, ListingBuffer};
+pub use meta::{Kind, Meta, Owner, Times, Timestamp};
+pub use process::{Identity, isolate_creation_mask};

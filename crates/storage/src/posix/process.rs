@@ -1,0 +1,55 @@
+//! What the process itself brings to each creation: who it is, and its creation mask.
+
+use rustix::fs::Mode;
+use rustix::process::{getegid, geteuid, umask};
+
+use super::meta::Owner;
+
+/// Who this process is to the file systems.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Identity {
+    /// What new entries belong to, where a directory doesn't say otherwise.
+    pub owner: Owner,
+}
+
+impl Identity {
+    pub fn current() -> Self {
+        Self {
+            owner: Owner {
+                uid: geteuid().as_raw(),
+                gid: getegid().as_raw(),
+            },
+        }
+    }
+
+    /// Whether owners can be given away. A root without CAP_CHOWN is told by EPERM.
+    pub fn is_root(&self) -> bool {
+        self.owner.uid == 0
+    }
+}
+
+/// Gives the calling thread a creation mask of its own and clears it, so that a mode given at
+/// creation is the mode that comes to be; other threads of the process keep theirs. Returns
+/// the bits that creations on this thread still lose: none, or (where a sandbox
+/// refuses) those of the process.
+pub fn isolate_creation_mask() -> u32 {
+    // Deprecated for flags that unshare descriptors; this one only unshares mask and directory.
+    #[allow(deprecated)]
+    let isolated = rustix::thread::unshare(rustix::thread::UnshareFlags::FS);
+    match isolated {
+        Ok(()) => {
+            umask(Mode::empty());
+            0
+        }
+        Err(_) => process_mask().unwrap_or(0o777),
+    }
+}
+
+/// The mask, read without changing it as umask(2) would.
+fn process_mask() -> Option<u32> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status
+        .lines()
+        .find_map(|line| line.strip_prefix("Umask:"))?;
+    u32::from_str_radix(line.trim(), 8).ok()
+}
