@@ -1,0 +1,265 @@
+//! Items: made, granted, and read back.
+
+use model::{Item, ItemId, ItemState, Outcome, RunId, SessionId, TaskId, Work};
+use rusqlite::{Connection, OptionalExtension, Row};
+
+use super::attempts::Attempt;
+use super::encode::{details_from_blob, work_from_blob, work_to_blob};
+use super::error::CallError;
+use super::rows::{
+    ITEM_COLUMNS, count, counters, find_run, find_task, integer, item, phase, phase_code,
+};
+use crate::store::{GrantFrom, Granted, ItemRecord, Millis, Phase, RunState, StoreError};
+
+/// An item to be made, its work encoded before the writer is bothered.
+pub(super) struct NewItem {
+    id: ItemId,
+    work: Vec<u8>,
+}
+
+impl NewItem {
+    pub(super) fn encode(items: &[(ItemId, Work)]) -> Vec<NewItem> {
+        items
+            .iter()
+            .map(|(id, work)| NewItem {
+                id: *id,
+                work: work_to_blob(work),
+            })
+            .collect()
+    }
+}
+
+/// What new items are part of.
+#[derive(Clone, Copy)]
+pub(super) struct Origin {
+    pub(super) task: i64,
+    pub(super) phase: Phase,
+    pub(super) parent: Option<i64>,
+}
+
+/// Inserts those that are not there yet and returns how many. One that is there with
+/// other work or another origin is an error: its work would be lost.
+pub(super) fn insert_items(
+    connection: &Connection,
+    origin: Origin,
+    items: &[NewItem],
+) -> Result<usize, CallError> {
+    let mut insert_item = connection.prepare_cached(
+        "INSERT INTO item (id, task, parent, phase) VALUES (?1, ?2, ?3, ?4)
+         ON CONFLICT (id) DO NOTHING",
+    )?;
+    let mut insert_work =
+        connection.prepare_cached("INSERT INTO item_work (item, work) VALUES (?1, ?2)")?;
+    let mut inserted = 0;
+    for new in items {
+        let id = integer(new.id.get());
+        let phase = phase_code(origin.phase);
+        if insert_item.execute((id, origin.task, origin.parent, phase))? == 1 {
+            insert_work.execute((connection.last_insert_rowid(), &new.work))?;
+            inserted += 1;
+        } else if !is_stored(connection, origin, new)? {
+            return Err(StoreError::IdTaken(new.id).into());
+        }
+    }
+    connection
+        .prepare_cached("UPDATE task SET open_items = open_items + ?2 WHERE seq = ?1")?
+        .execute((origin.task, integer(inserted as u64)))?;
+    Ok(inserted)
+}
+
+/// Whether just this item was made before.
+pub(super) fn is_stored(
+    connection: &Connection,
+    origin: Origin,
+    new: &NewItem,
+) -> Result<bool, CallError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT 1 FROM item JOIN item_work ON item_work.item = item.seq
+             WHERE id = ?1 AND task = ?2 AND parent IS ?3 AND phase = ?4 AND work = ?5",
+        )?
+        .exists((
+            integer(new.id.get()),
+            origin.task,
+            origin.parent,
+            phase_code(origin.phase),
+            &new.work,
+        ))?)
+}
+
+pub(super) fn grant(
+    connection: &Connection,
+    run: RunId,
+    tasks: &[GrantFrom],
+    session: SessionId,
+    n: usize,
+    now: Millis,
+) -> Result<Vec<Granted>, CallError> {
+    let mut granted = Vec::new();
+    if find_run(connection, run)?.1 != RunState::Running {
+        return Ok(granted);
+    }
+    let worker = worker_of(connection, session)?;
+    for from in tasks {
+        let room = from.at_most.min(n - granted.len());
+        if room == 0 {
+            continue;
+        }
+        let task = find_task(connection, run, from.task)?;
+        wake_delayed(connection, task, now)?;
+        let ready = ready_items(connection, task, room)?;
+        if !ready.is_empty() {
+            connection
+                .prepare_cached("UPDATE task SET started = ?2 WHERE seq = ?1 AND started IS NULL")?
+                .execute((task, now))?;
+        }
+        for (seq, mut ready) in ready {
+            let Some(lease) = ready.item.grant(session) else {
+                continue;
+            };
+            connection
+                .prepare_cached(
+                    "UPDATE item SET state = 1, epoch = ?2, session = ?3, worker = ?4,
+                         started = coalesce(started, ?5) WHERE seq = ?1",
+                )?
+                .execute((seq, lease.epoch.0, integer(session.get()), &worker, now))?;
+            granted.push(ready);
+        }
+    }
+    Ok(granted)
+}
+
+fn worker_of(connection: &Connection, session: SessionId) -> Result<String, CallError> {
+    connection
+        .prepare_cached("SELECT name FROM session WHERE id = ?1")?
+        .query_row([integer(session.get())], |row| row.get(0))
+        .optional()?
+        .ok_or_else(|| StoreError::NoSuchSession(session).into())
+}
+
+/// Makes ready what waited for its time, so that looking for ready items never meets any that is not.
+fn wake_delayed(connection: &Connection, task: i64, now: Millis) -> Result<(), CallError> {
+    connection
+        .prepare_cached(
+            "UPDATE item SET not_before = 0
+             WHERE task = ?1 AND state = 0 AND not_before > 0 AND not_before <= ?2",
+        )?
+        .execute((task, now))?;
+    Ok(())
+}
+
+const READY_ITEMS: &str = "
+    SELECT item.seq, item.id, item.epoch, item.attempts, work, task.number,
+        item.state, item.session,
+        EXISTS (SELECT 1 FROM item AS child WHERE child.parent = item.seq) AS has_children
+    FROM item
+    JOIN item_work ON item_work.item = item.seq
+    JOIN task ON task.seq = item.task
+    WHERE item.task = ?1 AND item.state = 0 AND item.not_before = 0
+    ORDER BY item.seq LIMIT ?2";
+
+fn ready_items(
+    connection: &Connection,
+    task: i64,
+    room: usize,
+) -> Result<Vec<(i64, Granted)>, CallError> {
+    connection
+        .prepare_cached(READY_ITEMS)?
+        .query_and_then((task, integer(room as u64)), |row| {
+            let granted = Granted {
+                item: item(row)?,
+                has_children: row.get("has_children")?,
+            };
+            Ok((row.get("seq")?, granted))
+        })?
+        .collect()
+}
+
+const RECORD_COLUMNS: &str = "item.phase, item.worker, item.started, item.finished,
+    item.last_error, item.listed, item.copied, item.unchanged, item.skipped, item.failed,
+    item.deferred, item.copied_files, item.copied_bytes, item.unreadable, item.details";
+
+const JOINED: &str = "item JOIN task ON task.seq = item.task
+    JOIN item_work ON item_work.item = item.seq";
+
+pub(super) fn items(
+    connection: &Connection,
+    run: RunId,
+    task: TaskId,
+) -> Result<Vec<ItemRecord>, CallError> {
+    let sql = format!(
+        "SELECT {ITEM_COLUMNS}, {RECORD_COLUMNS} FROM {JOINED}
+         WHERE item.task = ?1 ORDER BY item.seq"
+    );
+    connection
+        .prepare_cached(&sql)?
+        .query_and_then([find_task(connection, run, task)?], record)?
+        .collect()
+}
+
+pub(super) fn item_record(connection: &Connection, id: ItemId) -> Result<ItemRecord, CallError> {
+    let sql = format!("SELECT {ITEM_COLUMNS}, {RECORD_COLUMNS} FROM {JOINED} WHERE item.id = ?1");
+    connection
+        .prepare_cached(&sql)?
+        .query_and_then([integer(id.get())], record)?
+        .next()
+        .unwrap_or_else(|| Err(StoreError::NoSuchItem(id).into()))
+}
+
+fn record(row: &Row<'_>) -> Result<ItemRecord, CallError> {
+    let item = item(row)?;
+    let outcome = match item.state {
+        ItemState::Done => {
+            let (skipped, notes) = details_from_blob(&row.get::<_, Vec<u8>>("details")?)?;
+            Some(Outcome {
+                counters: counters(row)?,
+                skipped,
+                failures: Vec::new(),
+                unreadable_directories: count(row, "unreadable")?,
+                notes,
+            })
+        }
+        ItemState::Waiting | ItemState::Leased(_) | ItemState::Failed => None,
+    };
+    Ok(ItemRecord {
+        item,
+        phase: phase(row)?,
+        worker: row.get("worker")?,
+        started: row.get("started")?,
+        finished: row.get("finished")?,
+        outcome,
+        last_error: row.get("last_error")?,
+    })
+}
+
+pub(super) fn leased(connection: &Connection, run: RunId) -> Result<Vec<Item>, CallError> {
+    // Task by task, so that the index on leased items serves.
+    let sql = format!(
+        "SELECT {ITEM_COLUMNS} FROM {JOINED}
+         WHERE item.state = 1 AND item.task IN (SELECT seq FROM task WHERE run = ?1)
+         ORDER BY item.seq"
+    );
+    connection
+        .prepare_cached(&sql)?
+        .query_and_then([find_run(connection, run)?.0], item)?
+        .collect()
+}
+
+pub(super) fn children(
+    connection: &Connection,
+    parent: ItemId,
+    from: u64,
+    n: usize,
+) -> Result<Vec<(ItemId, Work)>, CallError> {
+    let parent = Attempt::newest(connection, parent)?;
+    connection
+        .prepare_cached(
+            "SELECT id, work FROM item JOIN item_work ON item_work.item = item.seq
+             WHERE parent = ?1 ORDER BY item.seq LIMIT ?2 OFFSET ?3",
+        )?
+        .query_and_then((parent.seq, integer(n as u64), integer(from)), |row| {
+            let work = work_from_blob(&row.get::<_, Vec<u8>>("work")?)?;
+            Ok((ItemId::from_random(count(row, "id")?), work))
+        })?
+        .collect()
+}

@@ -1,0 +1,239 @@
+//! The store of one server, in one file on a local disk; needs nothing installed.
+//!
+//! What changes goes through the [`Writer`]'s one thread, which makes many calls durable
+//! with one commit. What only reads uses a second connection, which sees each commit
+//! that was answered, and never holds the writer up.
+
+mod attempts;
+mod encode;
+mod error;
+mod failures;
+mod items;
+mod rows;
+mod runs;
+mod schema;
+mod tasks;
+mod writer;
+
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+
+use model::location::SourceIdentity;
+use model::{Epoch, Failure, Item, ItemId, Outcome, RunId, SessionId, TaskId, Work};
+use rusqlite::Connection;
+
+use attempts::{HandBack, is_sound};
+use error::{CallError, database};
+use items::NewItem;
+use writer::Writer;
+
+use super::{
+    Applied, BegunRun, GrantFrom, Granted, ItemRecord, Millis, NewRun, Phase, Release, ReleasedTo,
+    RunRecord, SessionRecord, Store, StoreError, TaskRecord, TaskResult, TaskTotals, WhenFinished,
+};
+
+/// Dropping it waits until what was asked for is done.
+pub struct SqliteStore {
+    writer: Writer,
+    reader: Mutex<Connection>,
+}
+
+impl SqliteStore {
+    /// Opens the database in the file `path`, or creates it, readable for its owner alone.
+    pub fn open(path: &Path) -> Result<SqliteStore, StoreError> {
+        let connection = schema::open_writer(path)?;
+        let reader = schema::open_reader(path)?;
+        let writer =
+            Writer::start(connection).map_err(|error| database("start the writer", error))?;
+        Ok(SqliteStore {
+            writer,
+            reader: Mutex::new(reader),
+        })
+    }
+
+    /// Reads one state of the database, whatever is written meanwhile.
+    fn read<T>(
+        &self,
+        action: &'static str,
+        read: impl FnOnce(&Connection) -> Result<T, CallError>,
+    ) -> Result<T, StoreError> {
+        // A panic while reading leaves nothing behind: the transaction ends with its guard.
+        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
+        let snapshot = reader
+            .transaction()
+            .map_err(|error| database(action, error))?;
+        read(&snapshot).map_err(|error| error.during(action))
+    }
+}
+
+impl Store for SqliteStore {
+    fn begin_run(
+        &self,
+        run: NewRun,
+        when: WhenFinished,
+        now: Millis,
+    ) -> Result<BegunRun, StoreError> {
+        self.writer
+            .call("begin a run", move |db| runs::begin(db, run, when, now))
+    }
+
+    fn latest_run(&self) -> Result<Option<RunRecord>, StoreError> {
+        self.read("read the latest run", runs::latest)
+    }
+
+    fn tasks(&self, run: RunId) -> Result<Vec<TaskRecord>, StoreError> {
+        self.read("read tasks", |db| tasks::tasks(db, run))
+    }
+
+    fn items(&self, run: RunId, task: TaskId) -> Result<Vec<ItemRecord>, StoreError> {
+        self.read("read items", |db| items::items(db, run, task))
+    }
+
+    fn item(&self, item: ItemId) -> Result<ItemRecord, StoreError> {
+        self.read("read an item", |db| items::item_record(db, item))
+    }
+
+    fn leased(&self, run: RunId) -> Result<Vec<Item>, StoreError> {
+        self.read("read leased items", |db| items::leased(db, run))
+    }
+
+    fn add_session(&self, session: SessionRecord) -> Result<(), StoreError> {
+        self.writer
+            .call("add a session", move |db| runs::add_session(db, &session))
+    }
+
+    fn sessions(&self) -> Result<Vec<SessionRecord>, StoreError> {
+        self.read("read sessions", runs::sessions)
+    }
+
+    fn remove_session(&self, session: SessionId) -> Result<(), StoreError> {
+        self.writer.call("remove a session", move |db| {
+            runs::remove_session(db, session)
+        })
+    }
+
+    fn grant(
+        &self,
+        run: RunId,
+        tasks: &[GrantFrom],
+        session: SessionId,
+        n: usize,
+        now: Millis,
+    ) -> Result<Vec<Granted>, StoreError> {
+        let tasks = tasks.to_vec();
+        self.writer.call("grant items", move |db| {
+            items::grant(db, run, &tasks, session, n, now)
+        })
+    }
+
+    fn complete(
+        &self,
+        item: ItemId,
+        epoch: Epoch,
+        outcome: Outcome,
+        now: Millis,
+    ) -> Result<Applied, StoreError> {
+        if !is_sound(&outcome) {
+            return Err(StoreError::Unbalanced(item));
+        }
+        self.writer.call("complete an item", move |db| {
+            attempts::complete(db, item, epoch, &outcome, now)
+        })
+    }
+
+    fn split(
+        &self,
+        item: ItemId,
+        epoch: Epoch,
+        children: &[(ItemId, Work)],
+        _now: Millis,
+    ) -> Result<Applied, StoreError> {
+        let children = NewItem::encode(children);
+        self.writer.call("split an item", move |db| {
+            attempts::split(db, item, epoch, &children)
+        })
+    }
+
+    fn release(
+        &self,
+        item: ItemId,
+        epoch: Epoch,
+        release: Release<'_>,
+        now: Millis,
+    ) -> Result<ReleasedTo, StoreError> {
+        let release = HandBack {
+            cost: release.cost,
+            max_attempts: release.max_attempts,
+            reason: release.reason.to_owned(),
+            not_before: release.not_before,
+        };
+        self.writer.call("release an item", move |db| {
+            attempts::release(db, item, epoch, &release, now)
+        })
+    }
+
+    fn children(
+        &self,
+        item: ItemId,
+        from: u64,
+        n: usize,
+    ) -> Result<Vec<(ItemId, Work)>, StoreError> {
+        self.read("read children", |db| items::children(db, item, from, n))
+    }
+
+    fn set_source_identity(
+        &self,
+        run: RunId,
+        task: TaskId,
+        identity: &SourceIdentity,
+    ) -> Result<SourceIdentity, StoreError> {
+        let identity = identity.clone();
+        self.writer.call("set a source identity", move |db| {
+            tasks::set_source_identity(db, run, task, &identity)
+        })
+    }
+
+    fn totals(&self, run: RunId, task: TaskId) -> Result<TaskTotals, StoreError> {
+        self.read("read totals", |db| tasks::totals(db, run, task))
+    }
+
+    fn failures(&self, run: RunId, task: TaskId, n: usize) -> Result<Vec<Failure>, StoreError> {
+        self.read("read failures", |db| failures::failures(db, run, task, n))
+    }
+
+    fn begin_phase(
+        &self,
+        run: RunId,
+        task: TaskId,
+        phase: Phase,
+        items: &[(ItemId, Work)],
+        _now: Millis,
+    ) -> Result<Applied, StoreError> {
+        let items = NewItem::encode(items);
+        self.writer.call("begin a phase", move |db| {
+            tasks::begin_phase(db, run, task, phase, &items)
+        })
+    }
+
+    fn finish_task(
+        &self,
+        run: RunId,
+        task: TaskId,
+        result: TaskResult,
+    ) -> Result<Applied, StoreError> {
+        self.writer.call("finish a task", move |db| {
+            tasks::finish(db, run, task, &result)
+        })
+    }
+
+    fn set_row_written(&self, run: RunId, task: TaskId) -> Result<(), StoreError> {
+        self.writer.call("remember a written row", move |db| {
+            tasks::set_row_written(db, run, task)
+        })
+    }
+
+    fn finish_run(&self, run: RunId, now: Millis) -> Result<(), StoreError> {
+        self.writer
+            .call("finish a run", move |db| runs::finish(db, run, now))
+    }
+}
