@@ -4,6 +4,7 @@
 //! Nothing here does I/O or waits. Decisions are pure functions of values, so
 //! that each rule can be shown by a table of cases.
 
+pub mod config;
 pub mod ids;
 pub mod item;
 pub mod location;

@@ -1,0 +1,242 @@
+//! What the sections say, once read: defaults filled in, older spellings resolved.
+
+use std::path::PathBuf;
+
+use super::server::ServerConfig;
+use super::value::{Choice, Secret};
+use crate::options::{CopyOptions, Durability};
+
+/// Most threads of one worker.
+pub const MAX_TRANSFERS: u32 = 1024;
+/// Threads of one worker when nothing else is said.
+pub const DEFAULT_TRANSFERS: u32 = 64;
+/// Items at a time of one worker, rclone processes with the rclone engine, when nothing else is said.
+pub const DEFAULT_CONCURRENCY: u32 = 3;
+/// Files of one piece of split work when nothing else is said.
+pub const DEFAULT_MAX_FILES_PER_OUTPUT: u64 = 500_000;
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Config {
+    pub report: ReportConfig,
+    pub global: GlobalConfig,
+    pub server: ServerConfig,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ReportConfig {
+    pub format: ReportFormat,
+    /// None: reports and logs are kept locally alone.
+    pub s3: Option<S3Config>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum ReportFormat {
+    #[default]
+    Csv,
+    Markdown,
+    Html,
+}
+
+impl ReportFormat {
+    /// The end of a report's file name.
+    pub fn extension(self) -> &'static str {
+        match self {
+            ReportFormat::Csv => "csv",
+            ReportFormat::Markdown => "md",
+            ReportFormat::Html => "html",
+        }
+    }
+}
+
+impl Choice for ReportFormat {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("csv", ReportFormat::Csv),
+        ("md", ReportFormat::Markdown),
+        ("markdown", ReportFormat::Markdown),
+        ("html", ReportFormat::Html),
+    ];
+}
+
+/// Where reports and logs are kept. Empty texts count as not given.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct S3Config {
+    pub access_key: Option<Secret>,
+    pub secret_key: Option<Secret>,
+    pub access_key_file: Option<PathBuf>,
+    pub secret_key_file: Option<PathBuf>,
+    pub region: Option<String>,
+    pub endpoint: Option<String>,
+    pub bucket: Option<String>,
+    pub skip_ssl_verify: bool,
+    pub acl: Acl,
+}
+
+/// Who may read what is uploaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Acl {
+    /// The bucket's owner; others by signed links.
+    #[default]
+    Private,
+    /// Everybody.
+    PublicRead,
+}
+
+impl Choice for Acl {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("private", Acl::Private), ("public-read", Acl::PublicRead)];
+}
+
+/// What moves the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Engine {
+    Native,
+    Rclone,
+}
+
+impl Engine {
+    pub fn name(self) -> &'static str {
+        match self {
+            Engine::Native => "native",
+            Engine::Rclone => "rclone",
+        }
+    }
+}
+
+impl Choice for Engine {
+    const WORDS: &'static [(&'static str, Self)] =
+        &[("native", Engine::Native), ("rclone", Engine::Rclone)];
+}
+
+/// rclone's `--log-level`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum LogLevel {
+    Debug,
+    #[default]
+    Info,
+    Notice,
+    Error,
+}
+
+impl LogLevel {
+    pub fn name(self) -> &'static str {
+        match self {
+            LogLevel::Debug => "DEBUG",
+            LogLevel::Info => "INFO",
+            LogLevel::Notice => "NOTICE",
+            LogLevel::Error => "ERROR",
+        }
+    }
+}
+
+impl Choice for LogLevel {
+    const WORDS: &'static [(&'static str, Self)] = &[
+        ("DEBUG", LogLevel::Debug),
+        ("INFO", LogLevel::Info),
+        ("NOTICE", LogLevel::Notice),
+        ("ERROR", LogLevel::Error),
+    ];
+}
+
+/// What is migrated, and how. Options are as given; the accessors know the defaults.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct GlobalConfig {
+    /// At least one; see [`crate::fs_type::AllowedTypes`].
+    pub source_fs_types: Vec<String>,
+    /// At least one.
+    pub target_fs_types: Vec<String>,
+    pub tasks_file: PathBuf,
+    /// Accepted without effect: entries are always looked at.
+    pub check_source_entry: Option<bool>,
+    pub file_list_dir: Option<PathBuf>,
+    pub file_list_dir_fs_type: Option<String>,
+    pub max_files_per_output: u64,
+    pub concurrency: Option<i64>,
+    pub ultra_large_scale: bool,
+    pub server_side_listing: bool,
+    /// As given, which may be a placeholder: see [`GlobalConfig::feishu_url`]. It lets whoever
+    /// knows it post, hence secret.
+    pub feishu_url: Option<Secret>,
+    pub engine: Option<Engine>,
+    pub transfers: Option<u32>,
+    pub checkers: Option<u32>,
+    pub durability: Durability,
+    pub size_only: Option<bool>,
+    pub update: Option<bool>,
+    pub dryrun: Option<bool>,
+    pub local_no_set_modtime: Option<bool>,
+    /// None when the section is missing or empty.
+    pub rclone_flags: Option<RcloneFlags>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct RcloneFlags {
+    pub checkers: Option<u32>,
+    pub transfers: Option<u32>,
+    pub log_level: Option<LogLevel>,
+    pub local_no_set_modtime: Option<bool>,
+    pub size_only: Option<bool>,
+    pub update: Option<bool>,
+    pub dryrun: Option<bool>,
+}
+
+impl GlobalConfig {
+    /// Items that one worker works on at a time: 3 when unset or not positive.
+    pub fn concurrency(&self) -> u32 {
+        match self.concurrency {
+            Some(n) if n > 0 => u32::try_from(n).unwrap_or(u32::MAX),
+            _ => DEFAULT_CONCURRENCY,
+        }
+    }
+
+    /// Threads of one worker, from 1 to [`MAX_TRANSFERS`].
+    pub fn transfers(&self) -> u32 {
+        self.transfers
+            .or_else(|| self.flag(|flags| flags.transfers))
+            .unwrap_or(DEFAULT_TRANSFERS)
+            .clamp(1, MAX_TRANSFERS)
+    }
+
+    /// rclone's `--checkers`, where given.
+    pub fn checkers(&self) -> Option<u32> {
+        self.checkers.or_else(|| self.flag(|flags| flags.checkers))
+    }
+
+    /// Level of the rclone logs that are kept.
+    pub fn log_level(&self) -> LogLevel {
+        self.flag(|flags| flags.log_level).unwrap_or_default()
+    }
+
+    /// Each option as the section says, else as `rclone_flags` says, else the default.
+    pub fn copy_options(&self) -> CopyOptions {
+        let resolve = |own: Option<bool>, of_flags: fn(&RcloneFlags) -> Option<bool>| {
+            own.or_else(|| self.flag(of_flags)).unwrap_or(false)
+        };
+        CopyOptions {
+            size_only: resolve(self.size_only, |flags| flags.size_only),
+            update: resolve(self.update, |flags| flags.update),
+            dry_run: resolve(self.dryrun, |flags| flags.dryrun),
+            omit_times: resolve(self.local_no_set_modtime, |flags| {
+                flags.local_no_set_modtime
+            }),
+            durability: self.durability,
+        }
+    }
+
+    /// Where notices are posted; none when what is given is no URL (older configs hold the
+    /// placeholder `feishu_url`).
+    pub fn feishu_url(&self) -> Option<&Secret> {
+        self.feishu_url.as_ref().filter(|url| {
+            let scheme_and_rest = url.expose().split_once("://");
+            scheme_and_rest.is_some_and(|(scheme, rest)| {
+                (scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https"))
+                    && !rest.is_empty()
+                    && !rest.starts_with('/')
+                    && !rest.contains(|c: char| c.is_whitespace() || c.is_control())
+            })
+        })
+    }
+
+    fn flag<T>(&self, get: fn(&RcloneFlags) -> Option<T>) -> Option<T> {
+        self.rclone_flags.as_ref().and_then(get)
+    }
+}

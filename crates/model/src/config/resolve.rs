@@ -1,0 +1,169 @@
+//! From what is written to what is meant: older spellings, defaults, and what to warn of.
+
+use std::path::PathBuf;
+
+use super::options::{
+    DEFAULT_MAX_FILES_PER_OUTPUT, GlobalConfig, MAX_TRANSFERS, RcloneFlags, ReportConfig, S3Config,
+};
+use super::raw::{RawGlobal, RawRcloneFlags, RawReport, RawS3, RawServer};
+use super::server::ServerConfig;
+use super::value::{Names, Number, OneOf, Secret};
+
+/// Texts that stay empty say nothing.
+fn text(given: Option<String>) -> Option<String> {
+    given.filter(|text| !text.is_empty())
+}
+
+fn path(given: Option<PathBuf>) -> Option<PathBuf> {
+    given.filter(|path| !path.as_os_str().is_empty())
+}
+
+fn secret(given: Option<Secret>) -> Option<Secret> {
+    given.filter(|secret| !secret.expose().is_empty())
+}
+
+/// Both generations' names, each once, in the order given.
+fn merged(older: Option<Names>, newer: Option<Names>) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for name in [newer, older].into_iter().flatten().flat_map(|n| n.0) {
+        if !names.iter().any(|known| known.eq_ignore_ascii_case(&name)) {
+            names.push(name);
+        }
+    }
+    names
+}
+
+/// 0 means what leaving it out means, as in the older tool.
+fn positive<const MAX: i64>(given: Option<Number<0, MAX>>) -> Option<u32> {
+    given.map(Number::to).filter(|&n| n > 0)
+}
+
+pub(crate) fn report(raw: RawReport, warnings: &mut Vec<String>) -> ReportConfig {
+    let bucket = text(raw.bucket);
+    let s3 = raw.s3.map(|raw| s3(raw, bucket.clone(), warnings));
+    if s3.is_none() && bucket.is_some() {
+        warnings.push(
+            "report_config.bucket has no effect without report_config.s3_config: reports and logs \
+             are kept locally alone"
+                .into(),
+        );
+    }
+    ReportConfig {
+        format: raw.format.map_or_else(Default::default, |format| format.0),
+        s3,
+    }
+}
+
+fn s3(raw: RawS3, older_bucket: Option<String>, warnings: &mut Vec<String>) -> S3Config {
+    let bucket = text(raw.bucket);
+    if let (Some(bucket), Some(older)) = (&bucket, &older_bucket)
+        && bucket != older
+    {
+        warnings.push(format!(
+            "report_config.bucket is '{older}' and s3_config.bucket is '{bucket}': the latter is used"
+        ));
+    }
+    S3Config {
+        access_key: secret(raw.access_key),
+        secret_key: secret(raw.secret_key),
+        access_key_file: path(raw.access_key_file),
+        secret_key_file: path(raw.secret_key_file),
+        region: text(raw.region),
+        endpoint: text(raw.endpoint),
+        bucket: bucket.or(older_bucket),
+        skip_ssl_verify: raw.skip_ssl_verify.unwrap_or(false),
+        acl: raw.acl.map_or_else(Default::default, |acl| acl.0),
+    }
+}
+
+pub(crate) fn global(raw: RawGlobal, warnings: &mut Vec<String>) -> GlobalConfig {
+    let global = GlobalConfig {
+        source_fs_types: merged(raw.source_fs_type, raw.source_fs_types),
+        target_fs_types: merged(raw.target_fs_type, raw.target_fs_types),
+        tasks_file: raw.tasks_file.unwrap_or_default(),
+        check_source_entry: raw.check_source_entry,
+        file_list_dir: path(raw.file_list_dir),
+        file_list_dir_fs_type: raw
+            .file_list_dir_fs_type
+            .and_then(|names| names.0.into_iter().next()),
+        max_files_per_output: raw
+            .max_files_per_output
+            .map(Number::to)
+            .filter(|&files| files > 0)
+            .unwrap_or(DEFAULT_MAX_FILES_PER_OUTPUT),
+        concurrency: raw.concurrency.map(Number::get),
+        ultra_large_scale: raw.ultra_large_scale.unwrap_or(false),
+        server_side_listing: raw.server_side_listing.unwrap_or(false),
+        feishu_url: secret(raw.feishu_url),
+        engine: raw.engine.map(|engine| engine.0),
+        transfers: raw.transfers.map(Number::to),
+        checkers: raw.checkers.map(Number::to),
+        durability: raw.durability.map_or_else(Default::default, |d| d.0),
+        size_only: raw.size_only,
+        update: raw.update,
+        dryrun: raw.dryrun,
+        local_no_set_modtime: raw.local_no_set_modtime,
+        rclone_flags: raw.rclone_flags.map(rclone_flags),
+    };
+    warn(&global, warnings);
+    global
+}
+
+fn warn(global: &GlobalConfig, warnings: &mut Vec<String>) {
+    if global.check_source_entry == Some(false) {
+        warnings.push(
+            "global_config.check_source_entry: false has no effect: what an entry of a list is, is \
+             always looked up"
+                .into(),
+        );
+    }
+    if global.ultra_large_scale != global.server_side_listing {
+        warnings.push(
+            "global_config.ultra_large_scale and server_side_listing have an effect only together"
+                .into(),
+        );
+    }
+    if global.feishu_url.is_some() && global.feishu_url().is_none() {
+        warnings.push("global_config.feishu_url is no URL: no notices are sent".into());
+    }
+    let flags = global.rclone_flags.as_ref();
+    if let Some(transfers) = flags.and_then(|flags| flags.transfers)
+        && transfers > MAX_TRANSFERS
+        && global.transfers.is_none()
+    {
+        warnings.push(format!(
+            "rclone_flags.transfers is {transfers}: {MAX_TRANSFERS} are used"
+        ));
+    }
+}
+
+fn rclone_flags(raw: RawRcloneFlags) -> RcloneFlags {
+    RcloneFlags {
+        checkers: positive(raw.checkers),
+        transfers: positive(raw.transfers),
+        log_level: raw.log_level.map(|OneOf(level)| level),
+        local_no_set_modtime: raw.local_no_set_modtime,
+        size_only: raw.size_only,
+        update: raw.update,
+        dryrun: raw.dryrun,
+    }
+}
+
+pub(crate) fn server(raw: RawServer) -> ServerConfig {
+    let default = ServerConfig::default();
+    ServerConfig {
+        port: raw.port.map(Number::to),
+        data_dir: path(raw.data_dir),
+        lease_secs: raw.lease_secs.map_or(default.lease_secs, Number::to),
+        heartbeat_secs: raw
+            .heartbeat_secs
+            .map_or(default.heartbeat_secs, Number::to),
+        progress_secs: raw.progress_secs.map_or(default.progress_secs, Number::to),
+        end_wait_secs: raw.end_wait_secs.map_or(default.end_wait_secs, Number::to),
+        ineligible_grace_secs: raw
+            .ineligible_grace_secs
+            .map_or(default.ineligible_grace_secs, Number::to),
+        item_attempts: raw.item_attempts.map_or(default.item_attempts, Number::to),
+        keep: raw.keep,
+    }
+}
