@@ -1,2 +1,3 @@
 
+pub mod mounts;
 pub mod posix;
