@@ -16,6 +16,7 @@ pub mod scratch;
 pub mod tool;
 pub mod tree;
 
+pub use compare::{assert_same, compare};
 pub use leftovers::leftovers;
 pub use process::{Program, free_port};
 pub use rsync::{HardLinks, rsync_differences};
