@@ -1,0 +1,250 @@
+//! A task's source and target root, checked and held.
+//!
+//! A missing or wrong mount is never written under: the types of both file systems are checked on descriptors before
+//! anything is made; all work then goes through those descriptors; the target carries the run's marker, which
+//! every worker but the first must find; and [`Roots::check`] tells whether the paths still lead to what is held.
+//!
+//! What this can not see: the first worker of a task leaves the marker, so if its own target mount is missing and the
+//! disk beneath is of an allowed type, the run begins there. The others then refuse to work, which shows it.
+
+mod error;
+mod marker;
+mod nesting;
+mod pin;
+mod source;
+mod target;
+
+use std::os::fd::AsFd;
+use std::path::Path;
+use std::sync::Arc;
+
+use model::fs_type::{AllowedTypes, FsType};
+use model::{RunId, SourceIdentity};
+
+use crate::fs_type::detect;
+use crate::posix::Dir;
+use marker::Marker;
+use pin::Pin;
+
+pub use error::{RootsError, RootsErrorKind, Side};
+
+/// The file-system types that a task's roots may be on.
+#[derive(Debug, Clone)]
+pub struct Guard {
+    pub source: AllowedTypes,
+    pub target: AllowedTypes,
+}
+
+impl Guard {
+    /// The error names both actual types, whichever is not allowed.
+    fn check(&self, source: &FsType, target: &FsType) -> Result<(), RootsError> {
+        if self.source.allows(source) && self.target.allows(target) {
+            return Ok(());
+        }
+        Err(RootsError::TypeMismatch {
+            source_type: source.name(),
+            target_type: target.name(),
+        })
+    }
+}
+
+/// What the target root is wanted for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TargetUse {
+    /// To write into. It is made where it is missing.
+    Write,
+    /// Dry run: it may be missing, and nothing is made, no marker either.
+    LookOnly,
+}
+
+/// How the run's marker is used.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum MarkerUse {
+    None,
+    /// The first worker of a task leaves it; it may be there already, from our own run.
+    Create(RunId),
+    /// Every other worker must find it, and the same source. Then nothing is made: the first worker
+    /// made the target, so where it is missing, the mount is.
+    Expect(RunId, SourceIdentity),
+}
+
+/// Both roots of a task, held by descriptor.
+#[derive(Debug)]
+pub struct Roots {
+    pub source: Arc<Dir>,
+    /// `None` only in a dry run whose target does not exist.
+    pub target: Option<Arc<Dir>>,
+    /// That of the target's nearest existing ancestor where there is no target.
+    target_type: FsType,
+    source_pin: Pin,
+    target_pin: Option<Pin>,
+    source_type: FsType,
+    source_identity: SourceIdentity,
+    marker: Option<Marker>,
+}
+
+impl Roots {
+    /// Opens and checks both roots; makes the target root and the marker where asked to.
+    pub fn open(
+        source: &Path,
+        target: &Path,
+        guard: &Guard,
+        target_use: TargetUse,
+        marker_use: MarkerUse,
+    ) -> Result<Roots, RootsError> {
+        let source_fd = source::open(source)?;
+        let found = target::deepest_existing(target)?;
+        let source_type = detect(&source_fd).map_err(RootsError::io("stat", source))?;
+        let target_type = detect(&found.directory).map_err(RootsError::io("stat", &found.path))?;
+        guard.check(&source_type, &target_type)?;
+
+        let source_identity =
+            source::identify(&source_fd, &source_type).map_err(RootsError::io("stat", source))?;
+        if let MarkerUse::Expect(_, expected) = &marker_use
+            && !source::is_same(&source_identity, expected, &source_type)
+        {
+            return Err(RootsError::OtherSource {
+                path: source.to_owned(),
+                found: source_identity,
+                expected: expected.clone(),
+            });
+        }
+        refuse_nesting(source, &source_fd, target, &found)?;
+
+        let target_fd = match (target_use, &marker_use) {
+            _ if found.missing.is_empty() => Some(found.directory),
+            (TargetUse::LookOnly, _) => None,
+            (TargetUse::Write, MarkerUse::Expect(run, _)) => {
+                return Err(Marker::of(*run).missing(target));
+            }
+            (TargetUse::Write, _) => Some(found.make()?),
+        };
+        let source_pin = Pin::new(Side::Source, source, source_fd)?;
+        let target_pin = target_fd
+            .map(|fd| Pin::new(Side::Target, target, fd))
+            .transpose()?;
+        // Again: something may have been mounted while it was made.
+        let target_type = match &target_pin {
+            Some(pin) => detect(&pin.fd).map_err(RootsError::io("stat", target))?,
+            None => target_type,
+        };
+        guard.check(&source_type, &target_type)?;
+
+        let mut roots = Roots {
+            source: Arc::new(source_pin.readable()?),
+            target: target_pin
+                .as_ref()
+                .map(Pin::readable)
+                .transpose()?
+                .map(Arc::new),
+            target_type,
+            source_pin,
+            target_pin,
+            source_type,
+            source_identity,
+            marker: None,
+        };
+        if target_use == TargetUse::Write {
+            roots.take_marker(marker_use)?;
+        }
+        Ok(roots)
+    }
+
+    fn take_marker(&mut self, marker_use: MarkerUse) -> Result<(), RootsError> {
+        let Some(pin) = &self.target_pin else {
+            return Ok(());
+        };
+        let marker = match marker_use {
+            MarkerUse::None => return Ok(()),
+            MarkerUse::Create(run) => {
+                let marker = Marker::of(run);
+                marker.create(&pin.fd, &pin.path)?;
+                marker
+            }
+            MarkerUse::Expect(run, _) => {
+                let marker = Marker::of(run);
+                if !marker.is_at(&pin.fd, &pin.path)? {
+                    return Err(marker.missing(&pin.path));
+                }
+                marker
+            }
+        };
+        self.marker = Some(marker);
+        Ok(())
+    }
+
+    /// What other workers must find at the source path, see [`MarkerUse::Expect`].
+    pub fn source_identity(&self) -> SourceIdentity {
+        self.source_identity.clone()
+    }
+
+    pub fn source_type(&self) -> &FsType {
+        &self.source_type
+    }
+
+    /// Of the target, or of its nearest existing ancestor in a dry run without one.
+    pub fn target_type(&self) -> &FsType {
+        &self.target_type
+    }
+
+    /// Whether both paths still lead to the directories that are held, and the marker is still there. Waits as
+    /// long as the file systems do.
+    pub fn check(&self) -> Result<(), RootsError> {
+        self.source_pin.check()?;
+        let Some(target) = &self.target_pin else {
+            return Ok(());
+        };
+        target.check()?;
+        match &self.marker {
+            Some(marker) if !marker.is_at(&target.fd, &target.path)? => {
+                Err(RootsError::MarkerGone {
+                    marker: marker.name().to_owned(),
+                    path: target.path.clone(),
+                })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Removes the run's marker, if it was taken; gone already is fine. The task's last act: from
+    /// now on [`Roots::check`] fails, here and on every other worker.
+    pub fn remove_marker(&self) -> Result<(), RootsError> {
+        match (&self.marker, &self.target_pin) {
+            (Some(marker), Some(target)) => marker.remove(&target.fd, &target.path),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Before anything is made: a target that is to be made lies in the source if its ancestor does.
+fn refuse_nesting(
+    source: &Path,
+    source_fd: impl AsFd,
+    target: &Path,
+    found: &target::Found,
+) -> Result<(), RootsError> {
+    let failed = |error| RootsError::io("look above", target)(error);
+    let nested = |inner, inner_path: &Path, outer, outer_path: &Path| RootsError::Nested {
+        inner,
+        inner_path: inner_path.to_owned(),
+        outer,
+        outer_path: outer_path.to_owned(),
+    };
+    let target_in_source = nesting::is_within(&found.directory, &source_fd).map_err(failed)?;
+    if !found.missing.is_empty() {
+        return match target_in_source {
+            true => Err(nested(Side::Target, target, Side::Source, source)),
+            false => Ok(()),
+        };
+    }
+    let source_in_target = nesting::is_within(&source_fd, &found.directory).map_err(failed)?;
+    match (target_in_source, source_in_target) {
+        (true, true) => Err(RootsError::SameDirectory {
+            source_path: source.to_owned(),
+            target_path: target.to_owned(),
+        }),
+        (true, false) => Err(nested(Side::Target, target, Side::Source, source)),
+        (false, true) => Err(nested(Side::Source, source, Side::Target, target)),
+        (false, false) => Ok(()),
+    }
+}

@@ -1,0 +1,90 @@
+//! The run's marker at the target root: the first worker of a task leaves it, every other must find it before
+//! it writes. A worker whose mount is missing, and whose own disk happens to be of the right type, does not.
+
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use model::RunId;
+use model::temp_name::marker_name;
+use rustix::fs::{AtFlags, FileType, Mode, OFlags};
+use rustix::io::Errno;
+
+use super::error::RootsError;
+
+#[derive(Debug, Clone)]
+pub(super) struct Marker {
+    run: RunId,
+    name: String,
+}
+
+impl Marker {
+    pub(super) fn of(run: RunId) -> Self {
+        let name = marker_name(run);
+        Self { run, name }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Leaves the marker in `root`. One that is there already is our own run's: the name is random.
+    pub(super) fn create(&self, root: impl AsFd, path: &Path) -> Result<(), RootsError> {
+        let flags =
+            OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::WRONLY | OFlags::CLOEXEC;
+        let mode = Mode::RUSR | Mode::WUSR;
+        let file = match rustix::fs::openat(&root, &self.name, flags, mode) {
+            Ok(file) => file,
+            Err(Errno::EXIST) => {
+                return match self.is_at(root, path)? {
+                    true => Ok(()),
+                    // Removed in this very moment: the run is just ending.
+                    false => Err(self.missing(path)),
+                };
+            }
+            Err(errno) => return Err(self.failed("create", path)(errno)),
+        };
+        // The name is what counts, the text is for whoever finds it. So a full disk, on which there is
+        // room for a name but not for a block, is no error here; the first file will tell.
+        let text = format!(
+            "{}\ndata-migrate is writing here and removes this file when the run is over.\n",
+            self.run
+        );
+        match rustix::io::write(&file, text.as_bytes()) {
+            Ok(_) | Err(Errno::NOSPC | Errno::DQUOT) => Ok(()),
+            Err(errno) => Err(self.failed("write", path)(errno)),
+        }
+    }
+
+    /// Whether the marker lies in `root`, whose path is `path`.
+    pub(super) fn is_at(&self, root: impl AsFd, path: &Path) -> Result<bool, RootsError> {
+        match rustix::fs::statat(root, &self.name, AtFlags::SYMLINK_NOFOLLOW) {
+            Ok(stat) if FileType::from_raw_mode(stat.st_mode) == FileType::RegularFile => Ok(true),
+            Ok(_) => Err(RootsError::MarkerForged {
+                marker: self.name.clone(),
+                path: path.to_owned(),
+            }),
+            Err(Errno::NOENT) => Ok(false),
+            Err(errno) => Err(self.failed("stat", path)(errno)),
+        }
+    }
+
+    /// Removes the marker; that it is gone already is fine.
+    pub(super) fn remove(&self, root: impl AsFd, path: &Path) -> Result<(), RootsError> {
+        match rustix::fs::unlinkat(root, &self.name, AtFlags::empty()) {
+            Ok(()) | Err(Errno::NOENT) => Ok(()),
+            Err(errno) => Err(self.failed("remove", path)(errno)),
+        }
+    }
+
+    pub(super) fn missing(&self, path: &Path) -> RootsError {
+        RootsError::MarkerMissing {
+            marker: self.name.clone(),
+            path: path.to_owned(),
+        }
+    }
+
+    fn failed(&self, action: &'static str, root: &Path) -> impl FnOnce(Errno) -> RootsError {
+        let path = root.join(&self.name);
+        move |errno| RootsError::io(action, &path)(errno)
+    }
+}
