@@ -5,6 +5,9 @@
 //! that each rule can be shown by a table of cases.
 
 pub mod config;
+pub mod file_list;
+pub mod fs_type;
+pub mod go_duration;
 pub mod ids;
 pub mod item;
 pub mod location;
