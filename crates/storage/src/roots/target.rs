@@ -142,3 +142,45 @@ fn not_directory(path: &Path) -> RootsError {
         path: path.to_owned(),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{RootsError, deepest_existing};
+    use std::fs;
+    use std::os::unix::fs::symlink;
+
+    use rustix::fs::AtFlags;
+    use testkit::Scratch;
+    use testkit::mount::Tmpfs;
+
+    #[test]
+    fn a_mount_that_vanishes_after_the_check_leaves_nothing_beneath_it() {
+        let scratch = Scratch::new("vanishes");
+        let point = scratch.directory("mnt");
+        let mounted = Tmpfs::over(&point, 1).unwrap();
+        let found = deepest_existing(&point.join("a/b")).unwrap();
+        let checked = found.directory.try_clone().unwrap();
+        assert_eq!(found.missing, ["a", "b"]);
+
+        mounted.detach().unwrap();
+        found.make().unwrap();
+        assert_eq!(fs::read_dir(&point).unwrap().count(), 0);
+        rustix::fs::statat(checked, "a/b", AtFlags::empty()).unwrap();
+    }
+
+    #[test]
+    fn what_another_made_meanwhile_is_used_unless_it_is_a_link() {
+        let scratch = Scratch::new("meanwhile");
+        let outside = scratch.directory("outside");
+        let target = scratch.join("a/b");
+        let [ours, swapped] = [(), ()].map(|()| deepest_existing(&target).unwrap());
+        fs::create_dir_all(&target).unwrap();
+        ours.make().unwrap();
+
+        fs::remove_dir_all(scratch.join("a")).unwrap();
+        symlink(&outside, scratch.join("a")).unwrap();
+        let error = swapped.make().unwrap_err();
+        assert!(matches!(error, RootsError::NotDirectory { .. }), "{error}");
+        assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
+    }
+}
