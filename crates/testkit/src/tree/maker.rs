@@ -215,7 +215,7 @@ impl<'a> Maker<'a> {
 
 /// In turn: a hole first, a hole last, a hole all over, data and holes by turns.
 fn write_sparse(path: &Path, size: u64, number: u64) -> io::Result<()> {
-    const DATA: [u8; 64 << 10] = [0x5a; 64 << 10];
+    static DATA: [u8; 64 << 10] = [0x5a; 64 << 10];
     let file = File::create_new(path)?;
     file.set_len(size)?;
     let last = size - DATA.len() as u64;

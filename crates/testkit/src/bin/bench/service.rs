@@ -1,0 +1,90 @@
+//! Server and worker on a config of their own, as two processes.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use testkit::{Program, Scratch, free_port};
+
+use crate::Failure;
+use crate::measure::Plan;
+use crate::tools::built;
+
+const LIMIT: Duration = Duration::from_secs(3600);
+
+/// Everything ready for `data-migrate-server` and `data-migrate-worker`.
+pub(crate) struct Service {
+    port: u16,
+    /// The working directory of both: config, tasks file, data directory, results.
+    directory: Scratch,
+}
+
+impl Service {
+    pub(crate) fn prepare(plan: &Plan, source: &Path, target: &Path) -> Result<Self, Failure> {
+        let directory = Scratch::within(&plan.state(), "service")?;
+        let tasks = format!("{} {}\n", source.display(), target.display());
+        directory.file("tasks.txt", tasks);
+        let port = free_port();
+        let config = format!(
+            "global_config:
+  source_fs_types: [any]
+  target_fs_types: [any]
+  tasks_file: tasks.txt
+  durability: none
+  transfers: 64
+server:
+  port: {port}
+  data_dir: {}
+",
+            directory.join("data").display()
+        );
+        directory.file("bench.yaml", config);
+        rustix::fs::syncfs(fs::File::open(directory.path())?)?;
+        Ok(Self { port, directory })
+    }
+
+    pub(crate) fn server(&self, flags: &[&str]) -> Result<Program, Failure> {
+        self.start("data-migrate-server", |command| {
+            command.args(["--config.file", "bench.yaml"]).args(flags)
+        })
+    }
+
+    pub(crate) fn worker(&self) -> Result<Program, Failure> {
+        let address = format!("127.0.0.1:{}", self.port);
+        self.start("data-migrate-worker", |command| {
+            command.args(["--server.address", &address])
+        })
+    }
+
+    fn start(
+        &self,
+        program: &str,
+        arguments: impl FnOnce(&mut Command) -> &mut Command,
+    ) -> Result<Program, Failure> {
+        let mut command = Command::new(built(program));
+        arguments(&mut command).current_dir(self.directory.path());
+        Program::start(&mut command)
+            .map_err(|error| format!("cannot start {program}: {error}").into())
+    }
+
+    /// The table to which a row is appended as the task ends.
+    pub(crate) fn results(&self) -> PathBuf {
+        self.directory.join("data_migrate_results.csv")
+    }
+
+    /// The time from the start of both to the end of both.
+    pub(crate) fn run_to_end(&self) -> Result<Duration, Failure> {
+        let begun = Instant::now();
+        let server = self.server(&[])?;
+        let worker = self.worker()?;
+        for (name, program) in [("server", &server), ("worker", &worker)] {
+            let code = program.exit_code(LIMIT)?;
+            if code != 0 {
+                let said = program.stderr() + &program.stdout();
+                return Err(format!("the {name} ended with {code}: {said}").into());
+            }
+        }
+        Ok(begun.elapsed())
+    }
+}

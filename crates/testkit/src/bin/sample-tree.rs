@@ -1,0 +1,83 @@
+//! Makes the sample that `make quickstart` migrates: three source trees and a list of some entries of the third.
+//!
+//! `sample-tree DIRECTORY [SEED]` makes `DIRECTORY/source/{documents,photos,archive}` and `DIRECTORY/archive.list`,
+//! and prints what there is.
+
+use std::error::Error;
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+
+use testkit::tree::{Made, Recipe, make};
+
+fn main() -> ExitCode {
+    match run() {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("sample-tree: {error}");
+            ExitCode::from(2)
+        }
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
+    let mut arguments = std::env::args_os().skip(1);
+    let usage = "usage: sample-tree DIRECTORY [SEED]";
+    let directory = PathBuf::from(arguments.next().ok_or(usage)?);
+    let seed = match arguments.next() {
+        Some(seed) => seed.to_str().ok_or(usage)?.parse()?,
+        None => 1,
+    };
+    let source = directory.join("source");
+    for (number, (name, recipe)) in recipes().iter().enumerate() {
+        let made = make(&source.join(name), recipe, seed + number as u64)?;
+        print(name, &made);
+    }
+    write_list(&directory, &source.join("archive"))
+}
+
+fn recipes() -> [(&'static str, Recipe); 3] {
+    let documents = Recipe {
+        symlinks: 100,
+        empty_directories: 10,
+        ..Recipe::plain(150, 2_000)
+    };
+    let photos = Recipe {
+        file_bytes: 100 << 10..=400 << 10,
+        big_files: 1,
+        sparse_files: 2,
+        ..Recipe::plain(20, 200)
+    };
+    let archive = Recipe {
+        hard_links: 20,
+        ..Recipe::odd(80, 1_000)
+    };
+    [
+        ("documents", documents),
+        ("photos", photos),
+        ("archive", archive),
+    ]
+}
+
+fn print(name: &str, made: &Made) {
+    println!(
+        "  {name:<10} {:>6} files, {:>4} directories, {:>4} links, {:>4} MiB",
+        made.files,
+        made.directories,
+        made.symlinks,
+        made.bytes >> 20
+    );
+}
+
+/// Half of the entries that the archive has at its top, those whose names a list of lines can hold.
+fn write_list(directory: &Path, archive: &Path) -> Result<(), Box<dyn Error>> {
+    let mut names: Vec<String> = fs::read_dir(archive)?
+        .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+        .filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric()))
+        .collect();
+    names.sort();
+    let listed: Vec<String> = names.into_iter().step_by(2).collect();
+    fs::write(directory.join("archive.list"), listed.join("\n") + "\n")?;
+    println!("  archive.list names {} entries of archive", listed.len());
+    Ok(())
+}
