@@ -8,12 +8,14 @@ pub mod config;
 pub mod file_list;
 pub mod fs_type;
 pub mod go_duration;
+pub mod identity;
 pub mod ids;
 pub mod item;
 pub mod location;
 pub mod options;
 pub mod outcome;
 pub mod path;
+pub mod tasks_file;
 pub mod temp_name;
 
 pub use ids::{Epoch, ItemId, RunId, SessionId, TaskId};

@@ -10,6 +10,7 @@ mod options;
 mod raw;
 mod read;
 mod resolve;
+mod scalar;
 mod server;
 #[cfg(test)]
 mod tests;

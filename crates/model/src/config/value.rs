@@ -5,7 +5,8 @@ use std::path::PathBuf;
 
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::read::{FromScalar, Place, Read, Scalar, Seed};
+use super::read::{Place, Read, Seed};
+use super::scalar::{FromScalar, Scalar};
 
 /// A key or token. What is shown of it, anywhere, is `***`.
 #[derive(Clone, PartialEq, Eq)]
