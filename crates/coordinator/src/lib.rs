@@ -1,4 +1,38 @@
 //! The server's side of a migration: it decides who does what, remembers it, and shows it.
 //! It never copies.
+//!
+//! From outside in: [`server`] reads what the user wrote and serves; `service` turns calls
+//! into verbs of the [`scheduler`], which decides with the help of the `fleet` (who is there) and
+//! the [`store`] (what must not be forgotten); `ledger` adds up what a task did, `results` and
+//! [`report`] show it.
 
+pub mod data_dir;
+mod fleet;
+mod ledger;
+mod plan;
+pub mod report;
+pub mod results;
+pub mod scheduler;
+pub mod server;
+mod service;
+mod status;
 pub mod store;
+
+/// 64 random bits, for ids.
+fn random() -> u64 {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).expect("the system gives random bytes");
+    u64::from_ne_bytes(bytes)
+}
+
+/// An error with its causes, on one line.
+pub fn error_chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}

@@ -7,7 +7,7 @@
 mod convert;
 
 /// Generated from `proto/data_migrate.proto`, where the rules of each call are written.
-#[allow(unreachable_pub, clippy::all)]
+#[allow(clippy::all)]
 pub mod proto {
     tonic::include_proto!("data_migrate.v1");
 }

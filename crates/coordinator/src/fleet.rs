@@ -1,0 +1,413 @@
+//! Who is there and who holds what: the sessions, kept in memory.
+//!
+//! A session lives from one heartbeat to the next and dies when it was silent for a lease time;
+//! with it die the leases of all that it held. Nothing here waits, asks the clock or touches the
+//! store: each rule is a function of the fleet and of `now`.
+
+use std::collections::{BTreeMap, HashMap};
+use std::time::{Duration, Instant};
+
+use model::{Counters, Epoch, ItemId, RelPath, SessionId, TaskId};
+
+use crate::store::Granted;
+
+/// How far an attempt has come, as its worker says: a lower bound.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Progress {
+    pub counters: Counters,
+    pub paths_in_flight: Vec<RelPath>,
+}
+
+#[derive(Debug, Clone)]
+pub struct Held {
+    pub epoch: Epoch,
+    pub task: TaskId,
+    pub granted: Instant,
+    pub progress: Progress,
+    /// A command for the worker that it has not fetched yet.
+    pub share: bool,
+    /// When it was last asked to share.
+    pub asked: Option<Instant>,
+    /// Its task was ended.
+    pub cancel: bool,
+}
+
+/// Why a worker can't run a task, and since when.
+#[derive(Debug, Clone)]
+pub struct Refusal {
+    pub message: String,
+    pub since: Instant,
+}
+
+#[derive(Debug, Clone)]
+pub struct Session {
+    pub name: String,
+    pub address: String,
+    pub program_version: String,
+    /// Of its registration: a repetition finds the session by it.
+    pub request: u64,
+    pub registered: Instant,
+    pub last_heard: Instant,
+    pub held: HashMap<ItemId, Held>,
+    pub refusals: BTreeMap<TaskId, Refusal>,
+    /// The newest answer to `Lease`, for repetitions of the call.
+    pub last_lease: Option<(u64, Vec<Granted>)>,
+    /// Slots for which it waits for work now.
+    pub idle_slots: usize,
+}
+
+impl Session {
+    pub fn new(name: String, address: String, request: u64, now: Instant) -> Self {
+        Self {
+            name,
+            address,
+            program_version: String::new(),
+            request,
+            registered: now,
+            last_heard: now,
+            held: HashMap::new(),
+            refusals: BTreeMap::new(),
+            last_lease: None,
+            idle_slots: 0,
+        }
+    }
+
+    pub fn hold(&mut self, item: ItemId, epoch: Epoch, task: TaskId, now: Instant) {
+        self.held.insert(
+            item,
+            Held {
+                epoch,
+                task,
+                granted: now,
+                progress: Progress::default(),
+                share: false,
+                asked: None,
+                cancel: false,
+            },
+        );
+    }
+}
+
+/// What a heartbeat brought to light.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub struct Heard {
+    /// Listed, but no longer the worker's.
+    pub lost: Vec<(ItemId, Epoch)>,
+    /// Granted some time ago and not listed: the worker never heard of it.
+    pub unheard: Vec<(ItemId, Epoch)>,
+}
+
+/// A session that was silent for too long, and what it held.
+#[derive(Debug)]
+pub struct Expired {
+    pub id: SessionId,
+    pub session: Session,
+}
+
+#[derive(Debug)]
+pub struct Fleet {
+    pub sessions: HashMap<SessionId, Session>,
+    lease: Duration,
+    heartbeat: Duration,
+    refusal: Duration,
+    /// Attempts that were taken from their workers without their knowing, by session; until when
+    /// one of them might still write, should it never be heard of.
+    superseded: HashMap<SessionId, (Instant, Vec<TaskId>)>,
+}
+
+impl Fleet {
+    pub fn new(lease: Duration, heartbeat: Duration) -> Self {
+        Self {
+            sessions: HashMap::new(),
+            lease,
+            heartbeat,
+            refusal: Duration::from_secs(60),
+            superseded: HashMap::new(),
+        }
+    }
+
+    pub fn session(&mut self, id: SessionId) -> Option<&mut Session> {
+        self.sessions.get_mut(&id)
+    }
+
+    pub fn by_request(&self, request: u64) -> Option<SessionId> {
+        self.sessions
+            .iter()
+            .find(|(_, session)| session.request == request)
+            .map(|(id, _)| *id)
+    }
+
+    /// Renews a session and compares what it lists with what it was granted. `None`: unknown session.
+    pub fn heard(
+        &mut self,
+        id: SessionId,
+        listed: Vec<(ItemId, Epoch, Progress)>,
+        now: Instant,
+    ) -> Option<Heard> {
+        // An answer on its way and the call that follows it may cross once.
+        let grace = self.heartbeat * 2;
+        let session = self.sessions.get_mut(&id)?;
+        session.last_heard = now;
+        let mut heard = Heard::default();
+        let mut named = Vec::with_capacity(listed.len());
+        for (item, epoch, progress) in listed {
+            match session.held.get_mut(&item) {
+                Some(held) if held.epoch == epoch => {
+                    held.progress = progress;
+                    named.push(item);
+                }
+                _ => heard.lost.push((item, epoch)),
+            }
+        }
+        session.held.retain(|item, held| {
+            let unheard = !named.contains(item) && now.duration_since(held.granted) > grace;
+            if unheard {
+                heard.unheard.push((*item, held.epoch));
+            }
+            !unheard
+        });
+        Some(heard)
+    }
+
+    /// Takes out the sessions whose lease has run out.
+    pub fn expire(&mut self, now: Instant) -> Vec<Expired> {
+        let dead: Vec<SessionId> = self
+            .sessions
+            .iter()
+            .filter(|(_, session)| now.duration_since(session.last_heard) > self.lease)
+            .map(|(id, _)| *id)
+            .collect();
+        let mut expired = Vec::with_capacity(dead.len());
+        for id in dead {
+            if let Some(session) = self.sessions.remove(&id) {
+                let tasks: Vec<TaskId> = session.held.values().map(|held| held.task).collect();
+                if !tasks.is_empty() {
+                    self.superseded.insert(id, (now + self.lease * 2, tasks));
+                }
+                expired.push(Expired { id, session });
+            }
+        }
+        expired
+    }
+
+    /// Notes that attempts of unknown sessions may be alive, as after a restart of the server.
+    pub fn suspect(&mut self, id: SessionId, tasks: Vec<TaskId>, now: Instant) {
+        self.superseded.insert(id, (now + self.lease * 2, tasks));
+    }
+
+    /// A worker has stopped whatever it did in this session.
+    pub fn acknowledged(&mut self, id: SessionId) {
+        self.superseded.remove(&id);
+    }
+
+    /// Whether a superseded attempt at the task might still write.
+    pub fn may_be_written_to(&mut self, task: TaskId, now: Instant) -> bool {
+        self.superseded.retain(|_, (until, _)| now < *until);
+        self.superseded
+            .values()
+            .any(|(_, tasks)| tasks.contains(&task))
+    }
+
+    pub fn held_of(&self, task: TaskId) -> usize {
+        self.sessions
+            .values()
+            .flat_map(|session| session.held.values())
+            .filter(|held| held.task == task)
+            .count()
+    }
+
+    pub fn refuse(&mut self, id: SessionId, task: TaskId, message: String, now: Instant) {
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.refusals.insert(
+                task,
+                Refusal {
+                    message,
+                    since: now,
+                },
+            );
+        }
+    }
+
+    /// Whether the session may be granted items of the task. A refusal is tried again
+    /// after a minute: mounts come back.
+    pub fn may_run(&self, id: SessionId, task: TaskId, now: Instant) -> bool {
+        self.sessions.get(&id).is_some_and(|session| {
+            session
+                .refusals
+                .get(&task)
+                .is_none_or(|refusal| now.duration_since(refusal.since) > self.refusal)
+        })
+    }
+
+    /// If no worker can run the task: what the last of them said. A task that no worker has
+    /// seen yet is not refused, and nor is one while the first worker has been here for less than `grace`.
+    pub fn refused_by_all(&self, task: TaskId, grace: Duration, now: Instant) -> Option<&Refusal> {
+        let first = self.sessions.values().map(|s| s.registered).min()?;
+        if now.duration_since(first) < grace {
+            return None;
+        }
+        let mut last: Option<&Refusal> = None;
+        for session in self.sessions.values() {
+            let refusal = session.refusals.get(&task)?;
+            if last.is_none_or(|l| l.since < refusal.since) {
+                last = Some(refusal);
+            }
+        }
+        last
+    }
+
+    /// Marks attempts that are to hand work back, since `idle` slots wait and nothing else is
+    /// there for them: those that have run longest first, none that began less than `least` ago
+    /// or was asked within that time. Returns how many were marked.
+    pub fn ask_to_share(
+        &mut self,
+        idle: usize,
+        least: Duration,
+        now: Instant,
+        eligible: impl Fn(TaskId) -> bool,
+    ) -> usize {
+        let mut candidates: Vec<&mut Held> = self
+            .sessions
+            .values_mut()
+            .flat_map(|session| session.held.values_mut())
+            .filter(|held| {
+                eligible(held.task)
+                    && !held.share
+                    && now.duration_since(held.granted) >= least
+                    && held
+                        .asked
+                        .is_none_or(|asked| now.duration_since(asked) >= least)
+            })
+            .collect();
+        candidates.sort_by_key(|held| held.granted);
+        candidates
+            .into_iter()
+            .take(idle)
+            .map(|held| {
+                held.share = true;
+                held.asked = Some(now);
+            })
+            .count()
+    }
+
+    pub fn idle_slots(&self) -> usize {
+        self.sessions.values().map(|s| s.idle_slots).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const LEASE: Duration = Duration::from_secs(30);
+    const BEAT: Duration = Duration::from_secs(5);
+
+    fn fleet(now: Instant, sessions: u64) -> Fleet {
+        let mut fleet = Fleet::new(LEASE, BEAT);
+        for n in 0..sessions {
+            let session = Session::new(format!("w{n}"), String::new(), n, now);
+            fleet.sessions.insert(SessionId::from_random(n), session);
+        }
+        fleet
+    }
+
+    fn id(n: u64) -> SessionId {
+        SessionId::from_random(n)
+    }
+
+    #[test]
+    fn a_silent_session_loses_what_it_held_and_its_task_waits_two_leases() {
+        let t0 = Instant::now();
+        let mut fleet = fleet(t0, 2);
+        let item = ItemId::from_random(1);
+        fleet
+            .session(id(0))
+            .unwrap()
+            .hold(item, Epoch(1), TaskId(1), t0);
+        assert!(fleet.expire(t0 + LEASE).is_empty());
+        let late = t0 + LEASE + Duration::from_millis(1);
+        fleet.heard(id(1), vec![], late);
+        let expired = fleet.expire(late);
+        assert_eq!(expired.len(), 1);
+        assert_eq!(expired[0].id, id(0));
+        assert!(fleet.may_be_written_to(TaskId(1), late));
+        assert!(!fleet.may_be_written_to(TaskId(2), late));
+        assert!(!fleet.may_be_written_to(TaskId(1), late + LEASE * 2));
+    }
+
+    #[test]
+    fn an_acknowledged_end_is_not_waited_for() {
+        let t0 = Instant::now();
+        let mut fleet = fleet(t0, 1);
+        fleet.suspect(id(7), vec![TaskId(1)], t0);
+        assert!(fleet.may_be_written_to(TaskId(1), t0));
+        fleet.acknowledged(id(7));
+        assert!(!fleet.may_be_written_to(TaskId(1), t0));
+    }
+
+    #[test]
+    fn what_a_worker_never_heard_of_goes_back_but_not_at_once() {
+        let t0 = Instant::now();
+        let mut fleet = fleet(t0, 1);
+        let item = ItemId::from_random(1);
+        fleet
+            .session(id(0))
+            .unwrap()
+            .hold(item, Epoch(3), TaskId(1), t0);
+        assert_eq!(
+            fleet.heard(id(0), vec![], t0 + BEAT),
+            Some(Heard::default())
+        );
+        let heard = fleet.heard(id(0), vec![], t0 + BEAT * 3).unwrap();
+        assert_eq!(heard.unheard, [(item, Epoch(3))]);
+        let listed = vec![(item, Epoch(3), Progress::default())];
+        let heard = fleet.heard(id(0), listed, t0 + BEAT * 4).unwrap();
+        assert_eq!(heard.lost, [(item, Epoch(3))]);
+        assert_eq!(fleet.heard(id(9), vec![], t0), None);
+    }
+
+    #[test]
+    fn an_older_epoch_is_lost() {
+        let t0 = Instant::now();
+        let mut fleet = fleet(t0, 1);
+        let item = ItemId::from_random(1);
+        fleet
+            .session(id(0))
+            .unwrap()
+            .hold(item, Epoch(3), TaskId(1), t0);
+        let listed = vec![(item, Epoch(2), Progress::default())];
+        let heard = fleet.heard(id(0), listed, t0).unwrap();
+        assert_eq!(heard.lost, [(item, Epoch(2))]);
+    }
+
+    #[test]
+    fn a_task_is_given_up_only_when_every_worker_refused_it_and_the_grace_is_over() {
+        let t0 = Instant::now();
+        let grace = Duration::from_secs(10);
+        let mut fleet = fleet(t0, 2);
+        fleet.refuse(id(0), TaskId(1), "no mount".into(), t0);
+        assert!(!fleet.may_run(id(0), TaskId(1), t0));
+        assert!(fleet.may_run(id(1), TaskId(1), t0));
+        assert!(fleet.refused_by_all(TaskId(1), grace, t0 + grace).is_none());
+        fleet.refuse(id(1), TaskId(1), "other type".into(), t0 + BEAT);
+        assert!(fleet.refused_by_all(TaskId(1), grace, t0 + BEAT).is_none());
+        let refusal = fleet.refused_by_all(TaskId(1), grace, t0 + grace).unwrap();
+        assert_eq!(refusal.message, "other type");
+        assert!(fleet.may_run(id(0), TaskId(1), t0 + Duration::from_secs(61)));
+    }
+
+    #[test]
+    fn the_longest_running_are_asked_first_and_not_twice_at_once() {
+        let t0 = Instant::now();
+        let least = Duration::from_secs(2);
+        let mut fleet = fleet(t0, 1);
+        let session = fleet.session(id(0)).unwrap();
+        session.hold(ItemId::from_random(1), Epoch(1), TaskId(1), t0 + least);
+        session.hold(ItemId::from_random(2), Epoch(1), TaskId(1), t0);
+        let now = t0 + least * 2;
+        assert_eq!(fleet.ask_to_share(1, least, now, |_| true), 1);
+        assert!(fleet.session(id(0)).unwrap().held[&ItemId::from_random(2)].share);
+        assert_eq!(fleet.ask_to_share(9, least, now, |_| true), 1);
+        assert_eq!(fleet.ask_to_share(9, least, now, |_| true), 0);
+    }
+}

@@ -1,0 +1,107 @@
+//! The books of one task: what its items say, added up and settled.
+//!
+//! A directory that one item hands to another is listed by both. It is taken out once, after a
+//! check that as many directories were taken as were handed over: should they differ, the
+//! books don't balance and the task is no success.
+
+use model::{Failure, Outcome, Purpose, RunId, TaskId, Work};
+
+use crate::store::{ItemRecord, Store, StoreError};
+
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Ledger {
+    /// Over all done items and the refused entries of the list; without failures by name.
+    pub outcome: Outcome,
+    pub failed_items: u64,
+    pub retries: u64,
+    pub workers: Vec<String>,
+    /// Why the last attempt of a failed item ended.
+    pub last_error: Option<String>,
+}
+
+pub fn ledger(
+    store: &dyn Store,
+    run: RunId,
+    task: TaskId,
+    refused: &[Failure],
+) -> Result<Ledger, StoreError> {
+    let totals = store.totals(run, task)?;
+    let mut outcome = totals.outcome;
+    let mut last_error = None;
+    if outcome.counters.deferred > 0 || totals.failed_items > 0 {
+        let items = store.items(run, task)?;
+        settle(&mut outcome, taken_over(&items));
+        last_error = items
+            .iter()
+            .filter(|record| record.item.state == model::ItemState::Failed)
+            .find_map(|record| record.last_error.clone());
+    }
+    outcome.counters.listed += refused.len() as u64;
+    outcome.counters.failed += refused.len() as u64;
+    Ok(Ledger {
+        outcome,
+        failed_items: totals.failed_items,
+        retries: totals.retries,
+        workers: totals.workers,
+        last_error,
+    })
+}
+
+/// Directories that items took over from others: all walked ones but the root.
+fn taken_over(items: &[ItemRecord]) -> u64 {
+    items
+        .iter()
+        .map(|record| match &record.item.work {
+            Work::Walk {
+                directories,
+                purpose: Purpose::Copy,
+            } => directories.iter().filter(|d| !d.is_root()).count() as u64,
+            _ => 0,
+        })
+        .sum()
+}
+
+/// Takes out what was counted twice. Left as it is when the two sides differ.
+fn settle(outcome: &mut Outcome, taken_over: u64) {
+    let counters = &mut outcome.counters;
+    if counters.deferred == taken_over && counters.listed >= taken_over {
+        counters.listed -= taken_over;
+        counters.deferred = 0;
+    } else {
+        // Shown as what it is: as many results are missing as directories were not taken.
+        counters.deferred = counters.deferred.saturating_sub(taken_over);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::settle;
+    use model::{Counters, Outcome};
+
+    fn outcome(listed: u64, copied: u64, deferred: u64) -> Outcome {
+        Outcome {
+            counters: Counters {
+                listed,
+                copied,
+                deferred,
+                ..Default::default()
+            },
+            ..Default::default()
+        }
+    }
+
+    #[test]
+    fn what_was_handed_over_is_counted_once() {
+        let mut settled = outcome(12, 10, 2);
+        settle(&mut settled, 2);
+        assert_eq!(settled, outcome(10, 10, 0));
+        assert!(settled.is_balanced());
+    }
+
+    #[test]
+    fn a_directory_handed_over_and_not_taken_unbalances_the_books() {
+        let mut unsettled = outcome(12, 10, 2);
+        settle(&mut unsettled, 1);
+        assert!(!unsettled.is_balanced());
+    }
+}

@@ -1,0 +1,367 @@
+//! Where a run's results are put: rows in the results file as tasks end, a log of each task's
+//! failures, and the report at the end.
+
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Mutex;
+use std::time::Duration;
+
+use model::config::{Config, ReportFormat};
+use model::go_duration;
+use model::{Failure, ItemState, Outcome, RunId, Work};
+
+use crate::data_dir::DataDir;
+use crate::ledger::Ledger;
+use crate::report::{
+    self, Format, ReportError, ResultsFile, Row, Summary, TaskCounts, TaskEnd, TaskFailures,
+    TaskInterval,
+};
+use crate::store::{ItemRecord, Millis, Phase, TaskRecord};
+
+/// Failures of a task that the report names; the task's log has all that are known.
+const FAILURES_IN_REPORT: usize = 200;
+
+/// A task with all that its rows and its part of the report need.
+#[derive(Debug, Clone)]
+pub struct FinishedTask {
+    pub record: TaskRecord,
+    pub ledger: Ledger,
+    /// Of a task with a list.
+    pub items: Vec<ItemRecord>,
+    pub failures: Vec<Failure>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ResultsError {
+    #[error(transparent)]
+    Report(#[from] ReportError),
+    #[error("cannot write {path}")]
+    Log { path: PathBuf, source: io::Error },
+}
+
+/// What was written at the end of a run.
+#[derive(Debug, Clone)]
+pub struct Written {
+    pub rows: Vec<Row>,
+    /// In the data directory.
+    pub report: PathBuf,
+    /// The copy in `/tmp`, where users look for it.
+    pub copy: Option<PathBuf>,
+    pub results_file: PathBuf,
+    pub logs: PathBuf,
+}
+
+#[derive(Debug)]
+pub struct Results {
+    file: Mutex<ResultsFile>,
+    results_file: PathBuf,
+    data_dir: PathBuf,
+    logs: PathBuf,
+    engine: String,
+    format: Format,
+    config_name: String,
+    notes: Vec<String>,
+}
+
+impl Results {
+    pub fn open(
+        working_dir: &Path,
+        data_dir: &DataDir,
+        started: Millis,
+        config: &Config,
+        config_name: String,
+    ) -> Result<Self, ResultsError> {
+        let (file, remarks) = ResultsFile::open(working_dir)?;
+        for remark in remarks {
+            tracing::warn!("{remark}");
+        }
+        let logs = Path::new("logs").join(started.to_string());
+        let logs = data_dir
+            .directory(&logs)
+            .map_err(|source| ResultsError::Log { path: logs, source })?;
+        let options = config.global.copy_options();
+        let mut notes = Vec::new();
+        if options.dry_run {
+            notes.push("dry run: nothing was changed; counts say what would be".to_owned());
+        }
+        if options.durability == model::Durability::None {
+            notes.push(
+                "durability none: a power cut soon after the end may lose content that was copied"
+                    .to_owned(),
+            );
+        }
+        Ok(Self {
+            results_file: file.path().to_owned(),
+            file: Mutex::new(file),
+            data_dir: data_dir.path().to_owned(),
+            logs,
+            engine: "native".to_owned(),
+            format: match config.report.format {
+                ReportFormat::Csv => Format::Csv,
+                ReportFormat::Markdown => Format::Markdown,
+                ReportFormat::Html => Format::Html,
+            },
+            config_name,
+            notes,
+        })
+    }
+
+    /// Logs a task's failures and appends its rows to the results file.
+    pub fn task_ended(&self, task: &FinishedTask) -> Result<(), ResultsError> {
+        self.write_log(task)?;
+        let mut file = self
+            .file
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let finished = task.record.result.as_ref().map_or(0, |r| r.finished);
+        for row in self.rows(task) {
+            // A crash may have come between the row and the note that it was written.
+            if !file.contains(&row, finished) {
+                file.append(&row)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn log_of(&self, task: &FinishedTask) -> PathBuf {
+        self.logs.join(format!("task_{}.log", task.record.task.id))
+    }
+
+    fn write_log(&self, task: &FinishedTask) -> Result<(), ResultsError> {
+        let path = self.log_of(task);
+        let write = || -> io::Result<()> {
+            let mut out = io::BufWriter::new(
+                std::fs::OpenOptions::new()
+                    .write(true)
+                    .create(true)
+                    .truncate(true)
+                    .mode(0o600)
+                    .open(&path)?,
+            );
+            let record = &task.record;
+            writeln!(
+                out,
+                "task {}: {} -> {}",
+                record.task.id, record.task.source, record.task.target
+            )?;
+            if let Some(result) = &record.result {
+                writeln!(out, "{}", result.message)?;
+            }
+            let n = &task.ledger.outcome.counters;
+            writeln!(
+                out,
+                "listed {}, copied {} ({} files, {} bytes), unchanged {}, skipped {}, failed {}, unreadable directories {}",
+                n.listed,
+                n.copied,
+                n.copied_files,
+                n.copied_bytes,
+                n.unchanged,
+                n.skipped,
+                n.failed,
+                task.ledger.outcome.unreadable_directories
+            )?;
+            for (reason, n) in &task.ledger.outcome.skipped {
+                writeln!(out, "skipped, {}: {n}", reason.name())?;
+            }
+            for (note, n) in &task.ledger.outcome.notes {
+                writeln!(out, "{note}: {n}")?;
+            }
+            for failure in &task.failures {
+                writeln!(out, "FAILED ({}) {failure}", failure.class.name())?;
+            }
+            let named = task.failures.len() as u64;
+            if n.failed > named {
+                writeln!(
+                    out,
+                    "and {} more failures, not known by name",
+                    n.failed - named
+                )?;
+            }
+            out.flush()
+        };
+        write().map_err(|source| ResultsError::Log {
+            path: path.clone(),
+            source,
+        })
+    }
+
+    fn rows(&self, task: &FinishedTask) -> Vec<Row> {
+        let record = &task.record;
+        let result = record.result.as_ref();
+        let list = record
+            .task
+            .list
+            .as_ref()
+            .map_or_else(String::new, |list| list.display().to_string());
+        let whole = Row {
+            id: record.task.id.0,
+            subtask_id: 0,
+            source_dir: record.task.source.to_string(),
+            target_dir: record.task.target.to_string(),
+            client_id: task.ledger.workers.join(", "),
+            duration: duration_between(record.started, result.map(|r| r.finished)),
+            success: result.is_some_and(|r| r.success),
+            split_pattern: String::new(),
+            split_files: String::new(),
+            file_from: list.clone(),
+            log_file: self.log_of(task).display().to_string(),
+            message: result.map_or_else(|| "not finished".to_owned(), |r| r.message.clone()),
+            include_file: list,
+            files: task.ledger.outcome.counters.copied_files,
+            bytes: task.ledger.outcome.counters.copied_bytes,
+            failures: task.ledger.outcome.counters.failed,
+            retries: task.ledger.retries,
+            engine: self.engine.clone(),
+        };
+        let pieces: Vec<&ItemRecord> = task
+            .items
+            .iter()
+            .filter(|item| {
+                item.phase == Phase::Copy && matches!(item.item.work, Work::Paths { .. })
+            })
+            .collect();
+        let mut rows = vec![whole];
+        if pieces.len() > 1 {
+            let piece_rows: Vec<Row> = (1..)
+                .zip(pieces)
+                .map(|(n, piece)| piece_row(&rows[0], n, piece))
+                .collect();
+            rows.extend(piece_rows);
+        }
+        rows
+    }
+
+    /// Writes the report of a run, into the data directory and into `/tmp`.
+    pub fn write_report(
+        &self,
+        run: RunId,
+        started: Millis,
+        finished: Millis,
+        tasks: &[FinishedTask],
+    ) -> Result<Written, ResultsError> {
+        let mut rows: Vec<Row> = tasks.iter().flat_map(|task| self.rows(task)).collect();
+        report::sort(&mut rows);
+        let summary = self.summary(run, started, finished, tasks);
+        let name = format!(
+            "data_migrate_results_{finished}.{}",
+            self.format.extension()
+        );
+        let reports = self.data_dir.join("reports");
+        std::fs::create_dir_all(&reports).map_err(|source| ResultsError::Log {
+            path: reports.clone(),
+            source,
+        })?;
+        let path = reports.join(&name);
+        report::write(self.format, &rows, &summary, &path)?;
+        let copy = Path::new("/tmp").join(&name);
+        let copy = match report::write(self.format, &rows, &summary, &copy) {
+            Ok(()) => Some(copy),
+            Err(e) => {
+                tracing::warn!("{}", crate::error_chain(&e));
+                None
+            }
+        };
+        Ok(Written {
+            rows,
+            report: path,
+            copy,
+            results_file: self.results_file.clone(),
+            logs: self.logs.clone(),
+        })
+    }
+
+    fn summary(
+        &self,
+        run: RunId,
+        started: Millis,
+        finished: Millis,
+        tasks: &[FinishedTask],
+    ) -> Summary {
+        let mut counts = TaskCounts::default();
+        let mut outcome = Outcome::default();
+        let mut intervals = Vec::new();
+        let mut failures = Vec::new();
+        for task in tasks {
+            outcome.add(task.ledger.outcome.clone());
+            let id = task.record.task.id;
+            if task.ledger.outcome.counters.failed > 0 {
+                failures.push(TaskFailures {
+                    task: id,
+                    failures: task
+                        .failures
+                        .iter()
+                        .take(FAILURES_IN_REPORT)
+                        .cloned()
+                        .collect(),
+                    total: task.ledger.outcome.counters.failed,
+                });
+            }
+            let Some(result) = &task.record.result else {
+                continue;
+            };
+            let end = TaskEnd::of(result.success, &result.message);
+            counts.add(end);
+            if let Some(started) = task.record.started {
+                intervals.push(TaskInterval {
+                    task: id,
+                    started,
+                    finished: result.finished,
+                    end,
+                });
+            }
+        }
+        Summary {
+            run,
+            config: self.config_name.clone(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            started,
+            finished,
+            tasks: counts,
+            outcome,
+            intervals,
+            failures,
+            notes: self.notes.clone(),
+        }
+    }
+}
+
+fn piece_row(whole: &Row, n: u32, piece: &ItemRecord) -> Row {
+    let counters = piece
+        .outcome
+        .as_ref()
+        .map(|o| o.counters)
+        .unwrap_or_default();
+    let done = piece.item.state == ItemState::Done;
+    let message = match (&piece.last_error, done, counters.failed) {
+        (_, true, 0) => format!("piece {n} of the list migrated"),
+        (_, true, failed) => format!("{failed} of the piece's files failed"),
+        (Some(error), false, _) => error.clone(),
+        (None, false, _) => "not finished".to_owned(),
+    };
+    Row {
+        subtask_id: n,
+        client_id: piece.worker.clone().unwrap_or_default(),
+        duration: duration_between(piece.started, piece.finished),
+        success: done
+            && counters.failed == 0
+            && piece
+                .outcome
+                .as_ref()
+                .is_some_and(|o| o.unreadable_directories == 0),
+        message,
+        files: counters.copied_files,
+        bytes: counters.copied_bytes,
+        failures: counters.failed,
+        retries: u64::from(piece.item.attempts),
+        ..whole.clone()
+    }
+}
+
+fn duration_between(started: Option<Millis>, finished: Option<Millis>) -> String {
+    let ms = match (started, finished) {
+        (Some(started), Some(finished)) => (finished - started).max(0) as u64,
+        _ => 0,
+    };
+    go_duration::format(Duration::from_millis(ms))
+}

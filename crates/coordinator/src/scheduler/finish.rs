@@ -1,0 +1,208 @@
+//! How tasks and the run end.
+
+use std::time::Instant;
+
+use model::TaskId;
+
+use super::{Scheduler, failed, now_ms};
+use crate::ledger::{Ledger, ledger};
+use crate::report::TaskEnd;
+use crate::report::message::{self, Ended};
+use crate::results::{FinishedTask, ResultsError, Written};
+use crate::store::{Applied, Millis, StoreError, TaskRecord, TaskResult};
+
+/// Failures that the judgement of a task looks at by name.
+const FAILURES_LOOKED_AT: usize = 100;
+
+impl Scheduler {
+    /// Judges a task whose items are all over.
+    pub(super) fn finish_task(&self, task: TaskId) -> Result<(), StoreError> {
+        let Some(record) = self.record(task) else {
+            return Ok(());
+        };
+        let ledger = self.ledger(task)?;
+        let mut failures = self.store.failures(self.run, task, FAILURES_LOOKED_AT)?;
+        failures.extend(self.refused(task).iter().cloned());
+        let (end, message) = message::verdict(&Ended {
+            task,
+            list: record.task.list.as_deref(),
+            outcome: &ledger.outcome,
+            failures: &failures,
+            failed_items: ledger.failed_items,
+            last_error: ledger.last_error.as_deref(),
+        });
+        let result = TaskResult {
+            success: end == TaskEnd::Success,
+            message,
+            finished: now_ms(),
+        };
+        self.end_task(task, result)
+    }
+
+    /// Ends a task that can't be run, with the reason.
+    pub(super) fn fail_task(&self, task: TaskId, message: String) -> Result<(), StoreError> {
+        // What it has done so far stays counted, and is not the whole.
+        let begun = self
+            .record(task)
+            .is_some_and(|record| record.source_identity.is_some());
+        let message = match begun {
+            true => message::incomplete(&message),
+            false => message,
+        };
+        self.end_task(task, failed(message))
+    }
+
+    fn end_task(&self, task: TaskId, result: TaskResult) -> Result<(), StoreError> {
+        let applied = self.store.finish_task(self.run, task, result.clone())?;
+        if applied == Applied::Before {
+            return Ok(());
+        }
+        match result.success {
+            true => tracing::info!("{}", result.message),
+            false => tracing::error!("task {task} failed: {}", result.message),
+        }
+        let record = {
+            let mut state = self.state();
+            for session in state.fleet.sessions.values_mut() {
+                for held in session.held.values_mut().filter(|held| held.task == task) {
+                    held.cancel = true;
+                }
+            }
+            state.tasks.get_mut(&task).map(|state| {
+                state.record.result = Some(result);
+                state.record.clone()
+            })
+        };
+        self.commands.notify_waiters();
+        if let Some(record) = record {
+            self.write_rows(&record)?;
+        }
+        self.finish_run_if_done()
+    }
+
+    /// Rows of tasks that ended before this server could write them, and the end of a run whose
+    /// last task ended so.
+    pub fn take_up_results(&self) -> Result<(), StoreError> {
+        if self.is_over() {
+            return Ok(());
+        }
+        let mut unwritten: Vec<TaskRecord> = self
+            .state()
+            .tasks
+            .values()
+            .filter(|task| task.record.result.is_some() && !task.record.row_written)
+            .map(|task| task.record.clone())
+            .collect();
+        unwritten.sort_by_key(|record| record.task.id);
+        for record in unwritten {
+            self.write_rows(&record)?;
+        }
+        for task in self.unfinished() {
+            self.advance(task)?;
+        }
+        self.finish_run_if_done()
+    }
+
+    fn write_rows(&self, record: &TaskRecord) -> Result<(), StoreError> {
+        let finished = self.finished_task(record)?;
+        if let Err(e) = self.results.task_ended(&finished) {
+            // The run goes on: its report at the end has the row too.
+            tracing::error!(
+                "cannot write the results of task {}: {}",
+                record.task.id,
+                crate::error_chain(&e)
+            );
+            return Ok(());
+        }
+        self.store.set_row_written(self.run, record.task.id)
+    }
+
+    fn finished_task(&self, record: &TaskRecord) -> Result<FinishedTask, StoreError> {
+        let task = record.task.id;
+        let mut failures = self
+            .store
+            .failures(self.run, task, model::outcome::MAX_FAILURES)?;
+        failures.extend(self.refused(task).iter().cloned());
+        Ok(FinishedTask {
+            record: self
+                .store
+                .tasks(self.run)?
+                .into_iter()
+                .find(|stored| stored.task.id == task)
+                .unwrap_or_else(|| record.clone()),
+            ledger: self.ledger(task)?,
+            items: match record.task.list {
+                Some(_) => self.store.items(self.run, task)?,
+                None => Vec::new(),
+            },
+            failures,
+        })
+    }
+
+    fn finish_run_if_done(&self) -> Result<(), StoreError> {
+        if self.is_over() || !self.unfinished().is_empty() {
+            return Ok(());
+        }
+        self.store.finish_run(self.run, now_ms())?;
+        self.over.send_replace(true);
+        self.work.notify_waiters();
+        self.commands.notify_waiters();
+        Ok(())
+    }
+
+    /// Ends tasks that no worker can run.
+    pub(super) fn give_up_refused(&self, now: Instant) -> Result<(), StoreError> {
+        let grace = self.settings.ineligible_grace;
+        for task in self.unfinished() {
+            let refusal = {
+                let state = self.state();
+                match state.fleet.held_of(task) {
+                    0 => state
+                        .fleet
+                        .refused_by_all(task, grace, now)
+                        .map(|refusal| refusal.message.clone()),
+                    _ => None,
+                }
+            };
+            if let Some(message) = refusal {
+                self.fail_task(task, message)?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn ledger(&self, task: TaskId) -> Result<Ledger, StoreError> {
+        ledger(&*self.store, self.run, task, self.refused(task))
+    }
+
+    /// Entries of the task's list that can't be migrated as written.
+    fn refused(&self, task: TaskId) -> &[model::Failure] {
+        self.lists.get(&task).map_or(&[], |list| &list.refused)
+    }
+
+    fn record(&self, task: TaskId) -> Option<TaskRecord> {
+        self.state()
+            .tasks
+            .get(&task)
+            .map(|task| task.record.clone())
+    }
+
+    pub fn write_report(
+        &self,
+        started: Millis,
+        finished: Millis,
+        tasks: &[FinishedTask],
+    ) -> Result<Written, ResultsError> {
+        self.results
+            .write_report(self.run, started, finished, tasks)
+    }
+
+    /// All tasks with their results, for the final report.
+    pub fn finished_tasks(&self) -> Result<Vec<FinishedTask>, StoreError> {
+        self.store
+            .tasks(self.run)?
+            .iter()
+            .map(|record| self.finished_task(record))
+            .collect()
+    }
+}

@@ -1,0 +1,170 @@
+//! Which items a worker gets, and with what it needs to run them.
+
+use std::io::{Read, Seek, SeekFrom};
+use std::time::Instant;
+
+use model::{ItemId, SessionId, TaskId, Work};
+
+use super::{Refused, Scheduler, now_ms};
+use crate::store::{GrantFrom, Granted, TaskRecord};
+
+/// Grants with what is known of their tasks.
+#[derive(Debug)]
+pub struct LeaseAnswer {
+    pub grants: Vec<(Granted, TaskRecord)>,
+    pub run_over: bool,
+}
+
+impl Scheduler {
+    /// Grants up to `slots` items. The same request again gets the same answer.
+    pub fn lease(&self, id: SessionId, request: u64, slots: usize) -> Result<LeaseAnswer, Refused> {
+        if self.is_over() {
+            return Ok(LeaseAnswer {
+                grants: Vec::new(),
+                run_over: true,
+            });
+        }
+        if let Some(grants) = self.answered_before(id, request)? {
+            return Ok(self.answer(grants));
+        }
+        // Until the first worker of a task has said what it found at the roots, the task's other
+        // items wait; two grants at once must not both be the first.
+        let _establishing = self
+            .establishing
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        let from = self.may_be_granted(id, slots, Instant::now())?;
+        let grants = match from.is_empty() {
+            true => Vec::new(),
+            false => self.store.grant(self.run, &from, id, slots, now_ms())?,
+        };
+        let now = Instant::now();
+        let mut state = self.state();
+        if grants.is_empty() {
+            // Items whose time has not come are looked for again by the tick's wake-up.
+            for granted_from in &from {
+                if let Some(task) = state.tasks.get_mut(&granted_from.task) {
+                    task.may_have_waiting = false;
+                }
+            }
+        }
+        let session = state.fleet.session(id).ok_or(Refused::UnknownSession)?;
+        for granted in &grants {
+            let item = &granted.item;
+            session.hold(item.id, item.epoch, item.task, now);
+        }
+        if !grants.is_empty() {
+            session.last_lease = Some((request, grants.clone()));
+        }
+        drop(state);
+        Ok(self.answer(grants))
+    }
+
+    fn answered_before(
+        &self,
+        id: SessionId,
+        request: u64,
+    ) -> Result<Option<Vec<Granted>>, Refused> {
+        let mut state = self.state();
+        let session = state.fleet.session(id).ok_or(Refused::UnknownSession)?;
+        Ok(session
+            .last_lease
+            .as_ref()
+            .filter(|(answered, _)| *answered == request)
+            .map(|(_, grants)| grants.clone()))
+    }
+
+    fn answer(&self, grants: Vec<Granted>) -> LeaseAnswer {
+        let mut state = self.state();
+        let now = now_ms();
+        let grants = grants
+            .into_iter()
+            .filter_map(|granted| {
+                let task = state.tasks.get_mut(&granted.item.task)?;
+                task.record.started.get_or_insert(now);
+                Some((granted, task.record.clone()))
+            })
+            .collect();
+        LeaseAnswer {
+            grants,
+            run_over: false,
+        }
+    }
+
+    /// The tasks that the session may get items of, in order.
+    fn may_be_granted(
+        &self,
+        id: SessionId,
+        slots: usize,
+        now: Instant,
+    ) -> Result<Vec<GrantFrom>, Refused> {
+        let state = self.state();
+        if !state.fleet.sessions.contains_key(&id) {
+            return Err(Refused::UnknownSession);
+        }
+        let mut from: Vec<GrantFrom> = state
+            .tasks
+            .values()
+            .filter(|task| task.record.result.is_none())
+            .filter(|task| state.fleet.may_run(id, task.record.task.id, now))
+            .map(|task| {
+                let task_id = task.record.task.id;
+                let at_most = match &task.record.source_identity {
+                    Some(_) => slots,
+                    None => 1usize.saturating_sub(state.fleet.held_of(task_id)),
+                };
+                GrantFrom {
+                    task: task_id,
+                    at_most,
+                }
+            })
+            .filter(|from| from.at_most > 0)
+            .collect();
+        from.sort_by_key(|from| from.task);
+        Ok(from)
+    }
+
+    /// Says for how many slots a session waits; remembered while it waits.
+    pub fn set_idle_slots(&self, id: SessionId, slots: usize) {
+        if let Some(session) = self.state().fleet.session(id) {
+            session.idle_slots = slots;
+        }
+    }
+
+    /// A page of the paths of a piece of a list: whole paths, from byte `from` of the piece on.
+    pub fn listed(
+        &self,
+        item: ItemId,
+        from: u64,
+        page_bytes: usize,
+    ) -> Result<(Vec<u8>, bool), Refused> {
+        let record = self.store.item(item)?;
+        let Work::Paths { offset, length } = record.item.work else {
+            return Err(Refused::Misplaced("the item has no list"));
+        };
+        let list = self
+            .list_of(record.item.task)
+            .ok_or(Refused::Misplaced("the task has no list"))?;
+        let left = length.saturating_sub(from);
+        let wanted = (left as usize).min(page_bytes);
+        let read = || -> std::io::Result<Vec<u8>> {
+            let mut file = std::fs::File::open(&list)?;
+            file.seek(SeekFrom::Start(offset + from))?;
+            let mut bytes = vec![0; wanted];
+            file.read_exact(&mut bytes)?;
+            Ok(bytes)
+        };
+        let mut bytes = read().map_err(|source| Refused::List {
+            path: list.clone(),
+            source,
+        })?;
+        let whole = bytes.iter().rposition(|b| *b == 0).map_or(0, |at| at + 1);
+        bytes.truncate(whole);
+        let more = (bytes.len() as u64) < left;
+        Ok((bytes, more))
+    }
+
+    fn list_of(&self, task: TaskId) -> Option<std::path::PathBuf> {
+        self.lists.get(&task).map(|list| list.file.clone())
+    }
+}

@@ -1,0 +1,149 @@
+//! When the items of a task's phase are done, what comes next.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::time::Instant;
+
+use model::{ItemId, Purpose, RelPath, TaskId, Work};
+
+use super::{Scheduler, now_ms};
+use crate::store::{Applied, Phase, StoreError};
+
+/// Directories in one item of the attributes phase.
+const DIRECTORIES_PER_ITEM: usize = 5_000;
+
+impl Scheduler {
+    /// Moves a task on if nothing of its phase is open. Safe to call at any time and twice at once.
+    pub(super) fn advance(&self, task: TaskId) -> Result<(), StoreError> {
+        let Some(phase) = self.phase_of(task) else {
+            return Ok(());
+        };
+        let totals = self.store.totals(self.run, task)?;
+        if totals.open_items > 0 {
+            return Ok(());
+        }
+        match phase {
+            Phase::Copy => {
+                let directories = match self.settings.options.dry_run {
+                    true => BTreeSet::new(),
+                    false => self.written_by_several(task)?,
+                };
+                if directories.is_empty() {
+                    self.close(task)
+                } else {
+                    self.begin(task, Phase::Attributes, attribute_works(directories))
+                }
+            }
+            Phase::Attributes => self.close(task),
+            Phase::Close => self.finish_task(task),
+        }
+    }
+
+    fn phase_of(&self, task: TaskId) -> Option<Phase> {
+        let state = self.state();
+        let task = state.tasks.get(&task)?;
+        task.record.result.is_none().then_some(task.record.phase)
+    }
+
+    /// The last item. It waits until no superseded attempt can be alive any more: such a one could
+    /// otherwise write below a task that was called done.
+    fn close(&self, task: TaskId) -> Result<(), StoreError> {
+        if self.state().fleet.may_be_written_to(task, Instant::now()) {
+            return Ok(());
+        }
+        let nothing_was_begun = self
+            .state()
+            .tasks
+            .get(&task)
+            .is_none_or(|task| task.record.source_identity.is_none());
+        if self.settings.options.dry_run || nothing_was_begun {
+            return self.finish_task(task);
+        }
+        let work = Work::Walk {
+            directories: vec![RelPath::ROOT],
+            purpose: Purpose::Close,
+        };
+        self.begin(task, Phase::Close, vec![work])
+    }
+
+    fn begin(&self, task: TaskId, phase: Phase, works: Vec<Work>) -> Result<(), StoreError> {
+        let items: Vec<(ItemId, Work)> = works
+            .into_iter()
+            .map(|work| (ItemId::from_random(crate::random()), work))
+            .collect();
+        let applied = self
+            .store
+            .begin_phase(self.run, task, phase, &items, now_ms())?;
+        if applied == Applied::Now {
+            tracing::debug!("task {task}: phase {phase:?} with {} items", items.len());
+        }
+        if let Some(state) = self.state().tasks.get_mut(&task) {
+            state.record.phase = state.record.phase.max(phase);
+        }
+        self.waiting(task);
+        Ok(())
+    }
+
+    /// Directories below the root that more than one item wrote into, so that no item could set
+    /// their times for good: the parents of what was handed over, and of a list in pieces all
+    /// directories on the way to its paths.
+    fn written_by_several(&self, task: TaskId) -> Result<BTreeSet<RelPath>, StoreError> {
+        let mut directories = BTreeSet::new();
+        let mut pieces = 0;
+        for record in self.store.items(self.run, task)? {
+            match record.item.work {
+                Work::Walk {
+                    directories: walked,
+                    purpose: Purpose::Copy,
+                } => {
+                    for directory in walked {
+                        directories.extend(directory.split_last().map(|(parent, _)| parent));
+                    }
+                }
+                Work::Walk { .. } => {}
+                Work::Paths { .. } => pieces += 1,
+            }
+        }
+        if pieces > 1
+            && let Err(e) = self.directories_of_list(task, &mut directories)
+        {
+            tracing::warn!(
+                "task {task}: cannot read its list again, some directory times may be off: {e}"
+            );
+        }
+        directories.remove(&RelPath::ROOT);
+        Ok(directories)
+    }
+
+    fn directories_of_list(
+        &self,
+        task: TaskId,
+        directories: &mut BTreeSet<RelPath>,
+    ) -> std::io::Result<()> {
+        let Some(list) = self.lists.get(&task) else {
+            return Ok(());
+        };
+        for path in BufReader::new(std::fs::File::open(&list.file)?).split(0) {
+            let mut path = RelPath::new(path?).unwrap_or_default();
+            while let Some((parent, _)) = path.split_last() {
+                // Once a directory is known, so are those above it.
+                if parent.is_root() || !directories.insert(parent.clone()) {
+                    break;
+                }
+                path = parent;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn attribute_works(directories: BTreeSet<RelPath>) -> Vec<Work> {
+    let directories: Vec<RelPath> = directories.into_iter().collect();
+    directories
+        .chunks(DIRECTORIES_PER_ITEM)
+        .map(|chunk| Work::Walk {
+            directories: chunk.to_vec(),
+            purpose: Purpose::Attributes,
+        })
+        .collect()
+}

@@ -1,0 +1,438 @@
+//! A server from its config file to its end.
+//!
+//! Everything that can be wrong with what the user wrote is found before anything is created; the
+//! port is taken before the data directory, so that a second server on it changes nothing.
+
+use std::future::Future;
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use model::config::{self, Config, ConfigError};
+use model::tasks_file::{self, TasksFileError};
+use tokio::time::MissedTickBehavior;
+use wire::proto::coordinator_server::CoordinatorServer;
+
+use crate::data_dir::{DataDir, DataDirError, host_name};
+use crate::plan::{Plan, PlanError, plan};
+use crate::report::progress_line;
+use crate::results::{Results, ResultsError, Written};
+use crate::scheduler::{Scheduler, Settings, now_ms};
+use crate::service::Service;
+use crate::store::SqliteStore;
+use crate::store::{Begun, BegunRun, RunRecord, Store, StoreError, WhenFinished};
+
+/// How often the scheduler looks at what time alone brings about.
+const TICK: Duration = Duration::from_millis(250);
+
+/// What the command line adds to the config file.
+#[derive(Debug, Clone)]
+pub struct Options {
+    pub config_file: PathBuf,
+    /// Before the config's; neither: 2000.
+    pub port: Option<u16>,
+    /// Go on serving after the end of the run, until told to stop.
+    pub keep: bool,
+    /// Begin a new run even if the newest one of the same identity is over.
+    pub new_run: bool,
+    /// The one worker runs in this process: any free port, on loopback only.
+    pub embedded: bool,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    #[error("cannot read the config file {path}")]
+    ReadConfig { path: PathBuf, source: io::Error },
+    #[error(transparent)]
+    Config(#[from] ConfigError),
+    #[error(
+        "cannot read the tasks file {path} (tasks_file in {config}): expected a file with lines 'SOURCE TARGET [FILE_LIST]', named from the working directory or from the config file's"
+    )]
+    ReadTasks {
+        path: PathBuf,
+        config: PathBuf,
+        source: io::Error,
+    },
+    #[error(transparent)]
+    Tasks(#[from] TasksFileError),
+    #[error("engine: rclone is not in this version: leave the key out or write engine: native")]
+    NoRclone,
+    #[error(
+        "cannot listen on port {port}: another server may be running; --server.port takes another one"
+    )]
+    Port { port: u16, source: io::Error },
+    #[error(transparent)]
+    DataDir(#[from] DataDirError),
+    #[error(transparent)]
+    Plan(#[from] PlanError),
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    #[error(transparent)]
+    Results(#[from] ResultsError),
+    #[error(
+        "the state can't be stored any more: {0}; the run can be resumed by starting the server again"
+    )]
+    Broken(String),
+    #[error("cannot serve")]
+    Serve { source: tonic::transport::Error },
+}
+
+impl ServerError {
+    /// Whether the user can mend it by another command line, config or tasks file.
+    pub fn is_usage(&self) -> bool {
+        match self {
+            ServerError::ReadConfig { .. }
+            | ServerError::Config(_)
+            | ServerError::ReadTasks { .. }
+            | ServerError::Tasks(_)
+            | ServerError::NoRclone
+            | ServerError::Port { .. }
+            | ServerError::DataDir(_) => true,
+            ServerError::Plan(_)
+            | ServerError::Store(_)
+            | ServerError::Results(_)
+            | ServerError::Broken(_)
+            | ServerError::Serve { .. } => false,
+        }
+    }
+}
+
+/// How a server ended.
+#[derive(Debug)]
+pub enum Ended {
+    /// The run is over.
+    Over {
+        all_succeeded: bool,
+        written: Written,
+    },
+    /// It was told to stop; the run can be resumed.
+    Stopped,
+}
+
+/// A server that is about to serve.
+pub struct Server {
+    listener: TcpListener,
+    address: SocketAddr,
+    scheduler: Arc<Scheduler>,
+    run: RunRecord,
+    keep: bool,
+    end_wait: Duration,
+    progress: Duration,
+    /// Held as long as the server lives.
+    _data_dir: DataDir,
+}
+
+impl Server {
+    /// Reads config and tasks, takes port and data directory, and begins or resumes the run.
+    pub fn open(options: &Options) -> Result<Self, ServerError> {
+        let (config, tasks) = read(&options.config_file)?;
+        let listener = listen(options, &config)?;
+        let address = listener
+            .local_addr()
+            .map_err(|source| ServerError::Port { port: 0, source })?;
+        let data_dir = DataDir::open(&options.config_file, config.server.data_dir.as_deref())?;
+        let Plan {
+            new_run,
+            lists,
+            warnings,
+        } = plan(&config, tasks, &data_dir, crate::random)?;
+        warn_all(&warnings);
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&data_dir.database())?);
+        let when = match options.new_run {
+            true => WhenFinished::BeginNew,
+            false => WhenFinished::Keep,
+        };
+        let begun = store.begin_run(new_run, when, now_ms())?;
+        announce(&begun, &config, &options.config_file, &data_dir);
+        let results = Results::open(
+            &std::env::current_dir().unwrap_or_default(),
+            &data_dir,
+            begun.run.started,
+            &config,
+            options.config_file.display().to_string(),
+        )?;
+        let settings = settings(&config, options);
+        let scheduler = Scheduler::new(store, &begun.run, settings, lists, results)?;
+        Ok(Self {
+            listener,
+            address,
+            scheduler: Arc::new(scheduler),
+            run: begun.run,
+            keep: options.keep,
+            end_wait: Duration::from_secs(config.server.end_wait_secs),
+            progress: Duration::from_secs(config.server.progress_secs),
+            _data_dir: data_dir,
+        })
+    }
+
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    pub fn scheduler(&self) -> Arc<Scheduler> {
+        self.scheduler.clone()
+    }
+
+    /// Serves until the run is over and the workers have heard of it, or until `stop`.
+    pub async fn serve(self, stop: impl Future<Output = ()>) -> Result<Ended, ServerError> {
+        let incoming = self
+            .listener
+            .set_nonblocking(true)
+            .and_then(|()| tokio::net::TcpListener::from_std(self.listener))
+            .map_err(|source| ServerError::Port {
+                port: self.address.port(),
+                source,
+            })?;
+        tracing::info!(
+            "serving run {} on {} (process {} on {})",
+            self.run.id,
+            self.address,
+            std::process::id(),
+            host_name()
+        );
+        let service = CoordinatorServer::new(Service::new(self.scheduler.clone()))
+            .max_decoding_message_size(wire::MAX_MESSAGE_BYTES)
+            .max_encoding_message_size(wire::MAX_MESSAGE_BYTES);
+        let incoming =
+            tonic::transport::server::TcpIncoming::from(incoming).with_nodelay(Some(true));
+        let grpc = tokio::spawn(
+            tonic::transport::Server::builder()
+                .add_service(service)
+                .serve_with_incoming(incoming),
+        );
+        let ticks = tokio::spawn(tick(self.scheduler.clone()));
+        let lines = tokio::spawn(progress(self.scheduler.clone(), self.progress));
+        let ended = until_over(&self.scheduler, &self.run, self.keep, self.end_wait, stop).await;
+        // Nothing that counts is lost by this: what was answered is stored, what was not is repeated.
+        grpc.abort();
+        ticks.abort();
+        lines.abort();
+        ended
+    }
+}
+
+fn read(config_file: &Path) -> Result<(Config, Vec<model::Task>), ServerError> {
+    let text = std::fs::read(config_file).map_err(|source| ServerError::ReadConfig {
+        path: config_file.to_owned(),
+        source,
+    })?;
+    let parsed = config::parse(&text, config_file)?;
+    warn_all(&parsed.warnings);
+    let config = parsed.config;
+    if config.global.engine == Some(config::Engine::Rclone) {
+        return Err(ServerError::NoRclone);
+    }
+    let tasks_path = tasks_path(&config.global.tasks_file, config_file);
+    let bytes = std::fs::read(&tasks_path).map_err(|source| ServerError::ReadTasks {
+        path: tasks_path.clone(),
+        config: config_file.to_owned(),
+        source,
+    })?;
+    let parsed = tasks_file::parse(&bytes, &tasks_path)?;
+    warn_all(&parsed.warnings);
+    Ok((config, parsed.tasks))
+}
+
+/// From the working directory, as the tool before this one took it; else beside the config file.
+fn tasks_path(written: &Path, config_file: &Path) -> PathBuf {
+    let beside = config_file
+        .parent()
+        .map(|directory| directory.join(written))
+        .filter(|path| !written.exists() && path.exists());
+    beside.unwrap_or_else(|| written.to_owned())
+}
+
+fn listen(options: &Options, config: &Config) -> Result<TcpListener, ServerError> {
+    let (ip, port) = match options.embedded {
+        true => (IpAddr::V4(Ipv4Addr::LOCALHOST), options.port.unwrap_or(0)),
+        false => (
+            IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+            options
+                .port
+                .or(config.server.port)
+                .unwrap_or(config::DEFAULT_PORT),
+        ),
+    };
+    TcpListener::bind((ip, port)).map_err(|source| ServerError::Port { port, source })
+}
+
+fn settings(config: &Config, options: &Options) -> Settings {
+    Settings {
+        lease: config.server.lease(),
+        heartbeat: config.server.heartbeat(),
+        ineligible_grace: match options.embedded {
+            // There will be no other worker.
+            true => Duration::ZERO,
+            false => Duration::from_secs(config.server.ineligible_grace_secs),
+        },
+        item_attempts: config.server.item_attempts,
+        concurrency: config.global.concurrency(),
+        transfers: config.global.transfers(),
+        options: config.global.copy_options(),
+        source_fs_types: config.global.source_fs_types.clone(),
+        target_fs_types: config.global.target_fs_types.clone(),
+        config_file: options.config_file.clone(),
+    }
+}
+
+/// Says what was begun and how it will be done.
+fn announce(begun: &BegunRun, config: &Config, config_file: &Path, data_dir: &DataDir) {
+    let run = begun.run.id;
+    if let Some(cancelled) = begun.cancelled {
+        tracing::warn!(
+            "run {cancelled} was unfinished and is cancelled: tasks, lists or options are others now"
+        );
+    }
+    let (config_file, directory) = (config_file.display(), data_dir.path().display());
+    match begun.begun {
+        Begun::New => tracing::info!("run {run} begins: {config_file}, state in {directory}"),
+        Begun::Resumed => tracing::info!("run {run} goes on: {config_file}, state in {directory}"),
+        Begun::AlreadyFinished => {
+            tracing::info!("run {run} of {config_file} is over already; --new-run begins another")
+        }
+    }
+    tracing::info!("engine: native, for all tasks");
+    if config.global.rclone_flags.is_some() {
+        tracing::warn!(
+            "rclone_flags: this version moves data with its own engine; of the flags it follows \
+             transfers, size_only, update, dryrun and local_no_set_modtime"
+        );
+    }
+    if config.report.s3.is_some() {
+        tracing::warn!("s3_config: this version keeps reports and logs on this machine only");
+    }
+    if config.global.feishu_url().is_some() {
+        tracing::warn!("feishu_url: this version sends no notices");
+    }
+    for (side, types) in [
+        ("source", &config.global.source_fs_types),
+        ("target", &config.global.target_fs_types),
+    ] {
+        let (allowed, warnings) = model::fs_type::AllowedTypes::parse(types);
+        warn_all(&warnings);
+        if allowed.is_any() {
+            tracing::warn!(
+                "{side}_fs_types has 'any': a missing mount of the {side} will not be noticed by its type"
+            );
+        }
+    }
+}
+
+fn warn_all(warnings: &[String]) {
+    for warning in warnings {
+        tracing::warn!("{warning}");
+    }
+}
+
+async fn tick(scheduler: Arc<Scheduler>) {
+    let mut interval = tokio::time::interval(TICK);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        interval.tick().await;
+        let scheduler = scheduler.clone();
+        let ticked = tokio::task::spawn_blocking(move || {
+            scheduler
+                .tick(Instant::now())
+                .inspect_err(|e| scheduler.broken(e))
+        })
+        .await;
+        if !matches!(ticked, Ok(Ok(()))) {
+            return;
+        }
+    }
+}
+
+/// The line that people look for in the log.
+async fn progress(scheduler: Arc<Scheduler>, every: Duration) {
+    let mut interval = tokio::time::interval(every);
+    interval.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    interval.tick().await;
+    let mut before = None;
+    loop {
+        interval.tick().await;
+        let looked_at = scheduler.clone();
+        let snapshot = tokio::task::spawn_blocking(move || looked_at.snapshot()).await;
+        if let Ok(Ok(snapshot)) = snapshot
+            && !snapshot.over
+        {
+            tracing::info!("{}", progress_line(&snapshot.progress(before.as_ref())));
+            before = Some(snapshot);
+        }
+    }
+}
+
+async fn until_over(
+    scheduler: &Arc<Scheduler>,
+    run: &RunRecord,
+    keep: bool,
+    end_wait: Duration,
+    stop: impl Future<Output = ()>,
+) -> Result<Ended, ServerError> {
+    tokio::pin!(stop);
+    let mut over = scheduler.watch_over();
+    let take_up = scheduler.clone();
+    blocking(move || take_up.take_up_results()).await?;
+    let is_over = over.wait_for(|over| *over);
+    tokio::select! {
+        _ = is_over => {}
+        broken = broken(scheduler) => return Err(ServerError::Broken(broken)),
+        () = &mut stop => return Ok(Ended::Stopped),
+    }
+    let written = write_report(scheduler, run).await?;
+    let snapshot = scheduler.clone();
+    let all_succeeded = blocking(move || snapshot.snapshot()).await?.all_succeeded();
+    if keep {
+        tracing::info!("the run is over; its results are served until this server is stopped");
+        stop.await;
+    } else {
+        let all_left = async {
+            while scheduler.sessions_left() > 0 {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        tokio::select! {
+            _ = tokio::time::timeout(end_wait, all_left) => {}
+            () = &mut stop => {}
+        }
+    }
+    Ok(Ended::Over {
+        all_succeeded,
+        written,
+    })
+}
+
+async fn broken(scheduler: &Scheduler) -> String {
+    loop {
+        if let Some(why) = scheduler.what_broke() {
+            return why;
+        }
+        tokio::time::sleep(TICK).await;
+    }
+}
+
+async fn write_report(scheduler: &Arc<Scheduler>, run: &RunRecord) -> Result<Written, ServerError> {
+    let (scheduler, run) = (scheduler.clone(), run.clone());
+    let written = tokio::task::spawn_blocking(move || -> Result<Written, ServerError> {
+        let tasks = scheduler.finished_tasks()?;
+        let finished = tasks
+            .iter()
+            .filter_map(|task| task.record.result.as_ref().map(|r| r.finished))
+            .max()
+            .unwrap_or_else(now_ms);
+        Ok(scheduler.write_report(run.started, finished, &tasks)?)
+    });
+    written
+        .await
+        .unwrap_or_else(|panic| Err(ServerError::Broken(panic.to_string())))
+}
+
+async fn blocking<T: Send + 'static>(
+    call: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, ServerError> {
+    match tokio::task::spawn_blocking(call).await {
+        Ok(answer) => Ok(answer?),
+        Err(panic) => Err(ServerError::Broken(panic.to_string())),
+    }
+}

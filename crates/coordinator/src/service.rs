@@ -1,0 +1,468 @@
+//! The scheduler behind gRPC: messages in, verbs of the scheduler, messages out.
+//!
+//! Store calls block, so each runs on a blocking thread. Nothing that a peer sends is believed
+//! before `wire` has turned it into nouns.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{Counters, SessionId, Task};
+use tokio::sync::futures::Notified;
+use tokio::time::{Instant, timeout_at};
+use tonic::{Request, Response, Status};
+use wire::proto::{self, Verdict, coordinator_server::Coordinator};
+
+use crate::fleet::Progress;
+use crate::scheduler::{Command, Refused, ReleaseReason, Scheduler};
+use crate::status;
+use crate::store::{Granted, TaskRecord};
+
+/// Long polls end after this time at the latest.
+const MAX_WAIT: Duration = Duration::from_secs(60);
+
+/// While it waits, a call looks again this often: items may become due by time alone.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Children in one page.
+const CHILDREN_PER_PAGE: usize = 256;
+
+#[derive(Clone)]
+pub struct Service {
+    scheduler: Arc<Scheduler>,
+}
+
+impl Service {
+    pub fn new(scheduler: Arc<Scheduler>) -> Self {
+        Self { scheduler }
+    }
+
+    async fn blocking<T: Send + 'static>(
+        &self,
+        call: impl FnOnce(&Scheduler) -> Result<T, Refused> + Send + 'static,
+    ) -> Result<T, Status> {
+        let scheduler = self.scheduler.clone();
+        let refused = match tokio::task::spawn_blocking(move || call(&scheduler)).await {
+            Ok(Ok(answer)) => return Ok(answer),
+            Ok(Err(refused)) => refused,
+            Err(panic) => return Err(Status::internal(format!("the call failed: {panic}"))),
+        };
+        Err(self.status_of(refused))
+    }
+
+    fn status_of(&self, refused: Refused) -> Status {
+        use crate::store::StoreError;
+        match &refused {
+            Refused::UnknownSession => Status::not_found(refused.to_string()),
+            Refused::Store(StoreError::Stale(_) | StoreError::NoSuchItem(_)) => {
+                Status::failed_precondition(refused.to_string())
+            }
+            Refused::Misplaced(_) => Status::invalid_argument(refused.to_string()),
+            Refused::Store(error) => {
+                // Nothing was stored: the worker repeats the call until another server, or this
+                // one started again, can store it.
+                self.scheduler.broken(error);
+                Status::unavailable(crate::error_chain(&refused))
+            }
+            Refused::List { .. } => {
+                tracing::error!("{}", crate::error_chain(&refused));
+                Status::unavailable(crate::error_chain(&refused))
+            }
+        }
+    }
+
+    /// Like `blocking`, for calls whose refusal as stale is an answer and no error.
+    async fn change(
+        &self,
+        call: impl FnOnce(&Scheduler) -> Result<(), Refused> + Send + 'static,
+    ) -> Result<Response<proto::ChangeReply>, Status> {
+        let verdict = self
+            .blocking(move |scheduler| match call(scheduler) {
+                Ok(()) => Ok(Verdict::Stored),
+                Err(refused) if refused.is_stale() => Ok(Verdict::Stale),
+                Err(refused) => Err(refused),
+            })
+            .await?;
+        Ok(Response::new(wire::verdict(verdict)))
+    }
+}
+
+fn session(bits: u64) -> SessionId {
+    SessionId::from_random(bits)
+}
+
+fn address<T>(request: &Request<T>) -> String {
+    request
+        .remote_addr()
+        .map_or_else(String::new, |address| address.to_string())
+}
+
+fn deadline(wait_ms: u32) -> Instant {
+    Instant::now() + Duration::from_millis(wait_ms.into()).min(MAX_WAIT)
+}
+
+/// Waits until told or until it is time to look again; false once the deadline has passed.
+async fn wait(notified: Notified<'_>, deadline: Instant) -> bool {
+    if Instant::now() >= deadline {
+        return false;
+    }
+    let _ = timeout_at(deadline.min(Instant::now() + LOOK_AGAIN), notified).await;
+    true
+}
+
+#[tonic::async_trait]
+impl Coordinator for Service {
+    async fn register(
+        &self,
+        request: Request<proto::RegisterRequest>,
+    ) -> Result<Response<proto::RegisterReply>, Status> {
+        let address = address(&request);
+        let request = request.into_inner();
+        if request.protocol_version != wire::PROTOCOL_VERSION {
+            return Err(Status::failed_precondition(format!(
+                "this server speaks version {} of the protocol, the worker ({}) version {}: use the same release on both",
+                wire::PROTOCOL_VERSION,
+                request.program_version,
+                request.protocol_version
+            )));
+        }
+        let id = session(crate::random());
+        let id = self
+            .blocking(move |scheduler| {
+                scheduler.register(
+                    request.name,
+                    address,
+                    request.program_version,
+                    request.request_id,
+                    id,
+                )
+            })
+            .await?;
+        let settings = self.scheduler.settings();
+        Ok(Response::new(proto::RegisterReply {
+            session: id.get(),
+            run: self.scheduler.run().get(),
+            lease_ms: settings.lease.as_millis() as u32,
+            heartbeat_ms: settings.heartbeat.as_millis() as u32,
+            concurrency: settings.concurrency,
+            transfers: settings.transfers,
+        }))
+    }
+
+    async fn lease(
+        &self,
+        request: Request<proto::LeaseRequest>,
+    ) -> Result<Response<proto::LeaseReply>, Status> {
+        let request = request.into_inner();
+        let id = session(request.session);
+        let slots = (request.slots as usize).min(1000);
+        let deadline = deadline(request.wait_ms);
+        let _idle = Idle::new(&self.scheduler, id, slots);
+        loop {
+            let notified = self.scheduler.work_may_be_there();
+            tokio::pin!(notified);
+            notified.as_mut().enable();
+            let answer = self
+                .blocking(move |scheduler| scheduler.lease(id, request.request_id, slots))
+                .await?;
+            let over = answer.run_over;
+            if over || !answer.grants.is_empty() || Instant::now() >= deadline {
+                let grants = answer
+                    .grants
+                    .into_iter()
+                    .map(|(granted, task)| self.grant(granted, task))
+                    .collect();
+                return Ok(Response::new(proto::LeaseReply {
+                    grants,
+                    run_over: over,
+                }));
+            }
+            let _ = timeout_at(deadline.min(Instant::now() + LOOK_AGAIN), notified).await;
+        }
+    }
+
+    async fn heartbeat(
+        &self,
+        request: Request<proto::HeartbeatRequest>,
+    ) -> Result<Response<proto::HeartbeatReply>, Status> {
+        let address = address(&request);
+        let request = request.into_inner();
+        let listed = request
+            .held
+            .into_iter()
+            .map(|held| {
+                let (item, epoch) = wire::item_epoch(held.item, held.epoch)?;
+                Ok((item, epoch, progress(held.progress.unwrap_or_default())))
+            })
+            .collect::<Result<Vec<_>, wire::BadMessage>>()?;
+        let lost = self
+            .blocking(move |scheduler| {
+                scheduler.heartbeat(session(request.session), listed, &address)
+            })
+            .await?;
+        let lost = lost
+            .into_iter()
+            .map(|(item, epoch)| proto::ItemEpoch {
+                item: item.get(),
+                epoch: epoch.0,
+            })
+            .collect();
+        Ok(Response::new(proto::HeartbeatReply { lost }))
+    }
+
+    async fn commands(
+        &self,
+        request: Request<proto::CommandsRequest>,
+    ) -> Result<Response<proto::CommandsReply>, Status> {
+        let request = request.into_inner();
+        let deadline = deadline(request.wait_ms);
+        loop {
+            let notified = self.scheduler.commands_may_be_there();
+            let commands = self
+                .scheduler
+                .commands(session(request.session))
+                .map_err(|refused| self.status_of(refused))?;
+            if !commands.is_empty() || !wait(notified, deadline).await {
+                let commands = commands.into_iter().map(command).collect();
+                return Ok(Response::new(proto::CommandsReply { commands }));
+            }
+        }
+    }
+
+    async fn roots(
+        &self,
+        request: Request<proto::RootsRequest>,
+    ) -> Result<Response<proto::RootsReply>, Status> {
+        let request = request.into_inner();
+        let (item, epoch) = wire::item_epoch(request.item, request.epoch)?;
+        let identity = request
+            .source_identity
+            .ok_or_else(|| Status::invalid_argument("bad message: source_identity: missing"))?
+            .into();
+        let holds = self
+            .blocking(move |scheduler| scheduler.roots(item, epoch, &identity))
+            .await?;
+        Ok(Response::new(proto::RootsReply {
+            source_identity: Some((&holds).into()),
+        }))
+    }
+
+    async fn children(
+        &self,
+        request: Request<proto::ChildrenRequest>,
+    ) -> Result<Response<proto::ChildrenReply>, Status> {
+        let request = request.into_inner();
+        let (item, _) = wire::item_epoch(request.item, 0)?;
+        let children = self
+            .blocking(move |scheduler| scheduler.children(item, request.from, CHILDREN_PER_PAGE))
+            .await?;
+        // A child is at most one page of paths; several large ones take several pages.
+        let mut bytes = 0;
+        let page: Vec<proto::Child> = children
+            .iter()
+            .take_while(|(_, work)| {
+                let fits = bytes < wire::MAX_PAGE_BYTES;
+                bytes += work_bytes(work);
+                fits
+            })
+            .map(Into::into)
+            .collect();
+        Ok(Response::new(proto::ChildrenReply {
+            more: page.len() < children.len() || children.len() == CHILDREN_PER_PAGE,
+            children: page,
+        }))
+    }
+
+    async fn listed(
+        &self,
+        request: Request<proto::ListedRequest>,
+    ) -> Result<Response<proto::ListedReply>, Status> {
+        let request = request.into_inner();
+        let (item, _) = wire::item_epoch(request.item, 0)?;
+        let (paths, more) = self
+            .blocking(move |scheduler| scheduler.listed(item, request.from, wire::MAX_PAGE_BYTES))
+            .await?;
+        Ok(Response::new(proto::ListedReply { paths, more }))
+    }
+
+    async fn split(
+        &self,
+        request: Request<proto::SplitRequest>,
+    ) -> Result<Response<proto::ChangeReply>, Status> {
+        let request = request.into_inner();
+        let (item, epoch) = wire::item_epoch(request.item, request.epoch)?;
+        let children = request
+            .children
+            .into_iter()
+            .map(TryInto::try_into)
+            .collect::<Result<Vec<_>, wire::BadMessage>>()?;
+        self.change(move |scheduler| scheduler.split(item, epoch, &children))
+            .await
+    }
+
+    async fn release(
+        &self,
+        request: Request<proto::ReleaseRequest>,
+    ) -> Result<Response<proto::ChangeReply>, Status> {
+        let request = request.into_inner();
+        let (item, epoch) = wire::item_epoch(request.item, request.epoch)?;
+        let reason = match request.reason() {
+            proto::ReleaseReason::Drain => ReleaseReason::Drain,
+            proto::ReleaseReason::Machine => ReleaseReason::Machine,
+            proto::ReleaseReason::Task => ReleaseReason::Task,
+            proto::ReleaseReason::TargetFull => ReleaseReason::TargetFull,
+            proto::ReleaseReason::Failed => ReleaseReason::Failed,
+            proto::ReleaseReason::Unspecified => {
+                return Err(Status::invalid_argument("bad message: reason: missing"));
+            }
+        };
+        self.change(move |scheduler| {
+            let id = session(request.session);
+            scheduler.release(id, item, epoch, reason, &request.message)
+        })
+        .await
+    }
+
+    async fn complete(
+        &self,
+        request: Request<proto::CompleteRequest>,
+    ) -> Result<Response<proto::ChangeReply>, Status> {
+        let request = request.into_inner();
+        let (item, epoch) = wire::item_epoch(request.item, request.epoch)?;
+        let outcome = request
+            .outcome
+            .ok_or_else(|| Status::invalid_argument("bad message: outcome: missing"))?
+            .try_into()?;
+        self.change(move |scheduler| {
+            scheduler.complete(session(request.session), item, epoch, outcome)
+        })
+        .await
+    }
+
+    async fn upload(
+        &self,
+        _: Request<proto::UploadRequest>,
+    ) -> Result<Response<proto::UploadReply>, Status> {
+        Err(Status::unimplemented("logs of attempts are not taken yet"))
+    }
+
+    async fn leave(
+        &self,
+        request: Request<proto::LeaveRequest>,
+    ) -> Result<Response<proto::LeaveReply>, Status> {
+        let id = session(request.into_inner().session);
+        self.blocking(move |scheduler| scheduler.leave(id)).await?;
+        Ok(Response::new(proto::LeaveReply {}))
+    }
+
+    async fn status(
+        &self,
+        request: Request<proto::StatusRequest>,
+    ) -> Result<Response<proto::StatusReply>, Status> {
+        let failures = request.into_inner().failures.min(1000) as usize;
+        let reply = self
+            .blocking(move |scheduler| Ok(status::reply(scheduler, failures)?))
+            .await?;
+        Ok(Response::new(reply))
+    }
+}
+
+impl Service {
+    fn grant(&self, granted: Granted, record: TaskRecord) -> proto::Grant {
+        let settings = self.scheduler.settings();
+        let Task {
+            id,
+            source,
+            target,
+            target_is_shared,
+            ..
+        } = record.task;
+        let bytes = |location: &model::Location| {
+            use std::os::unix::ffi::OsStrExt;
+            location
+                .as_posix()
+                .map_or_else(Vec::new, |path| path.as_os_str().as_bytes().to_vec())
+        };
+        proto::Grant {
+            item: granted.item.id.get(),
+            epoch: granted.item.epoch.0,
+            work: Some((&granted.item.work).into()),
+            task: Some(proto::TaskSpec {
+                task: id.0,
+                run: self.scheduler.run().get(),
+                source: bytes(&source),
+                target: bytes(&target),
+                source_fs_types: settings.source_fs_types.clone(),
+                target_fs_types: settings.target_fs_types.clone(),
+                target_is_shared,
+                options: Some((&settings.options).into()),
+                source_identity: record.source_identity.as_ref().map(Into::into),
+                engine: "native".to_owned(),
+            }),
+            has_children: granted.has_children,
+        }
+    }
+}
+
+/// While it lives, the session waits for work in so many slots.
+struct Idle<'a> {
+    scheduler: &'a Scheduler,
+    session: SessionId,
+}
+
+impl<'a> Idle<'a> {
+    fn new(scheduler: &'a Scheduler, session: SessionId, slots: usize) -> Self {
+        scheduler.set_idle_slots(session, slots);
+        Self { scheduler, session }
+    }
+}
+
+impl Drop for Idle<'_> {
+    fn drop(&mut self) {
+        self.scheduler.set_idle_slots(self.session, 0);
+    }
+}
+
+fn work_bytes(work: &model::Work) -> usize {
+    match work {
+        model::Work::Walk { directories, .. } => {
+            directories.iter().map(|d| d.as_bytes().len() + 8).sum()
+        }
+        model::Work::Paths { .. } => 32,
+    }
+}
+
+fn progress(progress: proto::Progress) -> Progress {
+    Progress {
+        counters: Counters {
+            listed: progress.listed,
+            copied: progress.copied,
+            unchanged: progress.unchanged,
+            skipped: progress.skipped,
+            failed: progress.failed,
+            deferred: 0,
+            copied_files: progress.copied_files,
+            copied_bytes: progress.copied_bytes,
+        },
+        paths_in_flight: progress
+            .paths_in_flight
+            .into_iter()
+            .filter_map(|path| model::RelPath::new(path).ok())
+            .take(16)
+            .collect(),
+    }
+}
+
+fn command(command: Command) -> proto::Command {
+    use proto::command::Kind;
+    let item_epoch = |item: model::ItemId, epoch: model::Epoch| proto::ItemEpoch {
+        item: item.get(),
+        epoch: epoch.0,
+    };
+    proto::Command {
+        kind: Some(match command {
+            Command::Share(item, epoch) => Kind::Share(item_epoch(item, epoch)),
+            Command::Cancel(item, epoch) => Kind::Cancel(item_epoch(item, epoch)),
+            Command::RunOver => Kind::RunOver(proto::RunOver {}),
+        }),
+    }
+}
