@@ -146,10 +146,10 @@ pub(super) fn details_from_blob(blob: &[u8]) -> Result<Details, DecodeError> {
                 let reason = skip_reason(input.small()?).ok_or("unknown reason of skipping")?;
                 Ok((reason, input.number()?))
             })
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<_, Problem>>()?;
         let notes = (0..input.number()?)
             .map(|_| Ok((input.text()?, input.number()?)))
-            .collect::<Result<_, _>>()?;
+            .collect::<Result<_, Problem>>()?;
         Ok((skipped, notes))
     })
 }

@@ -141,7 +141,7 @@ fn worker_of(connection: &Connection, session: SessionId) -> Result<String, Call
 fn wake_delayed(connection: &Connection, task: i64, now: Millis) -> Result<(), CallError> {
     connection
         .prepare_cached(
-            "UPDATE item SET not_before = 0
+            "UPDATE item INDEXED BY item_delayed SET not_before = 0
              WHERE task = ?1 AND state = 0 AND not_before > 0 AND not_before <= ?2",
         )?
         .execute((task, now))?;
@@ -152,7 +152,7 @@ const READY_ITEMS: &str = "
     SELECT item.seq, item.id, item.epoch, item.attempts, work, task.number,
         item.state, item.session,
         EXISTS (SELECT 1 FROM item AS child WHERE child.parent = item.seq) AS has_children
-    FROM item
+    FROM item INDEXED BY item_ready
     JOIN item_work ON item_work.item = item.seq
     JOIN task ON task.seq = item.task
     WHERE item.task = ?1 AND item.state = 0 AND item.not_before = 0
@@ -235,7 +235,8 @@ fn record(row: &Row<'_>) -> Result<ItemRecord, CallError> {
 pub(super) fn leased(connection: &Connection, run: RunId) -> Result<Vec<Item>, CallError> {
     // Task by task, so that the index on leased items serves.
     let sql = format!(
-        "SELECT {ITEM_COLUMNS} FROM {JOINED}
+        "SELECT {ITEM_COLUMNS} FROM item INDEXED BY item_leased
+         JOIN task ON task.seq = item.task JOIN item_work ON item_work.item = item.seq
          WHERE item.state = 1 AND item.task IN (SELECT seq FROM task WHERE run = ?1)
          ORDER BY item.seq"
     );
@@ -254,7 +255,8 @@ pub(super) fn children(
     let parent = Attempt::newest(connection, parent)?;
     connection
         .prepare_cached(
-            "SELECT id, work FROM item JOIN item_work ON item_work.item = item.seq
+            "SELECT id, work FROM item INDEXED BY item_by_parent
+             JOIN item_work ON item_work.item = item.seq
              WHERE parent = ?1 ORDER BY item.seq LIMIT ?2 OFFSET ?3",
         )?
         .query_and_then((parent.seq, integer(n as u64), integer(from)), |row| {
@@ -262,4 +264,36 @@ pub(super) fn children(
             Ok((ItemId::from_random(count(row, "id")?), work))
         })?
         .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::Connection;
+
+    use super::READY_ITEMS;
+
+    /// A grant must not look at items that it can't grant, nor sort those that it can.
+    #[test]
+    fn a_grant_reads_only_what_it_grants() {
+        let connection = Connection::open_in_memory().expect("open");
+        connection
+            .execute_batch(include_str!("schema_1.sql"))
+            .expect("create");
+        let plan: Vec<String> = connection
+            .prepare(&format!("EXPLAIN QUERY PLAN {READY_ITEMS}"))
+            .expect("prepare")
+            .query_map((1, 1), |row| row.get("detail"))
+            .expect("ask")
+            .collect::<Result<_, _>>()
+            .expect("ask");
+        let plan = plan.join("\n");
+        assert!(
+            plan.contains("SEARCH item USING INDEX item_ready (task=?)"),
+            "{plan}"
+        );
+        assert!(
+            !plan.contains("SCAN") && !plan.contains("TEMP B-TREE"),
+            "{plan}"
+        );
+    }
 }

@@ -237,3 +237,38 @@ impl Store for SqliteStore {
             .call("finish a run", move |db| runs::finish(db, run, now))
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+
+    use super::SqliteStore;
+    use crate::store::Store;
+    use crate::store::contract::{Fixture, contract_suite};
+
+    pub(crate) struct InDirectory(tempfile::TempDir);
+
+    impl Fixture for InDirectory {
+        fn new() -> Self {
+            Self(tempfile::tempdir().expect("create a directory"))
+        }
+
+        fn open(&self) -> Box<dyn Store> {
+            let path = self.0.path().join("state.db");
+            Box::new(SqliteStore::open(&path).expect("open the store"))
+        }
+    }
+
+    contract_suite!(crate::store::sqlite::tests::InDirectory);
+
+    #[test]
+    fn a_reader_that_panics_harms_no_other() {
+        let fixture = InDirectory::new();
+        let store = SqliteStore::open(&fixture.0.path().join("state.db")).expect("open");
+        thread::scope(|scope| {
+            let panics = || store.read("try", |_| -> Result<(), _> { panic!("a bug") });
+            scope.spawn(panics).join().expect_err("it panicked");
+        });
+        assert_eq!(store.latest_run().expect("read"), None);
+    }
+}

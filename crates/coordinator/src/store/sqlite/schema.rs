@@ -10,7 +10,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use rusqlite::{Connection, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
 
 use super::error::{CallError, database};
 use crate::store::StoreError;
@@ -27,7 +27,12 @@ const STATEMENT_CACHE: usize = 128;
 /// Opens the database for writing, creating or migrating it as needed.
 pub(super) fn open_writer(path: &Path) -> Result<Connection, StoreError> {
     create_file(path).map_err(|error| database("create the database", error))?;
-    configure_writer(path).map_err(|error| error.during("open the database"))
+    configure_writer(path).map_err(|error| match error {
+        CallError::Sqlite(error) if error.sqlite_error_code() == Some(ErrorCode::NotADatabase) => {
+            StoreError::Foreign { path: path.into() }
+        }
+        error => error.during("open the database"),
+    })
 }
 
 /// A second connection, which can't write. Opened after the one that writes.
@@ -91,20 +96,14 @@ fn configure_writer(path: &Path) -> Result<Connection, CallError> {
 
 /// Before anything is written.
 fn refuse_strangers(connection: &Connection, path: &Path) -> Result<(), CallError> {
-    let foreign = || StoreError::Foreign { path: path.into() };
     let application: i32 =
-        match connection.pragma_query_value(None, "application_id", |row| row.get(0)) {
-            Err(error) if error.sqlite_error_code() == Some(rusqlite::ErrorCode::NotADatabase) => {
-                return Err(foreign().into());
-            }
-            other => other?,
-        };
+        connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
     let tables: i64 =
         connection.query_row("SELECT count(*) FROM sqlite_schema", [], |row| row.get(0))?;
     match application {
         APPLICATION_ID => {}
         0 if tables == 0 => {}
-        _ => return Err(foreign().into()),
+        _ => return Err(StoreError::Foreign { path: path.into() }.into()),
     }
     let found = version(connection)?;
     let known = MIGRATIONS.len() as u32;

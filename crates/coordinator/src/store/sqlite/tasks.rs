@@ -108,15 +108,14 @@ pub(super) fn finish(
     if ended == 0 {
         return Ok(Applied::Before);
     }
-    // One by state, so that each finds its items by the index of that state.
     let mut dropped = 0;
-    for open in [
-        "state = 0 AND not_before = 0",
-        "state = 0 AND not_before > 0",
-        "state = 1",
+    for (index, open) in [
+        ("item_ready", "state = 0 AND not_before = 0"),
+        ("item_delayed", "state = 0 AND not_before > 0"),
+        ("item_leased", "state = 1"),
     ] {
         let sql = format!(
-            "UPDATE item SET state = 3, session = NULL, finished = ?2,
+            "UPDATE item INDEXED BY {index} SET state = 3, session = NULL, finished = ?2,
                  last_error = coalesce(last_error, 'the task ended before the item')
              WHERE task = ?1 AND {open}"
         );

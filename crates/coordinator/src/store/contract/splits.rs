@@ -1,0 +1,169 @@
+//! Work that an attempt hands back: stored once, whatever is repeated, and never lost.
+
+use model::{Epoch, ItemId, ItemState, TaskId, Work};
+
+use super::{Fixture, NOW, Scene, assert_stale, child_id, id, walk};
+use crate::store::{Applied, Phase, StoreError, TaskResult};
+
+fn works(ids: impl IntoIterator<Item = u64>) -> Vec<(ItemId, Work)> {
+    ids.into_iter()
+        .map(|n| (child_id(n), walk(&format!("child/{n}"))))
+        .collect()
+}
+
+fn split(scene: &Scene, lease: (ItemId, Epoch), children: &[(ItemId, Work)]) -> Applied {
+    scene
+        .store
+        .split(lease.0, lease.1, children, NOW)
+        .expect("split")
+}
+
+fn number_of_items(scene: &Scene) -> usize {
+    let items = scene.store.items(scene.run, TaskId(1));
+    items.expect("read").len()
+}
+
+fn open_items(scene: &Scene) -> u64 {
+    let totals = scene.store.totals(scene.run, TaskId(1));
+    totals.expect("sum").open_items
+}
+
+pub(crate) fn children_wait_beside_their_parent<F: Fixture>() {
+    let fixture = F::new();
+    let scene = Scene::begin(&fixture, &[1]);
+    scene.complete(scene.grant_one());
+    let first = [(id(1, 1), walk("later"))];
+    let (run, task) = (scene.run, TaskId(1));
+    let begun = scene
+        .store
+        .begin_phase(run, task, Phase::Attributes, &first, NOW);
+    assert_eq!(begun.expect("begin"), Applied::Now);
+    let parent = scene.grant_one();
+    assert_eq!(split(&scene, parent, &works(0..2)), Applied::Now);
+    assert_eq!(open_items(&scene), 3);
+    for n in 0..2 {
+        let record = scene.store.item(child_id(n)).expect("read");
+        assert_eq!((record.item.task, record.phase), (task, Phase::Attributes));
+        assert_eq!(record.item.state, ItemState::Waiting);
+        assert_eq!(record.item.work, works([n])[0].1);
+    }
+    let granted: Vec<_> = scene.grant(9).iter().map(|g| g.item.id).collect();
+    assert_eq!(granted, [child_id(0), child_id(1)]);
+}
+
+pub(crate) fn a_later_attempt_is_told_of_children<F: Fixture>() {
+    let fixture = F::new();
+    let scene = Scene::begin(&fixture, &[1]);
+    let granted = scene.grant(1);
+    assert!(!granted[0].has_children);
+    let first = (granted[0].item.id, granted[0].item.epoch);
+    split(&scene, first, &works(0..1));
+    scene.release(first);
+    let granted = scene.grant(9);
+    let told: Vec<_> = granted
+        .iter()
+        .map(|g| (g.item.id, g.has_children))
+        .collect();
+    assert_eq!(told, [(first.0, true), (child_id(0), false)]);
+}
+
+pub(crate) fn a_repeated_split_changes_nothing<F: Fixture>() {
+    let fixture = F::new();
+    let scene = Scene::begin(&fixture, &[1]);
+    let lease = scene.grant_one();
+    assert_eq!(split(&scene, lease, &works(0..3)), Applied::Now);
+    assert_eq!(split(&scene, lease, &works(0..3)), Applied::Before);
+    // A child that went on meanwhile is left as it is.
+    let child = scene.grant_one();
+    assert_eq!(child.0, child_id(0));
+    scene.complete(child);
+    assert_eq!(split(&scene, lease, &works(0..3)), Applied::Before);
+    let record = scene.store.item(child.0).expect("read");
+    assert_eq!(record.item.state, ItemState::Done);
+    assert_eq!((number_of_items(&scene), open_items(&scene)), (4, 3));
+    // More of it is added to what is there.
+    assert_eq!(split(&scene, lease, &works(0..5)), Applied::Now);
+    assert_eq!((number_of_items(&scene), open_items(&scene)), (6, 5));
+    assert_eq!(
+        scene.store.children(lease.0, 0, 9).expect("read"),
+        works(0..5)
+    );
+}
+
+pub(crate) fn a_repeated_split_is_answered_after_the_end<F: Fixture>() {
+    let fixture = F::new();
+    let scene = Scene::begin(&fixture, &[2]);
+    let [completed, released] = [scene.grant_one(), scene.grant_one()];
+    split(&scene, completed, &works(0..2));
+    split(&scene, released, &works(2..4));
+    scene.complete(completed);
+    scene.release(released);
+    assert_eq!(split(&scene, completed, &works(0..2)), Applied::Before);
+    assert_eq!(split(&scene, released, &works(2..4)), Applied::Before);
+    let result = TaskResult {
+        success: false,
+        message: "stopped".into(),
+        finished: NOW,
+    };
+    let ended = scene.store.finish_task(scene.run, TaskId(1), result);
+    assert_eq!(ended.expect("finish"), Applied::Now);
+    assert_eq!(split(&scene, completed, &works(0..2)), Applied::Before);
+    assert_eq!((number_of_items(&scene), open_items(&scene)), (6, 0));
+}
+
+pub(crate) fn an_attempt_that_is_over_can_not_split<F: Fixture>() {
+    let fixture = F::new();
+    let scene = Scene::begin(&fixture, &[2]);
+    let [completed, released] = [scene.grant_one(), scene.grant_one()];
+    split(&scene, completed, &works(0..1));
+    scene.complete(completed);
+    scene.release(released);
+    for (item, epoch) in [completed, released] {
+        for children in [works([]), works(5..6), works([0, 5])] {
+            assert_stale(scene.store.split(item, epoch, &children, NOW));
+        }
+    }
+    assert_eq!((number_of_items(&scene), open_items(&scene)), (3, 2));
+}
+
+pub(crate) fn an_id_of_other_work_is_refused<F: Fixture>() {
+    let fixture = F::new();
+    let scene = Scene::begin(&fixture, &[2]);
+    let [one, two] = [scene.grant_one(), scene.grant_one()];
+    split(&scene, one, &works(0..1));
+    let other_work = vec![(child_id(0), walk("other"))];
+    let itself = vec![(one.0, walk("1/0"))];
+    let twice = vec![(child_id(7), walk("a")), (child_id(7), walk("b"))];
+    for (lease, children, taken) in [
+        (two, works(0..1), child_id(0)),
+        (one, other_work, child_id(0)),
+        (one, itself, one.0),
+        (one, twice, child_id(7)),
+    ] {
+        // What comes before the refused one is not kept either.
+        let children = [works(8..9), children].concat();
+        let result = scene.store.split(lease.0, lease.1, &children, NOW);
+        assert!(
+            matches!(result, Err(StoreError::IdTaken(item)) if item == taken),
+            "{result:?}"
+        );
+    }
+    assert_eq!((number_of_items(&scene), open_items(&scene)), (3, 3));
+}
+
+pub(crate) fn children_are_read_in_pages<F: Fixture>() {
+    let fixture = F::new();
+    let scene = Scene::begin(&fixture, &[2]);
+    let [one, two] = [scene.grant_one(), scene.grant_one()];
+    // The order is that of the hand-backs, not of the ids.
+    split(&scene, one, &works([5, 3, 4]));
+    split(&scene, two, &works([9]));
+    split(&scene, one, &works([1, 2]));
+    let page = |from, n| scene.store.children(one.0, from, n).expect("read");
+    assert_eq!(page(0, 2), works([5, 3]));
+    assert_eq!(page(2, 2), works([4, 1]));
+    assert_eq!(page(4, 2), works([2]));
+    assert_eq!(page(5, 2), []);
+    assert_eq!(page(0, usize::MAX), works([5, 3, 4, 1, 2]));
+    assert_eq!(page(u64::MAX, 1), []);
+}
