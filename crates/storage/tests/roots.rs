@@ -232,7 +232,15 @@ fn roots_within_one_another_are_refused_also_through_mounts() {
         assert_eq!(kind(&source, &path), RootsErrorKind::EveryMachine);
     }
     {
-        // Bound into itself: parent and child have one inode.
+        // Going up, a directory bound into itself looks like the top: parent and child have one inode.
+        let inner = Tmpfs::over(&below, 1).unwrap();
+        let path = inner.path().join("a/b");
+        fs::create_dir_all(&path).unwrap();
+        let _bound = bind(&inner.path().join("a"), &path).unwrap();
+        assert_eq!(kind(&source, &path), RootsErrorKind::EveryMachine);
+    }
+    {
+        // The source itself, seen within itself.
         let _bound = bind(&source, &below).unwrap();
         assert!(matches!(
             open(&source, &below),
