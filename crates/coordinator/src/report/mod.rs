@@ -7,9 +7,11 @@
 //! that came from names of files passes through `text`, so that nothing in a path can
 //! break a row, run as a script or reverse what is read.
 
+mod appending;
 mod atomic;
 mod console;
 mod html;
+mod html_picture;
 mod html_table;
 pub mod human;
 mod markdown;

@@ -10,14 +10,14 @@
 //! name or somebody else's file is never written to, but moved aside.
 
 use std::collections::VecDeque;
-use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, Write};
-use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt};
+use std::fs::File;
+use std::io;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
 
-use rustix::fs::OFlags;
-
+use super::appending::{
+    append_line, aside, ends_with_newline, is_link, open_existing, take_out, trap,
+};
 use super::atomic::{create_new, directory_of, sync_directory_of};
 use super::row::{HEADER, LOG_FILE, Row, csv_line};
 use super::{ReportError, scan};
@@ -240,88 +240,6 @@ fn adopt(
         modified: meta.mtime() * 1000 + meta.mtime_nsec() / 1_000_000,
         rows,
     })
-}
-
-/// Why a file must not be written to, though it could be opened.
-fn trap(file: &Metadata, dir: &Metadata) -> Option<&'static str> {
-    let others_write_here = dir.mode() & 0o022 != 0;
-    if !file.is_file() {
-        Some("is no regular file")
-    } else if file.nlink() != 1 {
-        Some("has a second name")
-    } else if others_write_here && file.uid() != rustix::process::geteuid().as_raw() {
-        Some("belongs to another user")
-    } else {
-        None
-    }
-}
-
-fn open_existing(path: &Path) -> io::Result<File> {
-    // O_NONBLOCK: a FIFO in its place must not stop us.
-    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::NOCTTY).bits();
-    OpenOptions::new()
-        .read(true)
-        .append(true)
-        .custom_flags(flags.cast_signed())
-        .open(path)
-}
-
-fn is_link(path: &Path) -> bool {
-    path.symlink_metadata().is_ok_and(|meta| meta.is_symlink())
-}
-
-fn ends_with_newline(file: &File) -> bool {
-    let mut last = [0];
-    match file.metadata().map(|meta| meta.len()) {
-        Ok(len @ 1..) => file.read_exact_at(&mut last, len - 1).is_ok() && last == *b"\n",
-        _ => false,
-    }
-}
-
-/// One write, then sync. On any error the file is as long as before, as far as that can be had.
-fn append_line(file: &mut File, line: &[u8]) -> io::Result<()> {
-    let before = file.metadata()?.len();
-    let written = loop {
-        match file.write(line) {
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            other => break other,
-        }
-    };
-    let result = match written {
-        Ok(n) if n == line.len() => file.sync_data(),
-        Ok(_) => Err(io::Error::new(
-            io::ErrorKind::StorageFull,
-            "only a part of the row could be written",
-        )),
-        Err(error) => Err(error),
-    };
-    // Somebody else's row after ours would be lost with it: then a torn one is left for the next start.
-    let added = file.metadata()?.len().saturating_sub(before);
-    if result.is_err() && added > 0 && added <= line.len() as u64 {
-        file.set_len(before)?;
-    }
-    result
-}
-
-/// Moves the end of the file to a file of its own.
-fn take_out(file: &mut File, whole_len: u64, rest: &[u8], kept_in: &Path) -> io::Result<()> {
-    let mut kept = create_new(kept_in)?;
-    kept.write_all(rest)?;
-    kept.sync_all()?;
-    sync_directory_of(kept_in)?;
-    file.set_len(whole_len)?;
-    file.sync_all()
-}
-
-/// A free name: `data_migrate_results.csv.<millis>` and what is added.
-fn aside(path: &Path, added: &str) -> PathBuf {
-    let now = SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis());
-    (now..)
-        .map(|millis| path.with_file_name(format!("{NAME}.{millis}{added}")))
-        .find(|name| name.symlink_metadata().is_err())
-        .expect("not every name is taken")
 }
 
 fn remember(rows: &mut VecDeque<Vec<String>>, row: Vec<String>) {
