@@ -69,15 +69,20 @@ fn print(name: &str, made: &Made) {
     );
 }
 
-/// Half of the entries that the archive has at its top, those whose names a list of lines can hold.
+/// Entries that the archive has at its top, directories with all below them: those whose names fit into a line of text
+/// and are no patterns.
 fn write_list(directory: &Path, archive: &Path) -> Result<(), Box<dyn Error>> {
+    let fits = |name: &String| {
+        name.trim() == name
+            && !name.contains(char::is_control)
+            && !name.contains(['*', '?', '[', '{'])
+    };
     let mut names: Vec<String> = fs::read_dir(archive)?
         .filter_map(|entry| entry.ok()?.file_name().into_string().ok())
-        .filter(|name| name.chars().all(|c| c.is_ascii_alphanumeric()))
+        .filter(fits)
         .collect();
     names.sort();
-    let listed: Vec<String> = names.into_iter().step_by(2).collect();
-    fs::write(directory.join("archive.list"), listed.join("\n") + "\n")?;
-    println!("  archive.list names {} entries of archive", listed.len());
+    fs::write(directory.join("archive.list"), names.join("\n") + "\n")?;
+    println!("  archive.list names {} entries of archive", names.len());
     Ok(())
 }
