@@ -1,1 +1,39 @@
+//! Moves one item: walks, compares, copies, publishes, and sets attributes.
+//!
+//! [`run`] blocks its caller while a pool of [`Threads`], shared by all attempts of the process,
+//! does the work. The engine knows no server: it asks a [`Fence`] whether it may still write,
+//! and a [`Share`] whether somebody else wants part of its work.
+//!
+//! What an attempt promises:
+//! - A final name appears only when its content is complete (and, as asked, durable).
+//! - Each entry it read from a directory has exactly one result in the outcome.
+//! - One bad entry is a counted failure; only what spoils the whole item is a [`Stopped`].
+//! - All of it is idempotent: an attempt that died is simply run again.
+//!
+//! The story in the order of the files: `attempt` (what is asked), `threads` and `queue` (who does
+//! it and when), `start` and `walk` (directories), `node` (one directory at the target), `entry` (one
+//! file or link), `content` (its bytes), `batch` (durable publishing), `engine` (what all share).
 
+mod attempt;
+mod attributes;
+mod batch;
+mod compare;
+mod content;
+mod engine;
+mod entry;
+mod ledger;
+mod node;
+mod parents;
+mod patterns;
+mod progress;
+mod queue;
+mod share;
+mod start;
+mod threads;
+mod walk;
+
+pub use attempt::{
+    Attempt, AttemptWork, Cancel, CheckRoots, Fence, Finished, NotTaken, Share, Stopped, run,
+};
+pub use progress::Progress;
+pub use threads::Threads;

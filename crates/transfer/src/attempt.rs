@@ -1,0 +1,122 @@
+//! What is asked of the engine, and what comes back.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use model::{CopyOptions, Epoch, ItemId, Outcome, RelPath, RunId};
+use storage::posix::Dir;
+
+use crate::engine::Engine;
+use crate::progress::Progress;
+use crate::threads::Threads;
+
+/// Says whether this attempt still holds its lease. Asked before each change at the target.
+pub trait Fence: Send + Sync {
+    /// "May I still write?"
+    fn may_write(&self) -> bool;
+}
+
+/// Takes work off this attempt's hands.
+pub trait Share: Send + Sync {
+    /// Whether somebody wants work; cheap (an atomic load).
+    fn is_wanted(&self) -> bool;
+
+    /// Hands directories over for good; they are forgotten only after Ok.
+    ///
+    /// # Errors
+    /// They were not taken: this attempt keeps them and goes on.
+    fn hand_over(&self, directories: &[RelPath]) -> Result<(), NotTaken>;
+}
+
+/// Work that was offered stays with the attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("the work was not taken")]
+pub struct NotTaken;
+
+/// Set once to make an attempt stop soon.
+#[derive(Debug, Default)]
+pub struct Cancel(AtomicBool);
+
+impl Cancel {
+    pub fn cancel(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    pub fn is_cancelled(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Called to find out whether both roots are still what they were; the error says what is wrong.
+pub type CheckRoots = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+
+/// One attempt at one item.
+pub struct Attempt {
+    pub run: RunId,
+    pub item: ItemId,
+    pub epoch: Epoch,
+    pub options: CopyOptions,
+    /// Another task writes at, above or below the same target: directories are made under
+    /// their final names at once, and may come into being at any time.
+    pub target_is_shared: bool,
+    pub source: Arc<Dir>,
+    /// `None` only in a dry run without a target root.
+    pub target: Option<Arc<Dir>>,
+    pub work: AttemptWork,
+    /// Directories handed to other items by earlier attempts.
+    pub excluded: Vec<RelPath>,
+    /// Called at each publish batch and at most once a second besides.
+    pub check_roots: CheckRoots,
+    pub fence: Arc<dyn Fence>,
+    pub share: Arc<dyn Share>,
+    pub progress: Arc<Progress>,
+    pub cancel: Arc<Cancel>,
+}
+
+/// What is to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AttemptWork {
+    /// Everything below these directories, and these directories themselves, but for the root.
+    Walk(Vec<RelPath>),
+    /// These files, links and directories with all below them.
+    Paths(Vec<RelPath>),
+    /// The attributes of just these directories. They are counted elsewhere; only failures are
+    /// listed and counted here.
+    Attributes(Vec<RelPath>),
+}
+
+/// An attempt that came to its end.
+#[derive(Debug)]
+pub struct Finished {
+    pub outcome: Outcome,
+    /// Directories whose attributes are to be set when all items of the task have ended, since
+    /// others still create entries in them.
+    pub deferred_attributes: Vec<RelPath>,
+}
+
+/// Why an attempt came to no end. Nothing it did counts, and what it left unfinished is
+/// removed (after a lost lease: by the next attempt).
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum Stopped {
+    #[error("cancelled")]
+    Cancelled,
+    #[error("the lease was lost")]
+    LeaseLost,
+    #[error("the mount is gone: {0}")]
+    MountGone(String),
+    #[error("the target is full, over quota or read-only")]
+    TargetFull,
+    /// Structural trouble: the whole item is to be run again.
+    #[error("run again: {0}")]
+    Again(String),
+}
+
+/// Runs an attempt to its end, on the pool; blocks the caller.
+///
+/// # Errors
+/// See [`Stopped`]. Entries that fail one by one are no error but counted in the outcome.
+pub fn run(threads: &Threads, attempt: Attempt) -> Result<Finished, Stopped> {
+    let engine = Arc::new(Engine::new(attempt, threads.pool())?);
+    threads.pool().run_to_end(&engine);
+    engine.finish()
+}

@@ -1,0 +1,168 @@
+//! Durable publishing: files are written, then all of them synced by one call, then their sources
+//! looked at again, then they get their final names. So a final name implies durable content.
+//!
+//! A sync that fails is never repeated (the kernel reports an error once, and forgets it):
+//! the whole attempt is thrown away.
+
+use std::ffi::CString;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use model::RelPath;
+use storage::posix::Dir;
+
+use crate::attempt::Stopped;
+use crate::content::Written;
+use crate::engine::{Engine, Problem, describe, lock};
+use crate::entry::Entry;
+use crate::ledger::{Tally, Verdict};
+use crate::node::Node;
+use crate::threads::Scratch;
+
+const MAX_FILES: usize = 1_000;
+const MAX_BYTES: u64 = 1 << 30;
+const MAX_AGE: Duration = Duration::from_secs(10);
+
+/// A written file that waits for its batch.
+pub(crate) struct Unpublished {
+    pub(crate) node: Arc<Node>,
+    pub(crate) source: Arc<Dir>,
+    pub(crate) name: CString,
+    pub(crate) written: Written,
+}
+
+#[derive(Default)]
+pub(crate) struct Batch {
+    files: Vec<Unpublished>,
+    bytes: u64,
+    began: Option<Instant>,
+}
+
+impl Batch {
+    fn is_full(&self) -> bool {
+        self.files.len() >= MAX_FILES
+            || self.bytes >= MAX_BYTES
+            || self.began.is_some_and(|began| began.elapsed() >= MAX_AGE)
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}
+
+/// Whether syncfs on this type of file system reaches the disk, and tells of errors. On
+/// FUSE it doesn't reach the daemon, and of other types we don't know: each file is synced there.
+pub(crate) fn is_synced_as_a_whole(fs_magic: u64) -> bool {
+    matches!(
+        fs_magic,
+        0xef53 // ext2, ext3, ext4
+            | 0x5846_5342 // xfs
+            | 0x9123_683e // btrfs
+            | 0x0102_1994 // tmpfs
+            | 0x6969 // nfs
+            | 0x0bd0_0bd0 // lustre
+            | 0x4750_4653 // gpfs
+            | 0xf2f5_2010 // f2fs
+            | 0x2fc1_2fc1 // zfs
+            | 0x794c_7630 // overlayfs
+            | 0xff53_4d42 // cifs
+            | 0xfe53_4d42 // smb2
+            | 0x00c3_6400 // ceph
+    )
+}
+
+impl Engine {
+    /// Leaves a file to the next batch, which this call may publish.
+    pub(crate) fn put_in_batch(
+        self: &Arc<Self>,
+        file: Unpublished,
+        scratch: &mut Scratch,
+    ) -> Result<(), Problem> {
+        let full = {
+            let mut batch = lock(&self.batch);
+            batch.began.get_or_insert_with(Instant::now);
+            batch.bytes += file.written.bytes;
+            batch.files.push(file);
+            batch.is_full().then(|| std::mem::take(&mut *batch))
+        };
+        match full {
+            Some(batch) => self.publish_batch(batch, scratch),
+            None => Ok(()),
+        }
+    }
+
+    /// Publishes what waits, and at the very end makes the last names durable.
+    pub(crate) fn flush(self: &Arc<Self>, scratch: &mut Scratch) -> Result<(), Problem> {
+        let batch = std::mem::take(&mut *lock(&self.batch));
+        if batch.files.is_empty() {
+            self.sync_all()?;
+            self.mark_synced();
+            return Ok(());
+        }
+        self.publish_batch(batch, scratch)
+    }
+
+    fn sync_all(&self) -> Result<(), Problem> {
+        let Some(target) = &self.sync_target else {
+            return Ok(());
+        };
+        target
+            .sync_fs()
+            .map_err(|error| self.stop_again(&error, &RelPath::ROOT))
+    }
+
+    fn publish_batch(self: &Arc<Self>, batch: Batch, scratch: &mut Scratch) -> Result<(), Problem> {
+        self.sync_all()?;
+        self.check_roots()?;
+        for file in batch.files {
+            if self.attempt.cancel.is_cancelled() {
+                return Err(self.stop_with(Stopped::Cancelled));
+            }
+            let node = Arc::clone(&file.node);
+            let mut tally = Tally::default();
+            let verdict = match self.publish_file(&file, &mut tally, scratch) {
+                Ok(bytes) => Verdict::CopiedFile(bytes),
+                Err(Problem::Entry(verdict)) => verdict,
+                Err(problem) => return Err(problem),
+            };
+            let wrote = matches!(verdict, Verdict::CopiedFile(_));
+            tally.count(verdict, || file.node.path.join(file.name.to_bytes()));
+            node.entries_done(self, 1, tally, wrote)?;
+        }
+        Ok(())
+    }
+
+    /// Looks at the source again and gives the file its name; copies it anew if it changed.
+    fn publish_file(
+        self: &Arc<Self>,
+        file: &Unpublished,
+        tally: &mut Tally,
+        scratch: &mut Scratch,
+    ) -> Result<u64, Problem> {
+        let mut entry = Entry {
+            engine: self,
+            node: &file.node,
+            source: &file.source,
+            name: &file.name,
+            scratch,
+            tally,
+        };
+        let is_same = match file.source.stat(file.name.as_c_str()) {
+            Ok(now) => now.is_same_content_as(&file.written.source),
+            // Gone since: the copy is whole.
+            Err(error) if error.is_missing() => true,
+            Err(error) => {
+                tracing::debug!(error = describe(&error), "cannot look again");
+                false
+            }
+        };
+        if is_same {
+            entry.publish(&file.written)?;
+            return Ok(file.written.bytes);
+        }
+        entry.drop_copy(file.written.temp.as_ref())?;
+        let again = entry.write_copy(true)?;
+        entry.publish(&again)?;
+        Ok(again.bytes)
+    }
+}

@@ -1,0 +1,326 @@
+//! What all jobs of one attempt share: its orders, the ledger, what is unfinished at the target,
+//! and whether to go on.
+
+use std::collections::{HashMap, HashSet};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use model::{CopyOptions, Durability, FailureClass, RelPath, TempName};
+use storage::posix::{Dir, Error, Identity, Side};
+
+use crate::attempt::{Attempt, Finished, Stopped};
+use crate::batch::Batch;
+use crate::ledger::{Tally, Verdict};
+use crate::queue::{Job, Queue};
+use crate::start::Feeder;
+use crate::threads::{Pool, Scratch};
+
+/// Roots are checked at most this often besides the publish batches.
+const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// Why an entry got no copy.
+#[derive(Debug)]
+pub(crate) enum Problem {
+    /// It has a verdict all the same.
+    Entry(Verdict),
+    /// The attempt is stopping.
+    Stopping,
+}
+
+/// Something unfinished at the target.
+struct Temp {
+    dir: Arc<Dir>,
+    name: String,
+}
+
+pub(crate) struct Engine {
+    pub(crate) attempt: Attempt,
+    pub(crate) options: CopyOptions,
+    pub(crate) pool: Arc<Pool>,
+    pub(crate) identity: Identity,
+    pub(crate) durability: Durability,
+    pub(crate) excluded: HashSet<RelPath>,
+    pub(crate) batch: Mutex<Batch>,
+    /// Opened before the first write, so that each error of writing back is reported to it.
+    pub(crate) sync_target: Option<Dir>,
+    pub(crate) is_sharing: AtomicBool,
+    ledger: Mutex<Ledger>,
+    temps: Mutex<HashMap<u64, Temp>>,
+    next_temp: AtomicU64,
+    wrote: AtomicBool,
+    started: Instant,
+    /// Milliseconds after `started`.
+    next_check: AtomicU64,
+    stopping: AtomicBool,
+    stopped: Mutex<Option<Stopped>>,
+    end: Mutex<End>,
+}
+
+#[derive(Default)]
+struct Ledger {
+    tally: Tally,
+    deferred_attributes: HashSet<RelPath>,
+}
+
+/// What is still to do when the queue is empty.
+#[derive(Default, PartialEq, Clone, Copy)]
+enum End {
+    #[default]
+    Working,
+    /// The last names have been made durable, or the rests removed.
+    Done,
+}
+
+impl Engine {
+    pub(crate) fn new(mut attempt: Attempt, pool: &Arc<Pool>) -> Result<Self, Stopped> {
+        let again = |error: Error| Stopped::Again(describe(&error));
+        let sync_target = match &attempt.target {
+            Some(target) if !attempt.options.dry_run => Some(target.reopen().map_err(again)?),
+            None if !attempt.options.dry_run => {
+                return Err(Stopped::Again("internal: a copy without a target".into()));
+            }
+            _ => None,
+        };
+        let mut durability = attempt.options.durability;
+        if let (Durability::Batch, Some(target)) = (durability, &sync_target)
+            && !crate::batch::is_synced_as_a_whole(target.fs_magic().map_err(again)?)
+        {
+            durability = Durability::File;
+        }
+        Ok(Self {
+            options: attempt.options.clone(),
+            pool: Arc::clone(pool),
+            identity: Identity::current(),
+            durability,
+            excluded: attempt.excluded.drain(..).collect(),
+            batch: Mutex::default(),
+            sync_target,
+            is_sharing: AtomicBool::new(false),
+            ledger: Mutex::default(),
+            temps: Mutex::default(),
+            next_temp: AtomicU64::new(0),
+            wrote: AtomicBool::new(false),
+            started: Instant::now(),
+            next_check: AtomicU64::new(0),
+            stopping: AtomicBool::new(false),
+            stopped: Mutex::default(),
+            end: Mutex::default(),
+            attempt,
+        })
+    }
+
+    pub(crate) fn first_jobs(&self, queue: &mut Queue) {
+        queue.push_feeder(Feeder::new(&self.attempt.work));
+    }
+
+    /// Does one job; when the attempt is stopping, drops it.
+    pub(crate) fn perform(self: &Arc<Self>, job: Job, scratch: &mut Scratch) {
+        if let Job::Clean = job {
+            self.remove_temps();
+            *lock(&self.end) = End::Done;
+            return;
+        }
+        if self.check_on().is_err() {
+            return;
+        }
+        self.share_if_wanted();
+        let result = match job {
+            Job::Begin(pending) => self.begin_directory(pending, scratch),
+            Job::List(group, lister) => self.list(group, lister, scratch),
+            Job::Files(files) => self.copy_files(files, scratch),
+            Job::Feed(feeder) => self.feed(feeder, scratch),
+            Job::Flush | Job::Clean => self.flush(scratch),
+        };
+        self.attempt.progress.show(scratch.thread, None);
+        debug_assert!(result.is_ok() || self.is_stopping());
+    }
+
+    /// What is to be done when nothing is queued or running.
+    pub(crate) fn next_job(&self) -> Option<Job> {
+        if *lock(&self.end) == End::Done {
+            return None;
+        }
+        if self.is_stopping() {
+            return Some(Job::Clean);
+        }
+        if self.wrote.load(Ordering::Relaxed) && self.durability != Durability::None {
+            return Some(Job::Flush);
+        }
+        None
+    }
+
+    pub(crate) fn mark_synced(&self) {
+        self.wrote.store(false, Ordering::Relaxed);
+    }
+
+    pub(crate) fn finish(&self) -> Result<Finished, Stopped> {
+        if let Some(stopped) = lock(&self.stopped).take() {
+            return Err(stopped);
+        }
+        let ledger = std::mem::take(&mut *lock(&self.ledger));
+        let outcome = ledger.tally.into_outcome();
+        if !outcome.is_balanced() {
+            return Err(Stopped::Again(format!(
+                "internal: ledger does not add up: {:?}",
+                outcome.counters
+            )));
+        }
+        Ok(Finished {
+            outcome,
+            deferred_attributes: ledger.deferred_attributes.into_iter().collect(),
+        })
+    }
+
+    // Stopping.
+
+    pub(crate) fn stop(&self, reason: Stopped) {
+        lock(&self.stopped).get_or_insert(reason);
+        self.stopping.store(true, Ordering::Release);
+    }
+
+    pub(crate) fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Whether to go on at all; looked at between entries and chunks.
+    pub(crate) fn check_on(&self) -> Result<(), Problem> {
+        if self.is_stopping() {
+            return Err(Problem::Stopping);
+        }
+        if self.attempt.cancel.is_cancelled() {
+            return Err(self.stop_with(Stopped::Cancelled));
+        }
+        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let due = self.next_check.load(Ordering::Relaxed);
+        let next = now.saturating_add(CHECK_INTERVAL.as_millis() as u64);
+        if now >= due
+            && self
+                .next_check
+                .compare_exchange(due, next, Ordering::Relaxed, Ordering::Relaxed)
+                .is_ok()
+        {
+            self.check_roots()?;
+        }
+        Ok(())
+    }
+
+    pub(crate) fn check_roots(&self) -> Result<(), Problem> {
+        (self.attempt.check_roots)().map_err(|why| self.stop_with(Stopped::MountGone(why)))
+    }
+
+    /// Asked before each change at the target.
+    pub(crate) fn check_fence(&self) -> Result<(), Problem> {
+        if self.is_stopping() {
+            return Err(Problem::Stopping);
+        }
+        if !self.attempt.fence.may_write() {
+            return Err(self.stop_with(Stopped::LeaseLost));
+        }
+        if !self.wrote.load(Ordering::Relaxed) {
+            self.wrote.store(true, Ordering::Relaxed);
+        }
+        Ok(())
+    }
+
+    pub(crate) fn stop_with(&self, reason: Stopped) -> Problem {
+        self.stop(reason);
+        Problem::Stopping
+    }
+
+    pub(crate) fn stop_again(&self, error: &Error, path: &RelPath) -> Problem {
+        if error.class(Side::Target) == FailureClass::TargetFull {
+            return self.stop_with(Stopped::TargetFull);
+        }
+        self.stop_with(Stopped::Again(format!("{path}: {}", describe(error))))
+    }
+
+    /// An error at the source is the entry's own.
+    pub(crate) fn source_problem(&self, error: &Error) -> Problem {
+        if error.is_missing() {
+            return Problem::Entry(Verdict::Skipped(model::SkipReason::Vanished));
+        }
+        Problem::Entry(Verdict::Failed {
+            class: error.class(Side::Source),
+            error: describe(error),
+        })
+    }
+
+    /// An error at the target is the entry's own, unless the target is full.
+    pub(crate) fn target_problem(&self, error: &Error) -> Problem {
+        match error.class(Side::Target) {
+            FailureClass::TargetFull => self.stop_with(Stopped::TargetFull),
+            class => Problem::Entry(Verdict::Failed {
+                class,
+                error: format!("target: {}", describe(error)),
+            }),
+        }
+    }
+
+    // Counting.
+
+    pub(crate) fn record(&self, tally: Tally) {
+        self.attempt.progress.add(&tally.counters);
+        lock(&self.ledger).tally.add(tally);
+    }
+
+    pub(crate) fn defer_attributes(&self, path: &RelPath) {
+        lock(&self.ledger).deferred_attributes.insert(path.clone());
+    }
+
+    // What is unfinished.
+
+    /// A new temp name in `dir`, remembered until [`Engine::forget_temp`].
+    pub(crate) fn new_temp(&self, dir: &Arc<Dir>) -> (u64, String) {
+        let seq = self.next_temp.fetch_add(1, Ordering::Relaxed);
+        let temp = TempName {
+            run: self.attempt.run,
+            item: self.attempt.item,
+            epoch: self.attempt.epoch,
+            seq,
+        };
+        let name = temp.format();
+        let temp = Temp {
+            dir: Arc::clone(dir),
+            name: name.clone(),
+        };
+        lock(&self.temps).insert(seq, temp);
+        (seq, name)
+    }
+
+    pub(crate) fn forget_temp(&self, seq: u64) {
+        lock(&self.temps).remove(&seq);
+    }
+
+    /// Removes one temp that will not be published. What can't be removed is left to the sweep.
+    pub(crate) fn drop_temp(&self, seq: u64) {
+        let temp = lock(&self.temps).remove(&seq);
+        if let Some(temp) = temp
+            && self.attempt.fence.may_write()
+            && let Err(error) = temp.dir.remove_tree(temp.name.as_bytes())
+        {
+            tracing::warn!(name = temp.name, error = describe(&error), "left behind");
+        }
+    }
+
+    fn remove_temps(&self) {
+        if *lock(&self.stopped) == Some(Stopped::LeaseLost) {
+            return;
+        }
+        // What waits for its batch holds descriptors and nothing else.
+        lock(&self.batch).clear();
+        let seqs: Vec<u64> = lock(&self.temps).keys().copied().collect();
+        for seq in seqs {
+            self.drop_temp(seq);
+        }
+    }
+}
+
+pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// What was attempted and what the system said.
+pub(crate) fn describe(error: &Error) -> String {
+    format!("{error}: {}", error.source)
+}

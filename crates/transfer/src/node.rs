@@ -1,0 +1,253 @@
+//! One directory at the target, from its making to its attributes.
+//!
+//! A new directory is *staged*: made under a temp name with mode 0700, filled, and published by one
+//! rename that never replaces anything. Its attributes are set when nothing changes its own
+//! entries any more: when its files are done and its direct sub-directories are published; for
+//! a leaf before its own rename. What lies deeper doesn't matter to it, so a node lives no longer
+//! than its own entries need.
+
+use std::ffi::CString;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+
+use model::{FailureClass, RelPath};
+use storage::posix::{Dir, Meta, Replace};
+
+use crate::attributes::{self, Creation, Set};
+use crate::engine::{Engine, Problem, lock};
+use crate::ledger::{Tally, Verdict};
+
+/// What a node's directory is to the item.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Role {
+    /// A root, or on the way to a listed path: no entry, its attributes are others' business.
+    Passage,
+    /// An entry with a result and attributes of its own.
+    Entry,
+}
+
+/// How the directory came to be at the target.
+pub(crate) enum Origin {
+    /// Made by us under a temp name; the parent it is to be published in.
+    Staged {
+        seq: u64,
+        temp: String,
+        parent: Arc<Node>,
+    },
+    /// Made by us under its final name.
+    Made,
+    /// It was there.
+    Existing,
+    /// A dry run, and it isn't there.
+    Imagined,
+}
+
+pub(crate) struct Node {
+    pub(crate) path: Arc<RelPath>,
+    pub(crate) name: CString,
+    pub(crate) role: Role,
+    /// `None` in a dry run where there is nothing at the target.
+    pub(crate) target: Option<Arc<Dir>>,
+    pub(crate) source_meta: Meta,
+    /// What a creation in here yields.
+    pub(crate) creation: Creation,
+    /// As it came to be, before its attributes are set.
+    pub(crate) made_as: Option<Meta>,
+    /// Nobody else sees it: files get their final names at once.
+    pub(crate) is_staged: bool,
+    /// It came to be by this attempt (in a dry run: would have).
+    pub(crate) was_made: bool,
+    is_published: AtomicBool,
+    state: Mutex<State>,
+}
+
+struct State {
+    /// Own entries without a result, and one for the reading of the directory.
+    entries: usize,
+    /// Sub-directories not yet published.
+    sub_directories: usize,
+    /// Something was created, replaced or removed in here.
+    wrote: bool,
+    /// Others will create entries in here.
+    is_shared_out: bool,
+    attributes_done: bool,
+    /// Reading it broke off, with this error.
+    unreadable: Option<String>,
+    origin: Origin,
+    tally: Tally,
+}
+
+impl Node {
+    pub(crate) fn new(
+        path: RelPath,
+        name: CString,
+        role: Role,
+        target: Option<Arc<Dir>>,
+        source_meta: Meta,
+        origin: Origin,
+        creation: Creation,
+        made_as: Option<Meta>,
+    ) -> Self {
+        let is_staged = matches!(origin, Origin::Staged { .. });
+        Self {
+            path: Arc::new(path),
+            name,
+            role,
+            target,
+            source_meta,
+            creation,
+            made_as,
+            is_staged,
+            was_made: !matches!(origin, Origin::Existing),
+            is_published: AtomicBool::new(!is_staged),
+            state: Mutex::new(State {
+                entries: 1,
+                sub_directories: 0,
+                wrote: false,
+                is_shared_out: false,
+                attributes_done: false,
+                unreadable: None,
+                origin,
+                tally: Tally::default(),
+            }),
+        }
+    }
+
+    /// Whether it has its final name, so that others can find it.
+    pub(crate) fn is_published(&self) -> bool {
+        self.is_published.load(Ordering::Acquire)
+    }
+
+    /// Entries were listed, whose results will come.
+    pub(crate) fn expect(&self, entries: usize, sub_directories: usize) {
+        let mut state = lock(&self.state);
+        state.entries += entries;
+        state.sub_directories += sub_directories;
+    }
+
+    /// So many of the expected entries have their results, which are in `tally`.
+    pub(crate) fn entries_done(
+        &self,
+        engine: &Engine,
+        n: usize,
+        tally: Tally,
+        wrote: bool,
+    ) -> Result<(), Problem> {
+        let is_last = {
+            let mut state = lock(&self.state);
+            state.tally.add(tally);
+            state.wrote |= wrote;
+            state.entries -= n;
+            state.entries == 0
+        };
+        if is_last {
+            self.publish(engine)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// A sub-directory is published, or will never be.
+    pub(crate) fn sub_directory_done(&self, engine: &Engine, wrote: bool) -> Result<(), Problem> {
+        let is_last = {
+            let mut state = lock(&self.state);
+            state.wrote |= wrote;
+            state.sub_directories -= 1;
+            state.sub_directories == 0 && state.entries == 0 && self.is_published()
+        };
+        if is_last {
+            self.complete(engine)
+        } else {
+            Ok(())
+        }
+    }
+
+    /// A sub-directory was given to another item.
+    pub(crate) fn sub_directory_deferred(&self, engine: &Engine) -> Result<(), Problem> {
+        lock(&self.state).is_shared_out = true;
+        self.sub_directory_done(engine, false)
+    }
+
+    /// Not all of its entries could be read.
+    pub(crate) fn mark_unreadable(&self, error: String) {
+        lock(&self.state).unreadable = Some(error);
+    }
+
+    /// All own entries are done: the directory gets its final name, and what is in it counts.
+    fn publish(&self, engine: &Engine) -> Result<(), Problem> {
+        let (origin, tally, is_leaf) = {
+            let mut state = lock(&self.state);
+            let origin = match &state.origin {
+                Origin::Staged { .. } => std::mem::replace(&mut state.origin, Origin::Made),
+                _ => Origin::Made,
+            };
+            let is_leaf = state.sub_directories == 0 && !state.is_shared_out;
+            (origin, std::mem::take(&mut state.tally), is_leaf)
+        };
+        if let Origin::Staged { seq, temp, parent } = origin {
+            if is_leaf {
+                self.complete(engine)?;
+            }
+            engine.check_fence()?;
+            let Some(into) = &parent.target else {
+                return Ok(());
+            };
+            // Whatever goes wrong here concerns all that the directory holds.
+            into.rename(
+                temp.as_bytes(),
+                into,
+                self.name.to_bytes(),
+                Replace::Refused,
+            )
+            .map_err(|error| engine.stop_again(&error, &self.path))?;
+            engine.forget_temp(seq);
+            engine.record(tally);
+            let is_complete = {
+                let state = lock(&self.state);
+                self.is_published.store(true, Ordering::Release);
+                state.sub_directories == 0
+            };
+            parent.sub_directory_done(engine, true)?;
+            if is_complete {
+                self.complete(engine)
+            } else {
+                Ok(())
+            }
+        } else {
+            engine.record(tally);
+            let is_complete = lock(&self.state).sub_directories == 0;
+            if is_complete {
+                self.complete(engine)
+            } else {
+                Ok(())
+            }
+        }
+    }
+
+    /// Nothing changes its entries any more: sets its attributes and counts it, once.
+    fn complete(&self, engine: &Engine) -> Result<(), Problem> {
+        let (wrote, is_shared_out, unreadable) = {
+            let mut state = lock(&self.state);
+            if std::mem::replace(&mut state.attributes_done, true) || self.role == Role::Passage {
+                return Ok(());
+            }
+            (state.wrote, state.is_shared_out, state.unreadable.take())
+        };
+        let mut tally = Tally::default();
+        let set = if is_shared_out { Set::Later } else { Set::Now };
+        let verdict = match attributes::complete_directory(engine, self, wrote, set, &mut tally) {
+            Ok(verdict) | Err(Problem::Entry(verdict)) => verdict,
+            Err(problem) => return Err(problem),
+        };
+        let verdict = match unreadable {
+            Some(error) => Verdict::Failed {
+                class: FailureClass::Unreadable,
+                error,
+            },
+            None => verdict,
+        };
+        tally.count(verdict, || RelPath::clone(&self.path));
+        engine.record(tally);
+        Ok(())
+    }
+}

@@ -1,0 +1,105 @@
+//! The directories on the way to a listed path, opened component by component on both sides.
+//! They are no entries: missing ones are made at the target with the source's owner and mode, and
+//! their attributes are set once more when the whole task has ended.
+
+use std::sync::Arc;
+
+use model::RelPath;
+use storage::posix::{Dir, Error, Meta};
+
+use crate::attributes;
+use crate::engine::{Engine, Problem};
+use crate::ledger::Tally;
+
+/// A directory opened on both sides.
+#[derive(Clone)]
+pub(crate) struct Both {
+    pub(crate) source: Arc<Dir>,
+    /// `None` in a dry run where it isn't there.
+    pub(crate) target: Option<Arc<Dir>>,
+}
+
+/// Why a parent can't be entered.
+pub(crate) enum NoWay {
+    Source(Error),
+    Target(Error),
+    Problem(Problem),
+}
+
+/// The way to the path before, which neighbours share.
+#[derive(Default)]
+pub(crate) struct Parents {
+    way: Vec<(Vec<u8>, Both)>,
+}
+
+impl Parents {
+    /// Opens `path` on both sides.
+    pub(crate) fn open(&mut self, engine: &Engine, path: &RelPath) -> Result<Both, NoWay> {
+        let shared = path
+            .components()
+            .zip(&self.way)
+            .take_while(|(name, (known, _))| *name == known.as_slice())
+            .count();
+        self.way.truncate(shared);
+        let mut here = self.way.last().map_or_else(
+            || Both {
+                source: Arc::clone(&engine.attempt.source),
+                target: engine.attempt.target.clone(),
+            },
+            |(_, both)| both.clone(),
+        );
+        for name in path.components().skip(shared) {
+            here = enter(engine, &here, path, name)?;
+            self.way.push((name.to_vec(), here.clone()));
+        }
+        Ok(here)
+    }
+}
+
+fn enter(engine: &Engine, from: &Both, path: &RelPath, name: &[u8]) -> Result<Both, NoWay> {
+    let source = from.source.open_dir(name).map_err(NoWay::Source)?;
+    let meta = source.meta().map_err(NoWay::Source)?;
+    let target = match &from.target {
+        Some(into) => match into.open_dir(name) {
+            Ok(dir) => Some(dir),
+            Err(error) if error.is_missing() && engine.options.dry_run => None,
+            Err(error) if error.is_missing() => Some(make(engine, into, path, name, &meta)?),
+            Err(error) => return Err(NoWay::Target(error)),
+        },
+        None => None,
+    };
+    Ok(Both {
+        source: Arc::new(source),
+        target: target.map(Arc::new),
+    })
+}
+
+/// Makes a directory on the way. Another item may be making the same one.
+fn make(
+    engine: &Engine,
+    into: &Dir,
+    path: &RelPath,
+    name: &[u8],
+    meta: &Meta,
+) -> Result<Dir, NoWay> {
+    engine.check_fence().map_err(NoWay::Problem)?;
+    match into.mkdir(name, 0o700) {
+        Err(error) if !error.is_existing() => return Err(NoWay::Target(error)),
+        _ => {}
+    }
+    let dir = into.open_dir(name).map_err(NoWay::Target)?;
+    let now = dir.meta().map_err(NoWay::Target)?;
+    // It stays writable for us: the attributes phase sets the final mode.
+    let wanted = Meta {
+        mode: meta.mode | 0o700,
+        ..*meta
+    };
+    attributes::set_on_directory(engine, &dir, &wanted, &now, &mut Tally::default())
+        .map_err(NoWay::Problem)?;
+    let mut prefix = RelPath::ROOT;
+    for component in path.components() {
+        prefix = prefix.join(component);
+        engine.defer_attributes(&prefix);
+    }
+    Ok(dir)
+}

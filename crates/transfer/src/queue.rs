@@ -1,0 +1,172 @@
+//! The waiting work of one attempt, and the order in which it is done.
+//!
+//! A thread stays with the directory it has listed (creations in one directory wait for each other
+//! in the kernel), then takes the deepest waiting directory, and only when there is none helps with
+//! others' files. Files go before directories and depth before breadth, so little waits; a
+//! directory is read on only while fewer than [`MAX_PENDING`] sub-directories wait.
+
+use std::collections::VecDeque;
+
+use crate::entry::Files;
+use crate::start::Feeder;
+use crate::walk::{Lister, Pending};
+
+/// Sub-directories that wait before reading directories stops.
+pub(crate) const MAX_PENDING: usize = 10_000;
+
+/// Batches of a directory below which its next chunk is read, so that helpers have work.
+const READ_AHEAD: usize = 16;
+
+/// A thread's number in its pool.
+pub(crate) type ThreadNo = usize;
+
+/// One unit of work.
+pub(crate) enum Job {
+    /// Begin a directory.
+    Begin(Pending),
+    /// Read the next chunk of a directory.
+    List(GroupId, Lister),
+    /// Copy some files of one directory.
+    Files(Files),
+    /// Take the next pieces of what the item is made of.
+    Feed(Feeder),
+    /// Sync and publish what waits for it.
+    Flush,
+    /// Remove what is unfinished.
+    Clean,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct GroupId(u64);
+
+/// A directory that is being read.
+struct Group {
+    id: GroupId,
+    thread: ThreadNo,
+    batches: VecDeque<Files>,
+    /// `None` while a thread reads, and after the end.
+    lister: Option<Lister>,
+    is_being_read: bool,
+}
+
+impl Group {
+    fn is_done(&self) -> bool {
+        self.batches.is_empty() && self.lister.is_none() && !self.is_being_read
+    }
+}
+
+#[derive(Default)]
+pub(crate) struct Queue {
+    first: Vec<Job>,
+    groups: Vec<Group>,
+    next_group: u64,
+    pub(crate) pending: VecDeque<Pending>,
+    feeder: Option<Feeder>,
+}
+
+impl Queue {
+    pub(crate) fn push_first(&mut self, job: Job) {
+        self.first.push(job);
+    }
+
+    pub(crate) fn push_feeder(&mut self, feeder: Feeder) {
+        self.feeder = Some(feeder);
+    }
+
+    /// A thread begins to read a directory.
+    pub(crate) fn open_group(&mut self, thread: ThreadNo) -> GroupId {
+        self.next_group += 1;
+        let id = GroupId(self.next_group);
+        self.groups.push(Group {
+            id,
+            thread,
+            batches: VecDeque::new(),
+            lister: None,
+            is_being_read: true,
+        });
+        id
+    }
+
+    /// A chunk has been read; `lister` is there while the directory has more.
+    pub(crate) fn push_files(
+        &mut self,
+        id: GroupId,
+        batches: impl IntoIterator<Item = Files>,
+        lister: Option<Lister>,
+    ) {
+        if let Some(at) = self.groups.iter().position(|group| group.id == id) {
+            let group = &mut self.groups[at];
+            group.batches.extend(batches);
+            group.lister = lister;
+            group.is_being_read = false;
+            self.drop_if_done(at);
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.first.is_empty()
+            && self.groups.is_empty()
+            && self.pending.is_empty()
+            && self.feeder.is_none()
+    }
+
+    /// Whether [`Queue::pop`] would find something for some thread.
+    pub(crate) fn has_work(&self) -> bool {
+        !self.first.is_empty()
+            || !self.pending.is_empty()
+            || self.feeder.is_some()
+            || self
+                .groups
+                .iter()
+                .any(|group| !group.batches.is_empty() || group.lister.is_some())
+    }
+
+    pub(crate) fn pop(&mut self, thread: ThreadNo) -> Option<Job> {
+        if let Some(job) = self.first.pop() {
+            return Some(job);
+        }
+        let may_list = self.pending.len() < MAX_PENDING;
+        if let Some(at) = self.groups.iter().rposition(|group| {
+            group.thread == thread
+                && (!group.batches.is_empty() || (may_list && group.lister.is_some()))
+        }) {
+            return self.take(at, may_list);
+        }
+        if let Some(pending) = self.pending.pop_back() {
+            return Some(Job::Begin(pending));
+        }
+        if let Some(feeder) = self.feeder.take() {
+            return Some(Job::Feed(feeder));
+        }
+        let fullest = (0..self.groups.len()).max_by_key(|&at| {
+            let group = &self.groups[at];
+            group.batches.len() + usize::from(group.lister.is_some())
+        })?;
+        self.take(fullest, may_list)
+    }
+
+    /// Takes a batch of this group, or reads on when few are left.
+    fn take(&mut self, at: usize, may_list: bool) -> Option<Job> {
+        let group = &mut self.groups[at];
+        if may_list
+            && group.batches.len() < READ_AHEAD
+            && let Some(lister) = group.lister.take()
+        {
+            group.is_being_read = true;
+            return Some(Job::List(group.id, lister));
+        }
+        let files = group.batches.pop_front()?;
+        self.drop_if_done(at);
+        Some(Job::Files(files))
+    }
+
+    fn drop_if_done(&mut self, at: usize) {
+        if self.groups[at].is_done() {
+            self.groups.swap_remove(at);
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        *self = Self::default();
+    }
+}

@@ -1,0 +1,289 @@
+//! What the item is made of, taken piece by piece: directories to walk, listed paths, or
+//! directories whose attributes are to be set.
+
+use std::collections::VecDeque;
+use std::ffi::CString;
+use std::sync::Arc;
+
+use model::{FailureClass, RelPath, SkipReason};
+use storage::posix::{Error, Kind, Side};
+
+use crate::attempt::AttemptWork;
+use crate::attributes::{Creation, attributes_of_directory};
+use crate::engine::{Engine, Problem, describe};
+use crate::entry::{FilesBuilder, Presence};
+use crate::ledger::{Tally, Verdict};
+use crate::node::{Node, Origin, Role};
+use crate::parents::{Both, NoWay, Parents};
+use crate::patterns;
+use crate::threads::Scratch;
+use crate::walk::{Lister, Pending};
+
+/// Paths of one parent taken at once.
+const PIECE: usize = 256;
+
+/// What has not been begun.
+pub(crate) struct Feeder {
+    purpose: Purpose,
+    /// Sorted by components, so that those of one parent stand together and what lies below
+    /// a directory comes right after it.
+    paths: VecDeque<RelPath>,
+    parents: Parents,
+    is_expanded: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Purpose {
+    Walk,
+    Paths,
+    Attributes,
+}
+
+impl Feeder {
+    pub(crate) fn new(work: &AttemptWork) -> Self {
+        let (purpose, paths) = match work {
+            AttemptWork::Walk(paths) => (Purpose::Walk, paths),
+            AttemptWork::Paths(paths) => (Purpose::Paths, paths),
+            AttemptWork::Attributes(paths) => (Purpose::Attributes, paths),
+        };
+        Self {
+            purpose,
+            paths: in_order(paths.clone()).into(),
+            parents: Parents::default(),
+            is_expanded: purpose != Purpose::Paths,
+        }
+    }
+}
+
+fn in_order(mut paths: Vec<RelPath>) -> Vec<RelPath> {
+    paths.sort_by(|a, b| a.components().cmp(b.components()));
+    paths.dedup();
+    paths
+}
+
+impl Engine {
+    /// Begins the next piece and queues the rest.
+    pub(crate) fn feed(
+        self: &Arc<Self>,
+        mut feeder: Feeder,
+        scratch: &mut Scratch,
+    ) -> Result<(), Problem> {
+        if !feeder.is_expanded {
+            let (paths, tally) = patterns::expand(self, feeder.paths.into(), scratch);
+            self.record(tally);
+            feeder.paths = in_order(paths).into();
+            feeder.is_expanded = true;
+        }
+        let Some(first) = feeder.paths.front() else {
+            return Ok(());
+        };
+        match (feeder.purpose, first.split_last()) {
+            (Purpose::Attributes, _) => self.set_next_attributes(&mut feeder)?,
+            // Everything else lies below it.
+            (_, None) => return self.walk_root(scratch),
+            (_, Some((parent, _))) => self.feed_piece(&mut feeder, &parent, scratch)?,
+        }
+        self.pool
+            .with_queue(self, |queue| queue.push_feeder(feeder));
+        Ok(())
+    }
+
+    fn walk_root(self: &Arc<Self>, scratch: &mut Scratch) -> Result<(), Problem> {
+        let both = Both {
+            source: Arc::clone(&self.attempt.source),
+            target: self.attempt.target.clone(),
+        };
+        let again = |error: Error| self.stop_again(&error, &RelPath::ROOT);
+        // The root's own descriptors have their reading positions elsewhere.
+        let both = Both {
+            source: Arc::new(both.source.reopen().map_err(again)?),
+            target: match &both.target {
+                Some(target) => Some(Arc::new(target.reopen().map_err(again)?)),
+                None => None,
+            },
+        };
+        let node = passage(&both, RelPath::ROOT).map_err(again)?;
+        let lister = Lister::of_root(self, node, both.source, scratch).map_err(again)?;
+        let thread = scratch.thread;
+        match self.pool.with_queue(self, |queue| queue.open_group(thread)) {
+            Some(group) => self.list(group, lister, scratch),
+            None => Err(Problem::Stopping),
+        }
+    }
+
+    /// Takes the paths that have this parent.
+    fn feed_piece(
+        self: &Arc<Self>,
+        feeder: &mut Feeder,
+        parent: &RelPath,
+        scratch: &mut Scratch,
+    ) -> Result<(), Problem> {
+        let opened = feeder.parents.open(self, parent).and_then(|both| {
+            if self.attempt.epoch.0 > 1
+                && let Some(target) = &both.target
+            {
+                let fresh = target.reopen().map_err(NoWay::Target)?;
+                self.names_at_target(&fresh, &mut scratch.listing)
+                    .map_err(NoWay::Target)?;
+            }
+            let node = passage(&both, parent.clone()).map_err(NoWay::Source)?;
+            Ok((both, node))
+        });
+        let (both, node) = match opened {
+            Ok(opened) => opened,
+            Err(no_way) => return self.count_unreachable(feeder, parent, no_way),
+        };
+        let mut tally = Tally::default();
+        let mut files = FilesBuilder::new(&node, &both.source);
+        let mut directories = Vec::new();
+        for _ in 0..PIECE {
+            let Some((path, name)) = next_of(feeder, parent) else {
+                break;
+            };
+            tally.counters.listed += 1;
+            if self.excluded.contains(&path) {
+                tally.counters.deferred += 1;
+                skip_below(feeder, &path);
+                continue;
+            }
+            match both.source.stat(name.as_c_str()) {
+                Ok(meta) => match meta.kind {
+                    Kind::Directory => {
+                        skip_below(feeder, &path);
+                        directories.push(Pending {
+                            parent: Arc::clone(&node),
+                            source: Arc::clone(&both.source),
+                            name,
+                            presence: Presence::Unknown,
+                        });
+                    }
+                    Kind::File | Kind::Symlink => files.add(&name, meta.kind, Presence::Unknown),
+                    Kind::Special | Kind::Unknown => {
+                        tally.count(Verdict::Skipped(SkipReason::Special), || path);
+                    }
+                },
+                Err(error) => tally.count(feeder.purpose.unfound(&error), || path),
+            }
+        }
+        node.expect(files.len(), directories.len());
+        let thread = scratch.thread;
+        self.pool.with_queue(self, |queue| {
+            queue.pending.extend(directories);
+            let group = queue.open_group(thread);
+            queue.push_files(group, files.finish(), None);
+        });
+        node.entries_done(self, 1, tally, false)
+    }
+
+    /// Counts the next paths of a parent that can't be entered.
+    fn count_unreachable(
+        &self,
+        feeder: &mut Feeder,
+        parent: &RelPath,
+        no_way: NoWay,
+    ) -> Result<(), Problem> {
+        let mut tally = Tally::default();
+        while let Some((path, _)) = next_of(feeder, parent) {
+            tally.counters.listed += 1;
+            let verdict = match &no_way {
+                NoWay::Source(error) => feeder.purpose.unfound(error),
+                NoWay::Target(error) => match self.target_problem(error) {
+                    Problem::Entry(verdict) => verdict,
+                    problem => return Err(problem),
+                },
+                NoWay::Problem(Problem::Entry(Verdict::Failed { class, error })) => {
+                    Verdict::Failed {
+                        class: *class,
+                        error: error.clone(),
+                    }
+                }
+                NoWay::Problem(_) => return Err(Problem::Stopping),
+            };
+            tally.count(verdict, || path);
+        }
+        self.record(tally);
+        Ok(())
+    }
+
+    fn set_next_attributes(self: &Arc<Self>, feeder: &mut Feeder) -> Result<(), Problem> {
+        for _ in 0..PIECE {
+            let Some(path) = feeder.paths.pop_front() else {
+                break;
+            };
+            self.check_on()?;
+            let result = attributes_of_directory(self, &mut feeder.parents, &path);
+            match result {
+                Ok(tally) => self.record(tally),
+                Err(Problem::Entry(verdict)) => {
+                    let mut tally = Tally::default();
+                    tally.counters.listed += 1;
+                    tally.count(verdict, || path);
+                    self.record(tally);
+                }
+                Err(problem) => return Err(problem),
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Purpose {
+    /// What it means that a path can't be looked at in the source.
+    fn unfound(self, error: &Error) -> Verdict {
+        match self {
+            _ if !error.is_missing() && !error.is_other_kind() => Verdict::Failed {
+                class: error.class(Side::Source),
+                error: describe(error),
+            },
+            // It was there when its parent was read.
+            Purpose::Walk => Verdict::Skipped(SkipReason::Vanished),
+            _ if error.is_missing() => Verdict::Failed {
+                class: FailureClass::Missing,
+                error: "not in the source".into(),
+            },
+            _ => Verdict::Failed {
+                class: FailureClass::GiveUp,
+                error: "a parent is a link or no directory; links on the way are not followed"
+                    .into(),
+            },
+        }
+    }
+}
+
+/// Takes the next path if it has this parent.
+fn next_of(feeder: &mut Feeder, parent: &RelPath) -> Option<(RelPath, CString)> {
+    let (its_parent, name) = feeder.paths.front()?.split_last()?;
+    if its_parent != *parent {
+        return None;
+    }
+    // A RelPath holds no NUL.
+    let name = CString::new(name).ok()?;
+    Some((feeder.paths.pop_front()?, name))
+}
+
+/// What lies below a listed directory counts with it.
+fn skip_below(feeder: &mut Feeder, directory: &RelPath) {
+    while feeder
+        .paths
+        .front()
+        .is_some_and(|path| path.is_within(directory))
+    {
+        feeder.paths.pop_front();
+    }
+}
+
+/// A node for a directory that is no entry of this item.
+fn passage(both: &Both, path: RelPath) -> Result<Arc<Node>, Error> {
+    let meta = both.source.meta()?;
+    let target = both.target.clone();
+    Ok(Arc::new(Node::new(
+        path,
+        CString::default(),
+        Role::Passage,
+        target,
+        meta,
+        Origin::Existing,
+        Creation::UNKNOWN,
+        None,
+    )))
+}

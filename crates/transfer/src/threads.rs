@@ -1,0 +1,241 @@
+//! A pool of threads shared by all attempts of a process.
+//!
+//! Threads block in file calls, which is how they hide the latency of network file systems; so
+//! there may be many more than cores. They are made as work appears. New work wakes one
+//! thread, and a thread that finds more work than its own wakes the next; so many idle threads
+//! don't wake for one job.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+
+use storage::posix::{ListingBuffer, isolate_creation_mask};
+
+use crate::attempt::Stopped;
+use crate::engine::Engine;
+use crate::queue::{Job, Queue, ThreadNo};
+
+/// Path-handling code needs little, directories are walked without recursion.
+const STACK_BYTES: usize = 512 * 1024;
+
+/// Bytes of a thread's copy buffer.
+pub(crate) const BUFFER_BYTES: usize = 1024 * 1024;
+
+/// A pool of threads. Dropping it waits for their current jobs.
+pub struct Threads {
+    pool: Arc<Pool>,
+}
+
+impl Threads {
+    /// A pool of up to `n` threads, at least one.
+    pub fn new(n: usize) -> Self {
+        let pool = Pool {
+            limit: n.max(1),
+            state: Mutex::default(),
+            work: Condvar::new(),
+            ended: Condvar::new(),
+        };
+        Self {
+            pool: Arc::new(pool),
+        }
+    }
+
+    pub(crate) fn pool(&self) -> &Arc<Pool> {
+        &self.pool
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        let handles = {
+            let mut state = self.pool.lock();
+            state.is_closing = true;
+            self.pool.work.notify_all();
+            std::mem::take(&mut state.handles)
+        };
+        for handle in handles {
+            // A panic has been reported to its attempt.
+            let _ = handle.join();
+        }
+    }
+}
+
+/// What a thread has for itself.
+pub(crate) struct Scratch {
+    pub(crate) thread: ThreadNo,
+    pub(crate) buffer: Vec<u8>,
+    pub(crate) listing: ListingBuffer,
+    /// Permission bits that creations on this thread lose.
+    pub(crate) creation_mask: u32,
+}
+
+pub(crate) struct Pool {
+    limit: usize,
+    state: Mutex<State>,
+    work: Condvar,
+    ended: Condvar,
+}
+
+#[derive(Default)]
+struct State {
+    attempts: Vec<Slot>,
+    /// Where the next look for work begins, so that all attempts get on.
+    next: usize,
+    idle: usize,
+    handles: Vec<JoinHandle<()>>,
+    is_closing: bool,
+}
+
+struct Slot {
+    engine: Arc<Engine>,
+    queue: Queue,
+    running: usize,
+}
+
+impl State {
+    fn slot(&mut self, engine: &Engine) -> Option<&mut Slot> {
+        let is_it = |slot: &&mut Slot| std::ptr::eq(Arc::as_ptr(&slot.engine), engine);
+        self.attempts.iter_mut().find(is_it)
+    }
+
+    fn pop(&mut self, thread: ThreadNo) -> Option<(Arc<Engine>, Job)> {
+        let n = self.attempts.len();
+        for i in 0..n {
+            let at = (self.next + i) % n;
+            let slot = &mut self.attempts[at];
+            if let Some(job) = slot.queue.pop(thread) {
+                slot.running += 1;
+                self.next = at + 1;
+                return Some((Arc::clone(&slot.engine), job));
+            }
+        }
+        None
+    }
+
+    fn has_work(&self) -> bool {
+        self.attempts.iter().any(|slot| slot.queue.has_work())
+    }
+}
+
+impl Pool {
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Changes the queue of an attempt and sees that somebody looks at it.
+    pub(crate) fn with_queue<T>(
+        self: &Arc<Self>,
+        engine: &Engine,
+        change: impl FnOnce(&mut Queue) -> T,
+    ) -> Option<T> {
+        let mut state = self.lock();
+        let changed = change(&mut state.slot(engine)?.queue);
+        self.wake_one(&mut state);
+        Some(changed)
+    }
+
+    fn wake_one(self: &Arc<Self>, state: &mut State) {
+        if !state.has_work() {
+            return;
+        }
+        if state.idle > 0 {
+            self.work.notify_one();
+        } else if state.handles.len() < self.limit {
+            let pool = Arc::clone(self);
+            let thread = state.handles.len();
+            let spawned = std::thread::Builder::new()
+                .name(format!("copy-{thread}"))
+                .stack_size(STACK_BYTES)
+                .spawn(move || pool.work(thread));
+            match spawned {
+                Ok(handle) => state.handles.push(handle),
+                // The threads there are do the work; without any the attempt has to end.
+                Err(error) if state.handles.is_empty() => {
+                    for slot in &mut state.attempts {
+                        slot.queue.clear();
+                        slot.engine
+                            .stop(Stopped::Again(format!("cannot start a thread: {error}")));
+                    }
+                    self.ended.notify_all();
+                }
+                Err(error) => tracing::debug!(%error, "no further thread"),
+            }
+        }
+    }
+
+    /// Runs an attempt until it has nothing left to do; blocks.
+    pub(crate) fn run_to_end(self: &Arc<Self>, engine: &Arc<Engine>) {
+        let mut state = self.lock();
+        let mut queue = Queue::default();
+        engine.first_jobs(&mut queue);
+        state.attempts.push(Slot {
+            engine: Arc::clone(engine),
+            queue,
+            running: 0,
+        });
+        self.wake_one(&mut state);
+        loop {
+            let Some(slot) = state.slot(engine) else {
+                return;
+            };
+            if slot.running > 0 || !slot.queue.is_empty() {
+                state = self
+                    .ended
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
+                continue;
+            }
+            match engine.next_job() {
+                Some(job) => {
+                    slot.queue.push_first(job);
+                    self.wake_one(&mut state);
+                    if state.handles.is_empty() {
+                        break;
+                    }
+                }
+                None => break,
+            }
+        }
+        state
+            .attempts
+            .retain(|slot| !Arc::ptr_eq(&slot.engine, engine));
+    }
+
+    /// What a thread does all its life.
+    fn work(self: Arc<Self>, thread: ThreadNo) {
+        let mut scratch = Scratch {
+            thread,
+            buffer: vec![0; BUFFER_BYTES],
+            listing: ListingBuffer::default(),
+            creation_mask: isolate_creation_mask(),
+        };
+        let mut state = self.lock();
+        while !state.is_closing {
+            let Some((engine, job)) = state.pop(thread) else {
+                state.idle += 1;
+                state = self
+                    .work
+                    .wait(state)
+                    .unwrap_or_else(PoisonError::into_inner);
+                state.idle -= 1;
+                continue;
+            };
+            self.wake_one(&mut state);
+            drop(state);
+            let done = AssertUnwindSafe(|| engine.perform(job, &mut scratch));
+            if std::panic::catch_unwind(done).is_err() {
+                engine.stop(Stopped::Again("internal: a copying thread panicked".into()));
+            }
+            state = self.lock();
+            if let Some(slot) = state.slot(&engine) {
+                slot.running -= 1;
+                if engine.is_stopping() {
+                    slot.queue.clear();
+                }
+                if slot.running == 0 && slot.queue.is_empty() {
+                    self.ended.notify_all();
+                }
+            }
+        }
+    }
+}

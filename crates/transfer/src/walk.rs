@@ -1,0 +1,423 @@
+//! Directories: begun, read chunk by chunk, and matched with what is at the target.
+
+use std::collections::HashSet;
+use std::ffi::{CStr, CString};
+use std::sync::Arc;
+
+use model::{FailureClass, RelPath, SkipReason, TempName};
+use storage::posix::{Dir, Error, Kind, Listed, ListingBuffer, Meta};
+
+use crate::attributes::Creation;
+use crate::engine::{Engine, Problem, describe};
+use crate::entry::{FilesBuilder, Presence};
+use crate::ledger::{Tally, Verdict};
+use crate::node::{Node, Origin, Role};
+use crate::queue::{GroupId, MAX_PENDING};
+use crate::threads::Scratch;
+
+/// Names of a target directory that are held; in larger ones each name is looked up.
+const MAX_NAMES: usize = 200_000;
+
+/// Batches read from a directory in one go.
+const CHUNK_BATCHES: usize = 32;
+
+/// A sub-directory that waits.
+pub(crate) struct Pending {
+    pub(crate) parent: Arc<Node>,
+    /// The parent at the source.
+    pub(crate) source: Arc<Dir>,
+    pub(crate) name: CString,
+    pub(crate) presence: Presence,
+}
+
+impl Pending {
+    pub(crate) fn path(&self) -> RelPath {
+        self.parent.path.join(self.name.to_bytes())
+    }
+}
+
+/// A directory that has not been read to its end.
+pub(crate) struct Lister {
+    node: Arc<Node>,
+    source: Arc<Dir>,
+    names: Names,
+}
+
+/// What is known of the names at the target.
+pub(crate) enum Names {
+    None,
+    All(HashSet<Box<[u8]>>),
+    /// Too many to hold.
+    Unknown,
+}
+
+impl Names {
+    fn presence(&self, name: &[u8]) -> Presence {
+        match self {
+            Names::None => Presence::Absent,
+            Names::All(names) if !names.contains(name) => Presence::Absent,
+            _ => Presence::Unknown,
+        }
+    }
+}
+
+impl Engine {
+    /// Opens a directory on both sides, making it at the target, and reads its first entries.
+    pub(crate) fn begin_directory(
+        self: &Arc<Self>,
+        pending: Pending,
+        scratch: &mut Scratch,
+    ) -> Result<(), Problem> {
+        let parent = Arc::clone(&pending.parent);
+        let path = pending.path();
+        match self.open_both(pending, path.clone(), scratch) {
+            Ok(lister) => {
+                if !lister.node.is_staged {
+                    parent.sub_directory_done(self, lister.node.was_made)?;
+                }
+                self.attempt
+                    .progress
+                    .show(scratch.thread, Some(Arc::clone(&lister.node.path)));
+                let thread = scratch.thread;
+                let group = self.pool.with_queue(self, |queue| queue.open_group(thread));
+                let Some(group) = group else {
+                    return Err(Problem::Stopping);
+                };
+                self.list(group, lister, scratch)
+            }
+            Err(Problem::Entry(verdict)) => {
+                let mut tally = Tally::default();
+                tally.count(verdict, || path);
+                self.record(tally);
+                parent.sub_directory_done(self, false)
+            }
+            Err(problem) => Err(problem),
+        }
+    }
+
+    fn open_both(
+        &self,
+        pending: Pending,
+        path: RelPath,
+        scratch: &mut Scratch,
+    ) -> Result<Lister, Problem> {
+        let Pending {
+            parent,
+            source,
+            name,
+            presence,
+        } = pending;
+        let unreadable = |error: Error| {
+            if error.is_missing() {
+                return Problem::Entry(Verdict::Skipped(SkipReason::Vanished));
+            }
+            Problem::Entry(Verdict::Failed {
+                class: FailureClass::Unreadable,
+                error: describe(&error),
+            })
+        };
+        let opened = source.open_dir(name.as_c_str()).map_err(unreadable)?;
+        let source_meta = opened.meta().map_err(unreadable)?;
+        let (node, is_new) = self.open_target(parent, path, name, source_meta, presence)?;
+        let names = match (&node.target, is_new) {
+            (Some(target), false) => self
+                .names_at_target(target, &mut scratch.listing)
+                .map_err(|error| self.target_problem(&error))?,
+            _ => Names::None,
+        };
+        Ok(Lister {
+            node: Arc::new(node),
+            source: Arc::new(opened),
+            names,
+        })
+    }
+
+    /// The directory at the target, and whether it is new.
+    fn open_target(
+        &self,
+        parent: Arc<Node>,
+        path: RelPath,
+        name: CString,
+        source_meta: Meta,
+        presence: Presence,
+    ) -> Result<(Node, bool), Problem> {
+        let role = Role::Entry;
+        let node = |target: Option<Arc<Dir>>, origin, creation, made_as, name| {
+            Node::new(
+                path.clone(),
+                name,
+                role,
+                target,
+                source_meta,
+                origin,
+                creation,
+                made_as,
+            )
+        };
+        let Some(into) = parent.target.clone() else {
+            let creation = Creation::UNKNOWN;
+            return Ok((node(None, Origin::Imagined, creation, None, name), true));
+        };
+        if presence == Presence::Unknown {
+            match into.stat(name.as_c_str()) {
+                Ok(meta) if meta.kind == Kind::Directory => {
+                    let target = into
+                        .open_dir(name.as_c_str())
+                        .map_err(|error| self.target_problem(&error))?;
+                    let origin = Origin::Existing;
+                    let creation = Creation::UNKNOWN;
+                    let target = Some(Arc::new(target));
+                    return Ok((node(target, origin, creation, Some(meta), name), false));
+                }
+                Ok(_) => return Err(conflict("the target has another kind of entry there")),
+                Err(error) if error.is_missing() => {}
+                Err(error) => return Err(self.target_problem(&error)),
+            }
+        }
+        if self.options.dry_run {
+            let creation = Creation::UNKNOWN;
+            return Ok((node(None, Origin::Imagined, creation, None, name), true));
+        }
+        self.check_fence()?;
+        if self.attempt.target_is_shared {
+            match into.mkdir(name.as_c_str(), 0o700) {
+                Err(error) if !error.is_existing() => return Err(self.target_problem(&error)),
+                _ => {}
+            }
+            let (target, meta) = self.open_made(&into, name.to_bytes())?;
+            let origin = Origin::Made;
+            return Ok((
+                node(Some(target), origin, Creation::UNKNOWN, Some(meta), name),
+                false,
+            ));
+        }
+        let (seq, temp) = self.new_temp(&into);
+        if let Err(error) = into.mkdir(temp.as_bytes(), 0o700) {
+            self.forget_temp(seq);
+            return Err(self.target_problem(&error));
+        }
+        let (target, meta) = match self.open_made(&into, temp.as_bytes()) {
+            Ok(made) => made,
+            Err(problem) => {
+                self.drop_temp(seq);
+                return Err(problem);
+            }
+        };
+        let creation = Creation::in_new(&target, &meta, self.identity);
+        let origin = Origin::Staged { seq, temp, parent };
+        Ok((node(Some(target), origin, creation, Some(meta), name), true))
+    }
+
+    fn open_made(&self, into: &Dir, name: &[u8]) -> Result<(Arc<Dir>, Meta), Problem> {
+        let open = || {
+            let dir = into.open_dir(name)?;
+            let meta = dir.meta()?;
+            Ok((Arc::new(dir), meta))
+        };
+        open().map_err(|error| self.target_problem(&error))
+    }
+
+    /// Reads the names at the target, removing what earlier attempts left unfinished.
+    pub(crate) fn names_at_target(
+        &self,
+        target: &Dir,
+        buffer: &mut ListingBuffer,
+    ) -> Result<Names, Error> {
+        let mut names = HashSet::new();
+        let mut is_complete = true;
+        let mut superseded = Vec::new();
+        let attempt = &self.attempt;
+        loop {
+            let listed = target.list_chunk(buffer, |name, _| {
+                let name = name.to_bytes();
+                if TempName::parse(name).is_some_and(|temp| {
+                    temp.is_superseded_by(attempt.run, attempt.item, attempt.epoch)
+                }) {
+                    superseded.push(name.to_vec());
+                } else if names.len() < MAX_NAMES {
+                    names.insert(name.into());
+                } else {
+                    is_complete = false;
+                }
+            })?;
+            if listed == Listed::End {
+                break;
+            }
+        }
+        if !self.options.dry_run {
+            for name in superseded {
+                if self.check_fence().is_err() {
+                    break;
+                }
+                target.remove_tree(name.as_slice())?;
+            }
+        }
+        Ok(if is_complete {
+            Names::All(names)
+        } else {
+            Names::Unknown
+        })
+    }
+
+    /// Reads on in a directory and queues what it finds.
+    pub(crate) fn list(
+        self: &Arc<Self>,
+        group: GroupId,
+        mut lister: Lister,
+        scratch: &mut Scratch,
+    ) -> Result<(), Problem> {
+        let mut found = Found::new(&lister);
+        let result = loop {
+            let result = lister
+                .source
+                .list_chunk(&mut scratch.listing, |name, kind| {
+                    found.add(self, &lister, name, kind);
+                });
+            match result {
+                Ok(Listed::Chunk)
+                    if found.files.batches() < CHUNK_BATCHES
+                        && found.directories.len() < MAX_PENDING / 4 => {}
+                result => break result,
+            }
+        };
+        let is_at_end = !matches!(result, Ok(Listed::Chunk));
+        let Found {
+            files,
+            directories,
+            mut tally,
+        } = found;
+        let node = Arc::clone(&lister.node);
+        node.expect(files.len(), directories.len());
+        self.count_excluded(&node, directories, &mut tally, |kept| {
+            lister.names = if is_at_end {
+                Names::None
+            } else {
+                std::mem::replace(&mut lister.names, Names::None)
+            };
+            let batches = files.finish();
+            self.pool.with_queue(self, |queue| {
+                queue.pending.extend(kept);
+                queue.push_files(group, batches, (!is_at_end).then_some(lister));
+            });
+        })?;
+        if let Err(error) = result
+            && !error.is_missing()
+        {
+            self.unreadable(&node, &error, &mut tally);
+        }
+        if is_at_end {
+            node.entries_done(self, 1, tally, false)
+        } else {
+            node.entries_done(self, 0, tally, false)
+        }
+    }
+
+    /// Leaves out directories that other items have, then queues the rest.
+    fn count_excluded(
+        &self,
+        node: &Arc<Node>,
+        directories: Vec<Pending>,
+        tally: &mut Tally,
+        queue: impl FnOnce(Vec<Pending>),
+    ) -> Result<(), Problem> {
+        if self.excluded.is_empty() {
+            queue(directories);
+            return Ok(());
+        }
+        let (excluded, kept): (Vec<_>, Vec<_>) = directories
+            .into_iter()
+            .partition(|pending| self.excluded.contains(&pending.path()));
+        queue(kept);
+        for _ in &excluded {
+            tally.counters.deferred += 1;
+            node.sub_directory_deferred(self)?;
+        }
+        Ok(())
+    }
+
+    fn unreadable(&self, node: &Node, error: &Error, tally: &mut Tally) {
+        match node.role {
+            Role::Passage => tally.unreadable_root(RelPath::clone(&node.path), describe(error)),
+            Role::Entry => node.mark_unreadable(describe(error)),
+        }
+    }
+}
+
+pub(crate) fn conflict(what: &str) -> Problem {
+    Problem::Entry(Verdict::Failed {
+        class: FailureClass::GiveUp,
+        error: format!("conflict: {what}"),
+    })
+}
+
+/// What a chunk of a listing holds.
+struct Found {
+    files: FilesBuilder,
+    directories: Vec<Pending>,
+    tally: Tally,
+}
+
+impl Found {
+    fn new(lister: &Lister) -> Self {
+        Self {
+            files: FilesBuilder::new(&lister.node, &lister.source),
+            directories: Vec::new(),
+            tally: Tally::default(),
+        }
+    }
+
+    fn add(&mut self, engine: &Engine, lister: &Lister, name: &CStr, kind: Kind) {
+        // Only a target that lies in its own source has these.
+        if TempName::parse(name.to_bytes()).is_some_and(|temp| temp.run == engine.attempt.run) {
+            return;
+        }
+        self.tally.counters.listed += 1;
+        let mut count = |verdict| {
+            let path = || lister.node.path.join(name.to_bytes());
+            self.tally.count(verdict, path);
+        };
+        let kind = match kind {
+            Kind::Unknown => match lister.source.stat(name) {
+                Ok(meta) => meta.kind,
+                Err(error) => {
+                    if let Problem::Entry(verdict) = engine.source_problem(&error) {
+                        count(verdict);
+                    }
+                    return;
+                }
+            },
+            kind => kind,
+        };
+        let presence = lister.names.presence(name.to_bytes());
+        match kind {
+            Kind::Special | Kind::Unknown => count(Verdict::Skipped(SkipReason::Special)),
+            Kind::File | Kind::Symlink => self.files.add(name, kind, presence),
+            Kind::Directory => self.directories.push(Pending {
+                parent: Arc::clone(&lister.node),
+                source: Arc::clone(&lister.source),
+                name: name.to_owned(),
+                presence,
+            }),
+        }
+    }
+}
+
+impl Lister {
+    /// Reads the roots or a directory whose descriptors are at hand.
+    pub(crate) fn of_root(
+        engine: &Engine,
+        node: Arc<Node>,
+        source: Arc<Dir>,
+        scratch: &mut Scratch,
+    ) -> Result<Self, Error> {
+        let names = match &node.target {
+            Some(target) => engine.names_at_target(target, &mut scratch.listing)?,
+            None => Names::None,
+        };
+        Ok(Self {
+            node,
+            source,
+            names,
+        })
+    }
+}
