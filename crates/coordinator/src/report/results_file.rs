@@ -145,27 +145,14 @@ impl ResultsFile {
 fn open_in(dir: &Path) -> Result<(ResultsFile, Vec<Remark>), ReportError> {
     let path = dir.join(NAME);
     let mut remarks = Vec::new();
-    // Twice: something that is in the way is moved aside, then the file is created.
+    // Again after something in the way was moved aside, or came into being just now.
     for _ in 0..3 {
-        let (mut file, why) = match open_existing(&path) {
-            Ok(file) => (Some(file), None),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => match create_new(&path) {
-                Ok(file) => (Some(file), None),
-                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => continue,
-                Err(error) => return Err(ReportError::file("create", &path)(error)),
-            },
-            Err(error) if is_link(&path) => {
-                tracing::debug!(%error, path = %path.display(), "not opened through a link");
-                (None, Some("is a link"))
-            }
-            Err(error) => return Err(ReportError::file("open", &path)(error)),
-        };
-        let why = match (&mut file, why) {
-            (Some(file), None) => match adopt(file, &path, dir, &mut remarks)? {
+        let why = match open_or_create(&path)? {
+            Opened::File(mut file) => match adopt(&mut file, &path, dir, &mut remarks)? {
                 Adopted::Whole { modified, rows } => {
                     let opened = ResultsFile {
                         path,
-                        file: file.try_clone().map_err(ReportError::file("open", dir))?,
+                        file,
                         modified,
                         found: rows,
                         appended: VecDeque::new(),
@@ -174,7 +161,8 @@ fn open_in(dir: &Path) -> Result<(ResultsFile, Vec<Remark>), ReportError> {
                 }
                 Adopted::NotOurs(why) => why,
             },
-            (_, why) => why.unwrap_or("could not be opened"),
+            Opened::Link => "is a link",
+            Opened::Raced => continue,
         };
         let to = aside(&path, "");
         std::fs::rename(&path, &to).map_err(ReportError::file("move aside", &path))?;
@@ -183,6 +171,32 @@ fn open_in(dir: &Path) -> Result<(ResultsFile, Vec<Remark>), ReportError> {
     Err(ReportError::file("open", &path)(io::Error::other(
         "somebody else keeps putting something in its place",
     )))
+}
+
+enum Opened {
+    File(File),
+    /// A link is in its place.
+    Link,
+    /// Somebody else created it in between.
+    Raced,
+}
+
+fn open_or_create(path: &Path) -> Result<Opened, ReportError> {
+    let error = match open_existing(path) {
+        Ok(file) => return Ok(Opened::File(file)),
+        Err(error) => error,
+    };
+    if is_link(path) {
+        return Ok(Opened::Link);
+    }
+    if error.kind() != io::ErrorKind::NotFound {
+        return Err(ReportError::file("open", path)(error));
+    }
+    match create_new(path) {
+        Ok(file) => Ok(Opened::File(file)),
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(Opened::Raced),
+        Err(error) => Err(ReportError::file("create", path)(error)),
+    }
 }
 
 enum Adopted {
