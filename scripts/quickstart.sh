@@ -58,6 +58,10 @@ cd "$directory"
 status=0
 "$built/data-migrate" run --config.file sample.yaml || status=$?
 
+# The sample has directories that a plain user may not write into.
+remove="rm -rf $directory"
+[[ $(id -u) == 0 ]] || remove="chmod -R u+rwX $directory && $remove"
+
 cat <<END
 
 Took $((SECONDS - started)) s after the build. In $directory:
@@ -69,6 +73,6 @@ Took $((SECONDS - started)) s after the build. In $directory:
 Again, to see everything unchanged:
   cd $directory && $built/data-migrate run --config.file sample.yaml
 Away with it:
-  rm -rf $directory
+  $remove
 END
 exit "$status"
