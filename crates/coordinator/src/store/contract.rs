@@ -2,6 +2,7 @@
 //! promise. [`contract_suite!`] makes tests of them for one implementation. A rule that is
 //! not listed there is dead code, which the compiler reports.
 
+mod book;
 pub(crate) mod durability;
 pub(crate) mod leases;
 pub(crate) mod outcomes;

@@ -8,11 +8,9 @@ use proptest::collection::vec;
 use proptest::prelude::{Just, Strategy, any, prop_oneof};
 use proptest::test_runner::{Config, TestRunner};
 
-use super::{Fixture, NOW, Scene, child_id, from, id, outcome, release, session, walk};
-use crate::store::{Applied, Cost, Release, ReleasedTo, StoreError, TaskResult};
-
-const MAX_ATTEMPTS: u32 = 2;
-const TASKS: [u64; 2] = [3, 2];
+use super::book::{Answer, Book, MAX_ATTEMPTS, State, TASKS};
+use super::{Fixture, Scene, child_id, from, outcome, release, session, walk};
+use crate::store::{Applied, Cost, Release, StoreError, TaskResult};
 
 #[derive(Debug, Clone)]
 enum Verb {
@@ -32,6 +30,14 @@ struct Who {
     behind: u32,
 }
 
+impl Who {
+    /// Its place in the book, and the epoch.
+    fn find(self, book: &Book) -> (usize, Epoch) {
+        let at = self.item % book.lines.len();
+        (at, Epoch(book.lines[at].epoch.saturating_sub(self.behind)))
+    }
+}
+
 fn verbs() -> impl Strategy<Value = Vec<Verb>> {
     let who = || {
         let behind = prop_oneof![8 => Just(0), 1 => Just(1)];
@@ -49,165 +55,6 @@ fn verbs() -> impl Strategy<Value = Vec<Verb>> {
         1 => Just(Verb::Reopen),
     ];
     vec(verb, 1..60)
-}
-
-#[derive(Debug, Clone, Copy, PartialEq)]
-enum State {
-    Waiting { from: i64 },
-    Leased,
-    Done { n: u64 },
-    Failed,
-}
-
-/// What the book knows of an item.
-#[derive(Debug, Clone, Copy)]
-struct Line {
-    id: ItemId,
-    task: u32,
-    parent: Option<ItemId>,
-    state: State,
-    epoch: u32,
-    attempts: u32,
-}
-
-/// What a verb should answer.
-#[derive(Debug, PartialEq)]
-enum Answer {
-    Applied(Applied),
-    Released(ReleasedTo),
-    Stale,
-    Taken,
-}
-
-struct Book {
-    lines: Vec<Line>,
-    finished: Vec<u32>,
-    now: i64,
-}
-
-impl Book {
-    fn new() -> Book {
-        let mut book = Book {
-            lines: Vec::new(),
-            finished: Vec::new(),
-            now: NOW,
-        };
-        for (task, n) in (1..).zip(TASKS) {
-            for k in 0..n {
-                book.add(id(task, k), task as u32, None);
-            }
-        }
-        book
-    }
-
-    fn add(&mut self, id: ItemId, task: u32, parent: Option<ItemId>) {
-        self.lines.push(Line {
-            id,
-            task,
-            parent,
-            state: State::Waiting { from: 0 },
-            epoch: 0,
-            attempts: 0,
-        });
-    }
-
-    fn line(&mut self, who: Who) -> (usize, Epoch) {
-        let at = who.item % self.lines.len();
-        (at, Epoch(self.lines[at].epoch.saturating_sub(who.behind)))
-    }
-
-    fn is_newest(&self, at: usize, epoch: Epoch) -> bool {
-        epoch.0 > 0 && epoch.0 == self.lines[at].epoch
-    }
-
-    fn grant(&mut self, n: usize, limits: [usize; 2]) -> Vec<(ItemId, Epoch)> {
-        let mut granted = Vec::new();
-        for (task, limit) in (1..).zip(limits) {
-            let limit = limit.min(n - granted.len());
-            let now = self.now;
-            let ready = self.lines.iter_mut().filter(|line| {
-                line.task == task && matches!(line.state, State::Waiting { from } if from <= now)
-            });
-            for line in ready.take(limit) {
-                line.epoch += 1;
-                line.state = State::Leased;
-                granted.push((line.id, Epoch(line.epoch)));
-            }
-        }
-        granted
-    }
-
-    fn complete(&mut self, at: usize, epoch: Epoch, n: u64) -> Answer {
-        match self.lines[at].state {
-            _ if !self.is_newest(at, epoch) => Answer::Stale,
-            State::Done { .. } => Answer::Applied(Applied::Before),
-            State::Leased => {
-                self.lines[at].state = State::Done { n };
-                Answer::Applied(Applied::Now)
-            }
-            State::Waiting { .. } | State::Failed => Answer::Stale,
-        }
-    }
-
-    fn split(&mut self, at: usize, epoch: Epoch, children: &[ItemId]) -> Answer {
-        if !self.is_newest(at, epoch) {
-            return Answer::Stale;
-        }
-        let parent = self.lines[at];
-        let theirs = |child: &ItemId| self.lines.iter().find(|line| line.id == *child);
-        let is_mine = |child: &ItemId| theirs(child).is_some_and(|l| l.parent == Some(parent.id));
-        if parent.state != State::Leased {
-            return match children.iter().all(is_mine) && !children.is_empty() {
-                true => Answer::Applied(Applied::Before),
-                false => Answer::Stale,
-            };
-        }
-        if children.iter().any(|c| theirs(c).is_some() && !is_mine(c)) {
-            return Answer::Taken;
-        }
-        let before = self.lines.len();
-        for child in children {
-            if !self.lines.iter().any(|line| line.id == *child) {
-                self.add(*child, parent.task, Some(parent.id));
-            }
-        }
-        match self.lines.len() > before {
-            true => Answer::Applied(Applied::Now),
-            false => Answer::Applied(Applied::Before),
-        }
-    }
-
-    fn release(&mut self, at: usize, epoch: Epoch, cost: Cost, from: i64) -> Answer {
-        if !self.is_newest(at, epoch) {
-            return Answer::Stale;
-        }
-        let line = &mut self.lines[at];
-        if line.state == State::Leased {
-            line.attempts += u32::from(cost == Cost::Attempt);
-            line.state = match cost == Cost::Attempt && line.attempts >= MAX_ATTEMPTS {
-                true => State::Failed,
-                false => State::Waiting { from },
-            };
-        }
-        match line.state {
-            State::Waiting { .. } => Answer::Released(ReleasedTo::Waiting),
-            State::Failed => Answer::Released(ReleasedTo::Failed),
-            State::Leased | State::Done { .. } => Answer::Stale,
-        }
-    }
-
-    fn finish_task(&mut self, task: u32) -> Answer {
-        if self.finished.contains(&task) {
-            return Answer::Applied(Applied::Before);
-        }
-        self.finished.push(task);
-        for line in self.lines.iter_mut().filter(|line| line.task == task) {
-            if matches!(line.state, State::Waiting { .. } | State::Leased) {
-                line.state = State::Failed;
-            }
-        }
-        Answer::Applied(Applied::Now)
-    }
 }
 
 pub(crate) fn any_sequence_of_verbs_keeps_the_books<F: Fixture>() {
@@ -256,7 +103,7 @@ fn apply(scene: &Scene, book: &mut Book, done: &mut BTreeMap<ItemId, Epoch>, ver
             }
         }
         Verb::Complete { who, n } => {
-            let (at, epoch) = book.line(*who);
+            let (at, epoch) = who.find(book);
             let item = book.lines[at].id;
             let answer = store.complete(item, epoch, outcome(*n), now);
             if let Ok(Applied::Now) = answer {
@@ -268,7 +115,7 @@ fn apply(scene: &Scene, book: &mut Book, done: &mut BTreeMap<ItemId, Epoch>, ver
             );
         }
         Verb::Split { who, children } => {
-            let (at, epoch) = book.line(*who);
+            let (at, epoch) = who.find(book);
             let ids: Vec<_> = children.iter().map(|&n| child_id(n)).collect();
             let works: Vec<_> = ids
                 .iter()
@@ -281,7 +128,7 @@ fn apply(scene: &Scene, book: &mut Book, done: &mut BTreeMap<ItemId, Epoch>, ver
             );
         }
         Verb::Release { who, costs, delay } => {
-            let (at, epoch) = book.line(*who);
+            let (at, epoch) = who.find(book);
             let cost = if *costs { Cost::Attempt } else { Cost::Free };
             let terms = Release {
                 max_attempts: MAX_ATTEMPTS,

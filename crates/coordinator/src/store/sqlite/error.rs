@@ -1,6 +1,6 @@
 //! What can go wrong inside one call, before it is known what the call was for.
 
-use super::encode::DecodeError;
+use super::blob::DecodeError;
 use crate::store::StoreError;
 
 #[derive(Debug, thiserror::Error)]

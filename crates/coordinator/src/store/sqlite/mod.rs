@@ -1,10 +1,11 @@
 //! The store of one server, in one file on a local disk; needs nothing installed.
 //!
 //! What changes goes through the [`Writer`]'s one thread, which makes many calls durable
-//! with one commit. What only reads uses a second connection, which sees each commit
-//! that was answered, and never holds the writer up.
+//! with one commit. What only reads uses a connection that can't write; it sees each commit
+//! that was answered, and neither the writer nor another reader waits for it.
 
 mod attempts;
+mod blob;
 mod encode;
 mod error;
 mod failures;
@@ -15,7 +16,7 @@ mod schema;
 mod tasks;
 mod writer;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 use model::location::SourceIdentity;
@@ -35,19 +36,28 @@ use super::{
 /// Dropping it waits until what was asked for is done.
 pub struct SqliteStore {
     writer: Writer,
-    reader: Mutex<Connection>,
+    path: PathBuf,
+    /// Connections for reading that nobody uses now.
+    idle_readers: Mutex<Vec<Connection>>,
 }
+
+/// Readers kept open. More are opened while more are at work.
+const MAX_IDLE_READERS: usize = 4;
 
 impl SqliteStore {
     /// Opens the database in the file `path`, or creates it, readable for its owner alone.
     pub fn open(path: &Path) -> Result<SqliteStore, StoreError> {
-        let connection = schema::open_writer(path)?;
-        let reader = schema::open_reader(path)?;
+        // Readers are opened later too, wherever the process is then.
+        let path = std::path::absolute(path)
+            .map_err(|error| database("find the working directory", error))?;
+        let connection = schema::open_writer(&path)?;
+        let reader = schema::open_reader(&path)?;
         let writer =
             Writer::start(connection).map_err(|error| database("start the writer", error))?;
         Ok(SqliteStore {
             writer,
-            reader: Mutex::new(reader),
+            path,
+            idle_readers: Mutex::new(vec![reader]),
         })
     }
 
@@ -57,12 +67,26 @@ impl SqliteStore {
         action: &'static str,
         read: impl FnOnce(&Connection) -> Result<T, CallError>,
     ) -> Result<T, StoreError> {
-        // A panic while reading leaves nothing behind: the transaction ends with its guard.
-        let mut reader = self.reader.lock().unwrap_or_else(PoisonError::into_inner);
-        let snapshot = reader
-            .transaction()
-            .map_err(|error| database(action, error))?;
-        read(&snapshot).map_err(|error| error.during(action))
+        let idle = || {
+            self.idle_readers
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+        };
+        let reader = idle().pop();
+        let mut reader = match reader {
+            Some(reader) => reader,
+            None => schema::open_reader(&self.path)?,
+        };
+        // After a panic, the connection is closed with all that was under way.
+        let result = match reader.transaction() {
+            Ok(snapshot) => read(&snapshot).map_err(|error| error.during(action)),
+            Err(error) => Err(database(action, error)),
+        };
+        let mut idle = idle();
+        if idle.len() < MAX_IDLE_READERS {
+            idle.push(reader);
+        }
+        result
     }
 }
 
@@ -242,9 +266,11 @@ impl Store for SqliteStore {
 mod tests {
     use std::thread;
 
-    use super::SqliteStore;
-    use crate::store::Store;
+    use model::RunId;
+
+    use super::{SqliteStore, runs as verbs};
     use crate::store::contract::{Fixture, contract_suite};
+    use crate::store::{NewRun, Store, WhenFinished};
 
     pub(crate) struct InDirectory(tempfile::TempDir);
 
@@ -260,6 +286,24 @@ mod tests {
     }
 
     contract_suite!(crate::store::sqlite::tests::InDirectory);
+
+    #[test]
+    fn a_long_read_holds_nobody_up() {
+        let fixture = InDirectory::new();
+        let store = SqliteStore::open(&fixture.0.path().join("state.db")).expect("open");
+        let run = NewRun {
+            id: RunId::from_random(1),
+            identity: "identity".into(),
+            tasks: Vec::new(),
+        };
+        let during = store.read("read long", |snapshot| {
+            assert_eq!(verbs::latest(snapshot)?, None);
+            let begun = store.begin_run(run, WhenFinished::Keep, 0)?.run;
+            assert_eq!(store.latest_run()?, Some(begun));
+            verbs::latest(snapshot)
+        });
+        assert_eq!(during.expect("read"), None, "it is no snapshot");
+    }
 
     #[test]
     fn a_reader_that_panics_harms_no_other() {
