@@ -1,0 +1,183 @@
+//! Whether an attempt may still write.
+//!
+//! A worker counts a lease from the moment at which it *sent* the renewal that was answered, and
+//! stops a fifth early, by a clock that runs on while the machine sleeps. The server counts from
+//! when it got the renewal. So the worker always stops before the server gives the item to another.
+//!
+//! A server that is away does not end an attempt: at the deadline the attempt waits. Either the
+//! server comes back and renews (it extends all leases when it starts), and the attempt goes on, or
+//! it says that the item is another's, and the attempt ends without a further write.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+use std::time::Duration;
+
+use rustix::time::{ClockId, clock_gettime};
+use transfer::{Cancel, Fence};
+
+/// Of a lease, what the worker does not use.
+const UNUSED_PART: u32 = 5;
+
+/// How often a waiting attempt looks whether it was cancelled.
+const LOOK_AGAIN: Duration = Duration::from_millis(100);
+
+/// Nanoseconds of CLOCK_BOOTTIME, which counts sleep and is never set.
+pub(crate) fn now() -> u64 {
+    let now = clock_gettime(ClockId::Boottime);
+    now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
+}
+
+/// The deadline that all leases of a session share.
+#[derive(Debug)]
+pub(crate) struct LeaseClock {
+    lease: Duration,
+    deadline: AtomicU64,
+    /// The server knows the session no more.
+    lost: AtomicBool,
+    changed: Condvar,
+    waiting: Mutex<()>,
+}
+
+impl LeaseClock {
+    /// `sent`: when the registration was sent, see [`now`].
+    pub(crate) fn new(lease: Duration, sent: u64) -> Self {
+        let clock = Self {
+            lease,
+            deadline: AtomicU64::new(0),
+            lost: AtomicBool::new(false),
+            changed: Condvar::new(),
+            waiting: Mutex::new(()),
+        };
+        clock.renewed(sent);
+        clock
+    }
+
+    /// A renewal that was sent then has been answered. What it took away must have been marked before.
+    pub(crate) fn renewed(&self, sent: u64) {
+        let used = self.lease - self.lease / UNUSED_PART;
+        let deadline = sent.saturating_add(used.as_nanos() as u64);
+        self.deadline.fetch_max(deadline, Ordering::AcqRel);
+        self.wake();
+    }
+
+    pub(crate) fn lose(&self) {
+        self.lost.store(true, Ordering::Release);
+        self.wake();
+    }
+
+    fn wake(&self) {
+        drop(self.waiting.lock().unwrap_or_else(|p| p.into_inner()));
+        self.changed.notify_all();
+    }
+}
+
+/// The fence of one attempt.
+#[derive(Debug)]
+pub(crate) struct ItemFence {
+    clock: Arc<LeaseClock>,
+    /// The item is another's.
+    lost: AtomicBool,
+    cancel: Arc<Cancel>,
+}
+
+impl ItemFence {
+    pub(crate) fn new(clock: Arc<LeaseClock>, cancel: Arc<Cancel>) -> Self {
+        Self {
+            clock,
+            lost: AtomicBool::new(false),
+            cancel,
+        }
+    }
+
+    pub(crate) fn lose(&self) {
+        self.lost.store(true, Ordering::Release);
+        self.clock.wake();
+    }
+
+    pub(crate) fn is_lost(&self) -> bool {
+        self.lost.load(Ordering::Acquire) || self.clock.lost.load(Ordering::Acquire)
+    }
+
+    fn is_in_time(&self) -> bool {
+        now() < self.clock.deadline.load(Ordering::Acquire)
+    }
+}
+
+impl Fence for ItemFence {
+    fn may_write(&self) -> bool {
+        loop {
+            // In this order: a renewal that takes the item away marks that before it extends the deadline.
+            let in_time = self.is_in_time();
+            if self.is_lost() {
+                return false;
+            }
+            if in_time {
+                return true;
+            }
+            if self.cancel.is_cancelled() {
+                return false;
+            }
+            let waiting = self.clock.waiting.lock().unwrap_or_else(|p| p.into_inner());
+            let _ = self.clock.changed.wait_timeout(waiting, LOOK_AGAIN);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Fence, ItemFence, LeaseClock, now};
+    use std::sync::Arc;
+    use std::time::Duration;
+    use transfer::Cancel;
+
+    const LEASE: Duration = Duration::from_secs(30);
+
+    fn fence(sent: u64) -> (Arc<LeaseClock>, Arc<Cancel>, ItemFence) {
+        let clock = Arc::new(LeaseClock::new(LEASE, sent));
+        let cancel = Arc::new(Cancel::default());
+        let fence = ItemFence::new(clock.clone(), cancel.clone());
+        (clock, cancel, fence)
+    }
+
+    fn long_ago() -> u64 {
+        now().saturating_sub(LEASE.as_nanos() as u64)
+    }
+
+    #[test]
+    fn a_lease_counts_from_the_sending_and_ends_a_fifth_early() {
+        let ago = |secs: u64| now().saturating_sub(secs * 1_000_000_000);
+        assert!(fence(ago(23)).2.is_in_time());
+        assert!(!fence(ago(25)).2.is_in_time());
+    }
+
+    #[test]
+    fn an_attempt_past_its_deadline_waits_until_the_server_is_back() {
+        let (clock, _, fence) = fence(long_ago());
+        let waiting = std::thread::spawn(move || fence.may_write());
+        clock.renewed(now());
+        assert!(waiting.join().unwrap());
+    }
+
+    #[test]
+    fn an_attempt_whose_item_is_another_s_writes_no_more() {
+        let (clock, _, fence) = fence(long_ago());
+        fence.lose();
+        clock.renewed(now());
+        assert!(!fence.may_write());
+    }
+
+    #[test]
+    fn a_lost_session_ends_all_its_attempts() {
+        let (clock, _, fence) = fence(now());
+        assert!(fence.may_write());
+        clock.lose();
+        assert!(!fence.may_write());
+    }
+
+    #[test]
+    fn a_cancelled_attempt_does_not_wait() {
+        let (_, cancel, fence) = fence(long_ago());
+        cancel.cancel();
+        assert!(!fence.may_write());
+    }
+}

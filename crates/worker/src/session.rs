@@ -1,0 +1,312 @@
+//! One registration: its heartbeats, the commands it fetches, the items it holds.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard};
+use std::time::Duration;
+
+use model::ItemId;
+use tokio::runtime::Handle;
+use tokio::sync::Notify;
+use transfer::Threads;
+use wire::proto;
+use wire::proto::command::Kind;
+
+use crate::connection::{CallError, Connection, definite};
+use crate::lease::{LeaseClock, now};
+use crate::slot::{self, Running};
+use crate::{Options, random};
+
+/// Long polls: a server that has nothing answers after this time.
+const POLL: Duration = Duration::from_secs(20);
+/// Time to answer on top of a poll.
+pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+
+/// Why a session ended.
+#[derive(Debug)]
+pub(crate) enum Over {
+    RunOver,
+    Stopped,
+    /// The server knows it no more.
+    Lost,
+    Failed(CallError),
+}
+
+impl From<CallError> for Over {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::UnknownSession => Over::Lost,
+            other => Over::Failed(other),
+        }
+    }
+}
+
+pub(crate) struct Session {
+    pub(crate) id: u64,
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) clock: Arc<LeaseClock>,
+    pub(crate) threads: Threads,
+    pub(crate) runtime: Handle,
+    heartbeat: Duration,
+    slots: usize,
+    held: Mutex<HashMap<ItemId, Arc<Running>>>,
+    /// Woken when a slot has become free.
+    freed: Notify,
+}
+
+/// Registers; repeated until a server answers.
+pub(crate) async fn register(
+    connection: &Arc<Connection>,
+    options: &Options,
+) -> Result<Session, CallError> {
+    let request = proto::RegisterRequest {
+        protocol_version: wire::PROTOCOL_VERSION,
+        request_id: random(),
+        name: options.name.clone(),
+        program_version: env!("CARGO_PKG_VERSION").to_owned(),
+        slots: options.concurrency,
+        engines: vec![proto::EngineVersion {
+            engine: "native".to_owned(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+        }],
+        mounts: mounts(),
+    };
+    // The first try's time, if there are several: the server may have begun to count then.
+    let sent = AtomicU64::new(u64::MAX);
+    let reply = connection
+        .call(ANSWER_WITHIN, |mut client| {
+            sent.fetch_min(now(), Ordering::Relaxed);
+            let request = request.clone();
+            async move { client.register(request).await }
+        })
+        .await?;
+    let slots = options.concurrency.min(reply.concurrency).max(1) as usize;
+    let transfers = options.transfers.unwrap_or(reply.transfers).max(1) as usize;
+    tracing::info!(
+        "registered as {} with {slots} slots, {transfers} threads",
+        options.name
+    );
+    let lease = Duration::from_millis(reply.lease_ms.into());
+    Ok(Session {
+        id: reply.session,
+        connection: connection.clone(),
+        clock: Arc::new(LeaseClock::new(lease, sent.into_inner())),
+        threads: Threads::new(transfers),
+        runtime: Handle::current(),
+        heartbeat: Duration::from_millis(reply.heartbeat_ms.into()),
+        slots,
+        held: Mutex::new(HashMap::new()),
+        freed: Notify::new(),
+    })
+}
+
+/// For people who look for the mount that a worker misses; the kernel's own are left out.
+fn mounts() -> Vec<proto::Mount> {
+    use std::os::unix::ffi::OsStrExt;
+    const OWN: [&str; 8] = [
+        "proc",
+        "sysfs",
+        "devtmpfs",
+        "devpts",
+        "cgroup",
+        "cgroup2",
+        "securityfs",
+        "debugfs",
+    ];
+    storage::mounts::read()
+        .unwrap_or_default()
+        .into_iter()
+        .filter(|mount| !OWN.contains(&mount.fs_type.as_str()))
+        .take(1000)
+        .map(|mount| proto::Mount {
+            mount_point: mount.mount_point.as_os_str().as_bytes().to_vec(),
+            fs_type: mount.fs_type,
+        })
+        .collect()
+}
+
+impl Session {
+    /// Works until the session is over for some reason.
+    pub(crate) async fn work(self: &Arc<Self>) -> Over {
+        tokio::select! {
+            over = self.beat() => over,
+            over = self.obey() => over,
+            over = self.lease() => over,
+        }
+    }
+
+    async fn beat(&self) -> Over {
+        let mut interval = tokio::time::interval(self.heartbeat);
+        interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            interval.tick().await;
+            let request = proto::HeartbeatRequest {
+                session: self.id,
+                held: self
+                    .held()
+                    .values()
+                    .map(|running| running.as_held())
+                    .collect(),
+            };
+            let sent = now();
+            let answer = self
+                .connection
+                .try_once(self.heartbeat.max(Duration::from_secs(1)), |mut client| {
+                    let request = request.clone();
+                    async move { client.heartbeat(request).await }
+                })
+                .await;
+            match answer {
+                Ok(reply) => {
+                    for lost in reply.lost {
+                        self.lose(lost);
+                    }
+                    self.clock.renewed(sent);
+                }
+                Err(status) => match definite(status) {
+                    Some(error) => return error.into(),
+                    // `lease` and `obey` repeat their calls and give up in time.
+                    None => continue,
+                },
+            }
+        }
+    }
+
+    fn lose(&self, lost: proto::ItemEpoch) {
+        if let Some(running) = self.running(&lost) {
+            tracing::warn!("item {} is another worker's now", running.item);
+            running.fence.lose();
+        }
+    }
+
+    fn running(&self, named: &proto::ItemEpoch) -> Option<Arc<Running>> {
+        self.held()
+            .get(&ItemId::from_random(named.item))
+            .filter(|running| running.epoch.0 == named.epoch)
+            .cloned()
+    }
+
+    async fn obey(&self) -> Over {
+        loop {
+            let request = proto::CommandsRequest {
+                session: self.id,
+                wait_ms: POLL.as_millis() as u32,
+            };
+            let reply = self
+                .connection
+                .call(POLL + ANSWER_WITHIN, |mut client| async move {
+                    client.commands(request).await
+                })
+                .await;
+            let commands = match reply {
+                Ok(reply) => reply.commands,
+                Err(error) => return error.into(),
+            };
+            for command in commands {
+                match command.kind {
+                    Some(Kind::Share(named)) => {
+                        if let Some(running) = self.running(&named) {
+                            running.wanted.store(true, Ordering::Relaxed);
+                        }
+                    }
+                    Some(Kind::Cancel(named)) => {
+                        if let Some(running) = self.running(&named) {
+                            running.cancel.cancel();
+                        }
+                    }
+                    Some(Kind::RunOver(_)) => return Over::RunOver,
+                    Some(Kind::Drain(_)) => return Over::Stopped,
+                    Some(Kind::Pause(_) | Kind::Limits(_)) | None => {
+                        tracing::warn!("the server gave a command that this version does not know");
+                    }
+                }
+            }
+        }
+    }
+
+    async fn lease(self: &Arc<Self>) -> Over {
+        loop {
+            let free = self.slots.saturating_sub(self.held().len());
+            if free == 0 {
+                self.freed.notified().await;
+                continue;
+            }
+            let request = proto::LeaseRequest {
+                session: self.id,
+                request_id: random(),
+                slots: free as u32,
+                wait_ms: POLL.as_millis() as u32,
+            };
+            let reply = self
+                .connection
+                .call(POLL + ANSWER_WITHIN, |mut client| async move {
+                    client.lease(request).await
+                })
+                .await;
+            let reply = match reply {
+                Ok(reply) => reply,
+                Err(error) => return error.into(),
+            };
+            if reply.run_over {
+                return Over::RunOver;
+            }
+            for grant in reply.grants {
+                self.begin(grant);
+            }
+        }
+    }
+
+    fn begin(self: &Arc<Self>, grant: proto::Grant) {
+        let running = match Running::new(&grant, &self.clock) {
+            Ok(running) => Arc::new(running),
+            Err(bad) => {
+                // Not listed in heartbeats, it goes back by itself.
+                tracing::error!("the server granted something that can't be run: {bad}");
+                return;
+            }
+        };
+        self.held().insert(running.item, running.clone());
+        let session = self.clone();
+        tokio::task::spawn_blocking(move || {
+            let item = running.item;
+            let run = std::panic::AssertUnwindSafe(|| slot::run(&session, &running, grant));
+            if std::panic::catch_unwind(run).is_err() {
+                // Not held any more, so not listed: the server gives it to somebody else.
+                tracing::error!("item {item}: the attempt broke off");
+            }
+            session.held().remove(&item);
+            session.freed.notify_one();
+        });
+    }
+
+    fn held(&self) -> MutexGuard<'_, HashMap<ItemId, Arc<Running>>> {
+        self.held.lock().unwrap_or_else(|p| p.into_inner())
+    }
+
+    /// Tells what runs to stop, in the way that fits the reason.
+    pub(crate) fn stop_attempts(&self, over: &Over) {
+        if matches!(over, Over::Lost) {
+            self.clock.lose();
+        }
+        for running in self.held().values() {
+            running.cancel.cancel();
+        }
+    }
+
+    /// Waits until nothing runs, then says goodbye, which is also how the server knows that
+    /// no attempt of this session will write any more.
+    pub(crate) async fn leave(&self) {
+        while !self.held().is_empty() {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+        let request = proto::LeaveRequest { session: self.id };
+        let left = self
+            .connection
+            .call(ANSWER_WITHIN, |mut client| async move {
+                client.leave(request).await
+            });
+        if let Err(e) = left.await {
+            tracing::debug!("could not say goodbye: {e}");
+        }
+    }
+}

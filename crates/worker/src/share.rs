@@ -1,0 +1,123 @@
+//! Hands directories that an attempt has not begun back to the server, as new items.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use model::{ItemId, Purpose, RelPath, Work};
+use tokio::runtime::Handle;
+use transfer::{NotTaken, Share};
+use wire::proto;
+
+use crate::connection::Connection;
+use crate::lease::ItemFence;
+
+/// Items that one hand-over makes, at most.
+const ITEMS: usize = 8;
+
+const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+
+/// What one attempt hands over.
+pub(crate) struct HandOver {
+    pub(crate) connection: Arc<Connection>,
+    pub(crate) runtime: Handle,
+    pub(crate) session: u64,
+    pub(crate) item: ItemId,
+    pub(crate) epoch: u32,
+    pub(crate) fence: Arc<ItemFence>,
+    pub(crate) wanted: Arc<AtomicBool>,
+}
+
+impl Share for HandOver {
+    fn is_wanted(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
+    fn hand_over(&self, directories: &[RelPath]) -> Result<(), NotTaken> {
+        self.wanted.store(false, Ordering::Relaxed);
+        let bytes: usize = directories.iter().map(|d| d.as_bytes().len() + 8).sum();
+        if bytes > wire::MAX_MESSAGE_BYTES / 2 {
+            // Names of monstrous length; they are not worth a second message format.
+            return Err(NotTaken);
+        }
+        let children = children(directories);
+        // The ids are drawn once: however often the call is repeated, the work is stored once.
+        let request = proto::SplitRequest {
+            session: self.session,
+            item: self.item.get(),
+            epoch: self.epoch,
+            children: children.iter().map(Into::into).collect(),
+        };
+        let answer = self
+            .runtime
+            .block_on(self.connection.call(ANSWER_WITHIN, |mut client| {
+                let request = request.clone();
+                async move { client.split(request).await }
+            }));
+        match answer {
+            Ok(reply) if reply.verdict() == proto::Verdict::Stored => Ok(()),
+            Ok(_) => {
+                self.fence.lose();
+                Err(NotTaken)
+            }
+            Err(_) => {
+                // It is not known whether the work was taken: the attempt must not complete, or
+                // it could be done twice and counted twice.
+                self.fence.lose();
+                Err(NotTaken)
+            }
+        }
+    }
+}
+
+/// Cuts directories into works: few items, so that each is worth its lease, and none over a page.
+fn children(directories: &[RelPath]) -> Vec<(ItemId, Work)> {
+    let each = directories.len().div_ceil(ITEMS).max(1);
+    let mut children = Vec::new();
+    for chunk in directories.chunks(each) {
+        let mut chunk = chunk;
+        while !chunk.is_empty() {
+            let mut bytes = 0;
+            let fits = chunk
+                .iter()
+                .take_while(|directory| {
+                    bytes += directory.as_bytes().len() + 8;
+                    bytes <= wire::MAX_PAGE_BYTES
+                })
+                .count()
+                .max(1);
+            let (now, later) = chunk.split_at(fits);
+            let work = Work::Walk {
+                directories: now.to_vec(),
+                purpose: Purpose::Copy,
+            };
+            children.push((ItemId::from_random(crate::random()), work));
+            chunk = later;
+        }
+    }
+    children
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{ITEMS, children};
+    use model::{RelPath, Work};
+
+    #[test]
+    fn every_directory_is_handed_over_once_in_few_items() {
+        let directories: Vec<RelPath> = (0..1000)
+            .map(|n| RelPath::new(format!("{n:04}/{}", "x".repeat(4000))).unwrap())
+            .collect();
+        let works = children(&directories);
+        let handed: Vec<RelPath> = works
+            .iter()
+            .flat_map(|(_, work)| match work {
+                Work::Walk { directories, .. } => directories.clone(),
+                other => panic!("{other:?}"),
+            })
+            .collect();
+        assert_eq!(handed, directories);
+        assert!(works.len() <= ITEMS, "{}", works.len());
+        assert_eq!(children(&directories[..3]).len(), 3);
+    }
+}

@@ -1,0 +1,407 @@
+//! One item on one slot: from its grant to the answer that its result is stored.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use model::fs_type::AllowedTypes;
+use model::{CopyOptions, Epoch, ItemId, Purpose, RelPath, RunId, SourceIdentity, Work, file_list};
+use storage::roots::{Guard, MarkerUse, Roots, RootsError, RootsErrorKind, TargetUse};
+use transfer::{Attempt, AttemptWork, Cancel, NotTaken, Progress, Share, Stopped};
+use wire::{BadMessage, proto};
+
+use crate::connection::CallError;
+use crate::lease::{ItemFence, LeaseClock};
+use crate::session::{ANSWER_WITHIN, Session};
+use crate::share::HandOver;
+
+/// An item that this worker holds.
+pub(crate) struct Running {
+    pub(crate) item: ItemId,
+    pub(crate) epoch: Epoch,
+    pub(crate) progress: Arc<Progress>,
+    pub(crate) cancel: Arc<Cancel>,
+    pub(crate) fence: Arc<ItemFence>,
+    /// The server asked for some of its work.
+    pub(crate) wanted: Arc<AtomicBool>,
+}
+
+impl Running {
+    pub(crate) fn new(grant: &proto::Grant, clock: &Arc<LeaseClock>) -> Result<Self, BadMessage> {
+        let (item, epoch) = wire::item_epoch(grant.item, grant.epoch)?;
+        let cancel = Arc::new(Cancel::default());
+        Ok(Self {
+            item,
+            epoch,
+            progress: Arc::default(),
+            fence: Arc::new(ItemFence::new(clock.clone(), cancel.clone())),
+            cancel,
+            wanted: Arc::default(),
+        })
+    }
+
+    /// As a heartbeat lists it.
+    pub(crate) fn as_held(&self) -> proto::Held {
+        let read = |n: &std::sync::atomic::AtomicU64| n.load(Ordering::Relaxed);
+        let progress = &self.progress;
+        proto::Held {
+            item: self.item.get(),
+            epoch: self.epoch.0,
+            progress: Some(proto::Progress {
+                listed: read(&progress.listed),
+                copied: read(&progress.copied),
+                unchanged: read(&progress.unchanged),
+                skipped: read(&progress.skipped),
+                failed: read(&progress.failed),
+                copied_files: read(&progress.copied_files),
+                copied_bytes: read(&progress.copied_bytes),
+                paths_in_flight: progress
+                    .current_paths()
+                    .iter()
+                    .map(|path| path.as_bytes().to_vec())
+                    .collect(),
+            }),
+        }
+    }
+}
+
+/// What an attempt ended with, as the server is told.
+enum Verdict {
+    Complete(proto::Outcome),
+    Release(proto::ReleaseReason, String),
+    /// The item is another's: nothing is said.
+    Silent,
+}
+
+impl From<CallError> for Verdict {
+    fn from(error: CallError) -> Self {
+        match error {
+            CallError::UnknownSession | CallError::GaveUp { .. } => Verdict::Silent,
+            CallError::Refused(status) => Verdict::Release(
+                proto::ReleaseReason::Failed,
+                format!("the server refused a call: {}", status.message()),
+            ),
+        }
+    }
+}
+
+impl From<BadMessage> for Verdict {
+    fn from(bad: BadMessage) -> Self {
+        Verdict::Release(proto::ReleaseReason::Failed, bad.to_string())
+    }
+}
+
+impl From<RootsError> for Verdict {
+    fn from(error: RootsError) -> Self {
+        let reason = match error.kind() {
+            RootsErrorKind::ThisMachine | RootsErrorKind::Gone => proto::ReleaseReason::Machine,
+            RootsErrorKind::EveryMachine => proto::ReleaseReason::Task,
+            RootsErrorKind::TargetFull => proto::ReleaseReason::TargetFull,
+        };
+        Verdict::Release(reason, chain(&error))
+    }
+}
+
+/// Runs the item and tells the server how it ended. Blocks.
+pub(crate) fn run(session: &Arc<Session>, running: &Arc<Running>, grant: proto::Grant) {
+    let verdict = match Slot::new(session, running, grant) {
+        Ok(slot) => slot.attempt().unwrap_or_else(|verdict| verdict),
+        Err(bad) => bad.into(),
+    };
+    if running.fence.is_lost() {
+        return;
+    }
+    let (item, epoch) = (running.item.get(), running.epoch.0);
+    let answer = match verdict {
+        Verdict::Silent => return,
+        Verdict::Complete(outcome) => {
+            let request = proto::CompleteRequest {
+                session: session.id,
+                item,
+                epoch,
+                outcome: Some(outcome),
+                links: Vec::new(),
+            };
+            session
+                .runtime
+                .block_on(session.connection.call(ANSWER_WITHIN, |mut client| {
+                    let request = request.clone();
+                    async move { client.complete(request).await }
+                }))
+        }
+        Verdict::Release(reason, message) => {
+            let request = proto::ReleaseRequest {
+                session: session.id,
+                item,
+                epoch,
+                reason: reason.into(),
+                message,
+                not_before_ms: 0,
+            };
+            session
+                .runtime
+                .block_on(session.connection.call(ANSWER_WITHIN, |mut client| {
+                    let request = request.clone();
+                    async move { client.release(request).await }
+                }))
+        }
+    };
+    match answer {
+        Ok(reply) if reply.verdict() == proto::Verdict::Stale => {
+            tracing::warn!(
+                "item {}: the result came too late and was not taken",
+                running.item
+            );
+        }
+        Ok(_) => {}
+        Err(e) => tracing::warn!(
+            "item {}: its result could not be handed in: {e}",
+            running.item
+        ),
+    }
+}
+
+/// A grant as nouns.
+struct Slot<'a> {
+    session: &'a Arc<Session>,
+    running: &'a Arc<Running>,
+    run: RunId,
+    work: Work,
+    options: CopyOptions,
+    task: proto::TaskSpec,
+    has_children: bool,
+}
+
+impl<'a> Slot<'a> {
+    fn new(
+        session: &'a Arc<Session>,
+        running: &'a Arc<Running>,
+        grant: proto::Grant,
+    ) -> Result<Self, BadMessage> {
+        let task = grant.task.unwrap_or_default();
+        Ok(Self {
+            session,
+            running,
+            run: wire::run_from(task.run)?,
+            work: grant.work.unwrap_or_default().try_into()?,
+            options: task.options.unwrap_or_default().try_into()?,
+            has_children: grant.has_children,
+            task,
+        })
+    }
+
+    fn attempt(&self) -> Result<Verdict, Verdict> {
+        let roots = Arc::new(self.open_roots()?);
+        self.agree_on_source(&roots.source_identity())?;
+        let closing = matches!(
+            &self.work,
+            Work::Walk {
+                purpose: Purpose::Close,
+                ..
+            }
+        );
+        if closing {
+            // Its time changes with this, so the root's attributes come after.
+            roots.remove_marker()?;
+        }
+        let checked = roots.clone();
+        let attempt = Attempt {
+            run: self.run,
+            item: self.running.item,
+            epoch: self.running.epoch,
+            options: self.options.clone(),
+            target_is_shared: self.task.target_is_shared,
+            source: roots.source.clone(),
+            target: roots.target.clone(),
+            work: self.attempt_work()?,
+            excluded: self.excluded()?,
+            check_roots: Arc::new(move || match closing {
+                true => Ok(()),
+                false => checked.check().map_err(|e| chain(&e)),
+            }),
+            fence: self.running.fence.clone(),
+            share: self.share(),
+            progress: self.running.progress.clone(),
+            cancel: self.running.cancel.clone(),
+        };
+        tracing::debug!(
+            "item {} of task {}, epoch {}: {:?}",
+            self.running.item,
+            self.task.task,
+            self.running.epoch,
+            self.work
+        );
+        use proto::ReleaseReason::{Drain, Failed, Machine, TargetFull};
+        Ok(match transfer::run(&self.session.threads, attempt) {
+            Ok(finished) => Verdict::Complete((&finished.outcome).into()),
+            Err(Stopped::LeaseLost) => Verdict::Silent,
+            Err(Stopped::Cancelled) => {
+                Verdict::Release(Drain, "the worker was told to stop".into())
+            }
+            Err(Stopped::MountGone(what)) => Verdict::Release(Machine, what),
+            Err(stopped @ Stopped::TargetFull) => Verdict::Release(TargetFull, stopped.to_string()),
+            Err(Stopped::Again(what)) => Verdict::Release(Failed, what),
+        })
+    }
+
+    fn open_roots(&self) -> Result<Roots, Verdict> {
+        let (source, _) = AllowedTypes::parse(&self.task.source_fs_types);
+        let (target, _) = AllowedTypes::parse(&self.task.target_fs_types);
+        let known: Option<SourceIdentity> = self.task.source_identity.clone().map(Into::into);
+        let target_use = match self.options.dry_run {
+            true => TargetUse::LookOnly,
+            false => TargetUse::Write,
+        };
+        let marker = match known {
+            // An earlier attempt at the last item may have removed the marker.
+            Some(_) if self.is_closing_again() => MarkerUse::None,
+            Some(identity) => MarkerUse::Expect(self.run, identity),
+            None => MarkerUse::Create(self.run),
+        };
+        let (from, to) = (self.task.source_path()?, self.task.target_path()?);
+        let guard = Guard { source, target };
+        Ok(Roots::open(from, to, &guard, target_use, marker)?)
+    }
+
+    fn is_closing_again(&self) -> bool {
+        let closing = matches!(
+            &self.work,
+            Work::Walk {
+                purpose: Purpose::Close,
+                ..
+            }
+        );
+        closing && self.running.epoch > Epoch(1)
+    }
+
+    /// The first worker says what it found; whoever finds something else can't run the task.
+    fn agree_on_source(&self, found: &SourceIdentity) -> Result<(), Verdict> {
+        if self.task.source_identity.is_some() {
+            return Ok(());
+        }
+        let request = proto::RootsRequest {
+            session: self.session.id,
+            item: self.running.item.get(),
+            epoch: self.running.epoch.0,
+            source_identity: Some(found.into()),
+        };
+        let reply = self.call(|mut client| {
+            let request = request.clone();
+            async move { client.roots(request).await }
+        })?;
+        let holds: SourceIdentity = reply.source_identity.unwrap_or_default().into();
+        if holds == *found {
+            return Ok(());
+        }
+        Err(Verdict::Release(
+            proto::ReleaseReason::Machine,
+            format!(
+                "the source is another directory here (inode {} on {}) than where the task began (inode {} on {}): a mount is missing or wrong",
+                found.inode, found.fs_type, holds.inode, holds.fs_type
+            ),
+        ))
+    }
+
+    fn attempt_work(&self) -> Result<AttemptWork, Verdict> {
+        Ok(match &self.work {
+            Work::Walk {
+                directories,
+                purpose: Purpose::Copy,
+            } => AttemptWork::Walk(directories.clone()),
+            Work::Walk { directories, .. } => AttemptWork::Attributes(directories.clone()),
+            Work::Paths { .. } => AttemptWork::Paths(self.listed()?),
+        })
+    }
+
+    fn listed(&self) -> Result<Vec<RelPath>, Verdict> {
+        let mut bytes = Vec::new();
+        loop {
+            let request = proto::ListedRequest {
+                item: self.running.item.get(),
+                from: bytes.len() as u64,
+            };
+            let page = self.call(|mut client| async move { client.listed(request).await })?;
+            bytes.extend_from_slice(&page.paths);
+            if !page.more {
+                break;
+            }
+        }
+        file_list::decode(&bytes)
+            .map_err(|e| Verdict::Release(proto::ReleaseReason::Failed, e.to_string()))
+    }
+
+    /// Directories that earlier attempts handed to other items.
+    fn excluded(&self) -> Result<Vec<RelPath>, Verdict> {
+        let mut excluded = Vec::new();
+        let mut from = 0;
+        let mut more = self.has_children;
+        while more {
+            let request = proto::ChildrenRequest {
+                item: self.running.item.get(),
+                from,
+            };
+            let page = self.call(|mut client| async move { client.children(request).await })?;
+            more = page.more;
+            from += page.children.len() as u64;
+            for child in page.children {
+                let (_, work) = child.try_into()?;
+                if let Work::Walk { directories, .. } = work {
+                    excluded.extend(directories);
+                }
+            }
+        }
+        Ok(excluded)
+    }
+
+    fn share(&self) -> Arc<dyn Share> {
+        match self.work {
+            Work::Walk {
+                purpose: Purpose::Copy,
+                ..
+            }
+            | Work::Paths { .. } => Arc::new(HandOver {
+                connection: self.session.connection.clone(),
+                runtime: self.session.runtime.clone(),
+                session: self.session.id,
+                item: self.running.item,
+                epoch: self.running.epoch.0,
+                fence: self.running.fence.clone(),
+                wanted: self.running.wanted.clone(),
+            }),
+            Work::Walk { .. } => Arc::new(Nothing),
+        }
+    }
+
+    fn call<T, F>(&self, call: impl Fn(crate::connection::Client) -> F) -> Result<T, CallError>
+    where
+        F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+    {
+        self.session
+            .runtime
+            .block_on(self.session.connection.call(ANSWER_WITHIN, call))
+    }
+}
+
+/// Work that can't be shared.
+struct Nothing;
+
+impl Share for Nothing {
+    fn is_wanted(&self) -> bool {
+        false
+    }
+
+    fn hand_over(&self, _: &[RelPath]) -> Result<(), NotTaken> {
+        Err(NotTaken)
+    }
+}
+
+/// An error with its causes, on one line.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(error) = cause {
+        text.push_str(": ");
+        text.push_str(&error.to_string());
+        cause = error.source();
+    }
+    text
+}
