@@ -69,7 +69,7 @@ pub(crate) fn kept_mode(source: &Meta, target: &Meta) -> u32 {
 pub(crate) fn is_same_time(source: Timestamp, target: Timestamp) -> bool {
     let unit = [1_000_000_000, 1_000_000, 1_000, 100]
         .into_iter()
-        .find(|unit| target.nanos % unit == 0)
+        .find(|unit| target.nanos.is_multiple_of(*unit))
         .unwrap_or(1);
     source.secs == target.secs && source.nanos / unit == target.nanos / unit
 }

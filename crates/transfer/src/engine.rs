@@ -166,9 +166,12 @@ impl Engine {
                 outcome.counters
             )));
         }
+        let mut deferred_attributes: Vec<RelPath> =
+            ledger.deferred_attributes.into_iter().collect();
+        deferred_attributes.sort();
         Ok(Finished {
             outcome,
-            deferred_attributes: ledger.deferred_attributes.into_iter().collect(),
+            deferred_attributes,
         })
     }
 

@@ -42,6 +42,14 @@ pub(crate) enum Origin {
     Imagined,
 }
 
+/// A directory at the target as it was found or made.
+pub(crate) struct Made {
+    pub(crate) target: Option<Arc<Dir>>,
+    pub(crate) origin: Origin,
+    pub(crate) creation: Creation,
+    pub(crate) meta: Option<Meta>,
+}
+
 pub(crate) struct Node {
     pub(crate) path: Arc<RelPath>,
     pub(crate) name: CString,
@@ -82,12 +90,15 @@ impl Node {
         path: RelPath,
         name: CString,
         role: Role,
-        target: Option<Arc<Dir>>,
         source_meta: Meta,
-        origin: Origin,
-        creation: Creation,
-        made_as: Option<Meta>,
+        made: Made,
     ) -> Self {
+        let Made {
+            target,
+            origin,
+            creation,
+            meta,
+        } = made;
         let is_staged = matches!(origin, Origin::Staged { .. });
         Self {
             path: Arc::new(path),
@@ -96,7 +107,7 @@ impl Node {
             target,
             source_meta,
             creation,
-            made_as,
+            made_as: meta,
             is_staged,
             was_made: !matches!(origin, Origin::Existing),
             is_published: AtomicBool::new(!is_staged),
@@ -133,6 +144,11 @@ impl Node {
         tally: Tally,
         wrote: bool,
     ) -> Result<(), Problem> {
+        if n == 0 {
+            // By now another thread may have published the directory with the results it had.
+            engine.record(tally);
+            return Ok(());
+        }
         let is_last = {
             let mut state = lock(&self.state);
             state.tally.add(tally);

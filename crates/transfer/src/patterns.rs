@@ -1,18 +1,92 @@
 //! Patterns in a list of paths, matched against the source: `*`, `?`, `[…]` and `{…}` within
-//! one component each. A path that is literally there is never taken for a pattern.
+//! one component each. What is literally there is never taken for a pattern, and a pattern
+//! that matches nothing stays as it is, to be reported as missing.
 
-use std::sync::Arc;
+use globset::{GlobBuilder, GlobMatcher};
+use model::file_list::is_pattern;
+use model::{FailureClass, RelPath};
+use storage::posix::{Dir, Error, Listed};
 
-use model::RelPath;
-
-use crate::engine::Engine;
-use crate::ledger::Tally;
+use crate::engine::{Engine, describe};
+use crate::ledger::{Tally, Verdict};
 use crate::threads::Scratch;
 
+/// Replaces patterns by what they match; the tally has those that can't be matched.
 pub(crate) fn expand(
-    _engine: &Arc<Engine>,
+    engine: &Engine,
     paths: Vec<RelPath>,
-    _scratch: &mut Scratch,
+    scratch: &mut Scratch,
 ) -> (Vec<RelPath>, Tally) {
-    (paths, Tally::default())
+    let mut expanded = Vec::with_capacity(paths.len());
+    let mut tally = Tally::default();
+    for path in paths {
+        if !is_pattern(&path) {
+            expanded.push(path);
+            continue;
+        }
+        let root = &engine.attempt.source;
+        match matches(root, &path, scratch) {
+            Ok(found) if found.is_empty() => expanded.push(path),
+            Ok(found) => expanded.extend(found),
+            Err(error) => {
+                tally.counters.listed += 1;
+                let class = FailureClass::Unreadable;
+                let error = describe(&error);
+                tally.count(Verdict::Failed { class, error }, || path);
+            }
+        }
+    }
+    (expanded, tally)
+}
+
+fn matches(root: &Dir, path: &RelPath, scratch: &mut Scratch) -> Result<Vec<RelPath>, Error> {
+    let mut found = vec![RelPath::ROOT];
+    for component in path.components() {
+        let mut next = Vec::new();
+        for directory in found {
+            let Some(dir) = open(root, &directory)? else {
+                continue;
+            };
+            if dir.stat(component).is_ok() {
+                next.push(directory.join(component));
+            } else if let Some(matcher) = matcher(component) {
+                while dir.list_chunk(&mut scratch.listing, |name, _| {
+                    if matcher.is_match(as_path(name.to_bytes())) {
+                        next.push(directory.join(name.to_bytes()));
+                    }
+                })? == Listed::Chunk
+                {}
+            }
+        }
+        found = next;
+    }
+    Ok(found)
+}
+
+/// `None`: it isn't a directory, or not there.
+fn open(root: &Dir, path: &RelPath) -> Result<Option<Dir>, Error> {
+    let mut here = root.reopen()?;
+    for name in path.components() {
+        here = match here.open_dir(name) {
+            Ok(dir) => dir,
+            Err(error) if error.is_missing() || error.is_other_kind() => return Ok(None),
+            Err(error) => return Err(error),
+        };
+    }
+    Ok(Some(here))
+}
+
+/// `None` for what is no well-formed pattern: then it is only a name.
+fn matcher(component: &[u8]) -> Option<GlobMatcher> {
+    let text = std::str::from_utf8(component).ok()?;
+    let glob = GlobBuilder::new(text)
+        .literal_separator(true)
+        .build()
+        .ok()?;
+    Some(glob.compile_matcher())
+}
+
+fn as_path(name: &[u8]) -> &std::path::Path {
+    use std::os::unix::ffi::OsStrExt;
+    std::path::Path::new(std::ffi::OsStr::from_bytes(name))
 }

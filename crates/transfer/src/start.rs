@@ -13,7 +13,7 @@ use crate::attributes::{Creation, attributes_of_directory};
 use crate::engine::{Engine, Problem, describe};
 use crate::entry::{FilesBuilder, Presence};
 use crate::ledger::{Tally, Verdict};
-use crate::node::{Node, Origin, Role};
+use crate::node::{Made, Node, Origin, Role};
 use crate::parents::{Both, NoWay, Parents};
 use crate::patterns;
 use crate::threads::Scratch;
@@ -275,15 +275,12 @@ fn skip_below(feeder: &mut Feeder, directory: &RelPath) {
 /// A node for a directory that is no entry of this item.
 fn passage(both: &Both, path: RelPath) -> Result<Arc<Node>, Error> {
     let meta = both.source.meta()?;
-    let target = both.target.clone();
-    Ok(Arc::new(Node::new(
-        path,
-        CString::default(),
-        Role::Passage,
-        target,
-        meta,
-        Origin::Existing,
-        Creation::UNKNOWN,
-        None,
-    )))
+    let made = Made {
+        target: both.target.clone(),
+        origin: Origin::Existing,
+        creation: Creation::UNKNOWN,
+        meta: None,
+    };
+    let name = CString::default();
+    Ok(Arc::new(Node::new(path, name, Role::Passage, meta, made)))
 }

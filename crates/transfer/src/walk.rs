@@ -11,7 +11,7 @@ use crate::attributes::Creation;
 use crate::engine::{Engine, Problem, describe};
 use crate::entry::{FilesBuilder, Presence};
 use crate::ledger::{Tally, Verdict};
-use crate::node::{Node, Origin, Role};
+use crate::node::{Made, Node, Origin, Role};
 use crate::queue::{GroupId, MAX_PENDING};
 use crate::threads::Scratch;
 
@@ -118,13 +118,14 @@ impl Engine {
         };
         let opened = source.open_dir(name.as_c_str()).map_err(unreadable)?;
         let source_meta = opened.meta().map_err(unreadable)?;
-        let (node, is_new) = self.open_target(parent, path, name, source_meta, presence)?;
-        let names = match (&node.target, is_new) {
-            (Some(target), false) => self
+        let made = self.open_target(&parent, &name, presence)?;
+        let names = match (&made.target, &made.origin) {
+            (Some(target), Origin::Existing | Origin::Made) => self
                 .names_at_target(target, &mut scratch.listing)
                 .map_err(|error| self.target_problem(&error))?,
             _ => Names::None,
         };
+        let node = Node::new(path, name, Role::Entry, source_meta, made);
         Ok(Lister {
             node: Arc::new(node),
             source: Arc::new(opened),
@@ -132,42 +133,34 @@ impl Engine {
         })
     }
 
-    /// The directory at the target, and whether it is new.
+    /// Finds or makes the directory at the target.
     fn open_target(
         &self,
-        parent: Arc<Node>,
-        path: RelPath,
-        name: CString,
-        source_meta: Meta,
+        parent: &Arc<Node>,
+        name: &CStr,
         presence: Presence,
-    ) -> Result<(Node, bool), Problem> {
-        let role = Role::Entry;
-        let node = |target: Option<Arc<Dir>>, origin, creation, made_as, name| {
-            Node::new(
-                path.clone(),
-                name,
-                role,
-                target,
-                source_meta,
-                origin,
-                creation,
-                made_as,
-            )
+    ) -> Result<Made, Problem> {
+        let imagined = Made {
+            target: None,
+            origin: Origin::Imagined,
+            creation: Creation::UNKNOWN,
+            meta: None,
         };
-        let Some(into) = parent.target.clone() else {
-            let creation = Creation::UNKNOWN;
-            return Ok((node(None, Origin::Imagined, creation, None, name), true));
+        let Some(into) = &parent.target else {
+            return Ok(imagined);
         };
         if presence == Presence::Unknown {
-            match into.stat(name.as_c_str()) {
+            match into.stat(name) {
                 Ok(meta) if meta.kind == Kind::Directory => {
                     let target = into
-                        .open_dir(name.as_c_str())
+                        .open_dir(name)
                         .map_err(|error| self.target_problem(&error))?;
-                    let origin = Origin::Existing;
-                    let creation = Creation::UNKNOWN;
-                    let target = Some(Arc::new(target));
-                    return Ok((node(target, origin, creation, Some(meta), name), false));
+                    return Ok(Made {
+                        target: Some(Arc::new(target)),
+                        origin: Origin::Existing,
+                        creation: Creation::UNKNOWN,
+                        meta: Some(meta),
+                    });
                 }
                 Ok(_) => return Err(conflict("the target has another kind of entry there")),
                 Err(error) if error.is_missing() => {}
@@ -175,37 +168,51 @@ impl Engine {
             }
         }
         if self.options.dry_run {
-            let creation = Creation::UNKNOWN;
-            return Ok((node(None, Origin::Imagined, creation, None, name), true));
+            return Ok(imagined);
         }
         self.check_fence()?;
         if self.attempt.target_is_shared {
-            match into.mkdir(name.as_c_str(), 0o700) {
-                Err(error) if !error.is_existing() => return Err(self.target_problem(&error)),
-                _ => {}
-            }
-            let (target, meta) = self.open_made(&into, name.to_bytes())?;
-            let origin = Origin::Made;
-            return Ok((
-                node(Some(target), origin, Creation::UNKNOWN, Some(meta), name),
-                false,
-            ));
+            self.make_in_place(into, name)
+        } else {
+            self.make_staged(parent, into)
         }
-        let (seq, temp) = self.new_temp(&into);
+    }
+
+    /// Others may make the same directory at any time.
+    fn make_in_place(&self, into: &Dir, name: &CStr) -> Result<Made, Problem> {
+        match into.mkdir(name, 0o700) {
+            Err(error) if !error.is_existing() => return Err(self.target_problem(&error)),
+            _ => {}
+        }
+        let (target, meta) = self.open_made(into, name.to_bytes())?;
+        Ok(Made {
+            target: Some(target),
+            origin: Origin::Made,
+            creation: Creation::UNKNOWN,
+            meta: Some(meta),
+        })
+    }
+
+    fn make_staged(&self, parent: &Arc<Node>, into: &Arc<Dir>) -> Result<Made, Problem> {
+        let (seq, temp) = self.new_temp(into);
         if let Err(error) = into.mkdir(temp.as_bytes(), 0o700) {
             self.forget_temp(seq);
             return Err(self.target_problem(&error));
         }
-        let (target, meta) = match self.open_made(&into, temp.as_bytes()) {
+        let (target, meta) = match self.open_made(into, temp.as_bytes()) {
             Ok(made) => made,
             Err(problem) => {
                 self.drop_temp(seq);
                 return Err(problem);
             }
         };
-        let creation = Creation::in_new(&target, &meta, self.identity);
-        let origin = Origin::Staged { seq, temp, parent };
-        Ok((node(Some(target), origin, creation, Some(meta), name), true))
+        let parent = Arc::clone(parent);
+        Ok(Made {
+            creation: Creation::in_new(&target, &meta, self.identity),
+            target: Some(target),
+            origin: Origin::Staged { seq, temp, parent },
+            meta: Some(meta),
+        })
     }
 
     fn open_made(&self, into: &Dir, name: &[u8]) -> Result<(Arc<Dir>, Meta), Problem> {

@@ -87,6 +87,8 @@ impl Meta {
     }
 }
 
+// The fields' widths differ between architectures.
+#[allow(clippy::unnecessary_cast)]
 impl From<Stat> for Meta {
     fn from(stat: Stat) -> Self {
         Self {

@@ -1,0 +1,268 @@
+//! What a copy keeps, what it leaves alone, and what it counts.
+
+mod support;
+
+use std::ffi::OsStr;
+use std::fs;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
+
+use model::{Durability, FailureClass, SkipReason};
+use support::{Place, assert_same, path, temps, tree, walk};
+use transfer::AttemptWork;
+
+/// Odd names, modes, owners, links, times, empty and deep directories.
+fn odd_tree(place: &Place) -> u64 {
+    place.write("plain", "content");
+    place.write("empty", "");
+    place.write("a/b/c/d/e/f", "deep");
+    place.write("large", vec![7_u8; 3 << 20]);
+    for name in [
+        &b"line\nbreak"[..],
+        b"\xff\xfe",
+        b"back\\slash",
+        b" ",
+        b"-rf",
+        b"*?[a]{b}",
+    ] {
+        fs::write(place.source("").join(OsStr::from_bytes(name)), name).unwrap();
+    }
+    fs::write(place.source(&"n".repeat(255)), "longest name").unwrap();
+    fs::create_dir_all(place.source("hollow/inner")).unwrap();
+    symlink("plain", place.source("link")).unwrap();
+    symlink("/no/where", place.source("a/dangling")).unwrap();
+    symlink("..", place.source("a/up")).unwrap();
+    place.write("suid", "suid");
+    place.write("locked/inside", "x");
+    chown(place.source("suid"), Some(1234), Some(4321)).unwrap();
+    chown(place.source("a/b"), Some(1), Some(2)).unwrap();
+    std::os::unix::fs::lchown(place.source("link"), Some(5), Some(6)).unwrap();
+    for (name, mode) in [
+        ("suid", 0o6755),
+        ("plain", 0o000),
+        ("a/b", 0o1777),
+        ("locked", 0o555),
+    ] {
+        fs::set_permissions(place.source(name), fs::Permissions::from_mode(mode)).unwrap();
+    }
+    let old = std::time::UNIX_EPOCH + std::time::Duration::new(123_456_789, 987_654_321);
+    for name in ["empty", "a/b/c", "hollow", "hollow/inner"] {
+        fs::File::open(place.source(name))
+            .unwrap()
+            .set_modified(old)
+            .unwrap();
+    }
+    tree(&place.source("")).len() as u64
+}
+
+#[test]
+fn a_tree_arrives_as_it_was_and_stays_alone_the_second_time() {
+    for durability in [Durability::None, Durability::Batch, Durability::File] {
+        for target_is_shared in [false, true] {
+            let place = Place::new("odd");
+            let n = odd_tree(&place);
+            let mut first = walk();
+            first.options.durability = durability;
+            first.target_is_shared = target_is_shared;
+            let outcome = first.run(&place).unwrap().outcome;
+            assert_eq!(outcome.counters.copied, n, "{outcome:?}");
+            assert_eq!(outcome.counters.listed, n);
+            assert_same(&place);
+
+            let mut second = walk();
+            // The fence lets no change through.
+            second.writes = 0;
+            second.options.durability = durability;
+            let outcome = second.run(&place).unwrap().outcome;
+            assert_eq!(outcome.counters.unchanged, n, "{outcome:?}");
+        }
+    }
+}
+
+#[test]
+fn changes_are_carried_over_and_nothing_else_is_written() {
+    let place = Place::new("changes");
+    odd_tree(&place);
+    walk().run(&place).unwrap();
+    let before = fs::metadata(place.target("large")).unwrap().ino();
+    place.write("a/b/new", "new");
+    place.write("fresh/one", "1");
+    fs::write(place.source("empty"), "no more").unwrap();
+    fs::remove_file(place.source("link")).unwrap();
+    symlink("elsewhere", place.source("link")).unwrap();
+    fs::set_permissions(place.source("large"), fs::Permissions::from_mode(0o640)).unwrap();
+    let counters = walk().run(&place).unwrap().outcome.counters;
+    assert_same(&place);
+    // a/b/new, fresh/one, empty; fresh, link, large's mode, a/b's time.
+    assert_eq!((counters.copied_files, counters.copied), (3, 7));
+    assert_eq!(fs::metadata(place.target("large")).unwrap().ino(), before);
+}
+
+#[test]
+fn update_leaves_newer_files_alone() {
+    let place = Place::new("update");
+    place.write("file", "old");
+    fs::write(place.target("file"), "newer").unwrap();
+    let old = std::time::UNIX_EPOCH + std::time::Duration::new(1_000_000_000, 5);
+    fs::File::open(place.source("file"))
+        .unwrap()
+        .set_modified(old)
+        .unwrap();
+    let mut attempt = walk();
+    attempt.options.update = true;
+    let outcome = attempt.run(&place).unwrap().outcome;
+    assert_eq!(outcome.skipped.get(&SkipReason::NewerAtTarget), Some(&1));
+    assert_eq!(fs::read(place.target("file")).unwrap(), b"newer");
+}
+
+#[test]
+fn a_dry_run_creates_nothing() {
+    for no_target in [false, true] {
+        let place = Place::new("dry");
+        let n = odd_tree(&place);
+        let mut attempt = walk();
+        attempt.options.dry_run = true;
+        attempt.no_target = no_target;
+        attempt.writes = 0;
+        let counters = attempt.run(&place).unwrap().outcome.counters;
+        assert_eq!((counters.listed, counters.copied), (n, n));
+        assert!(tree(&place.target("")).is_empty());
+    }
+}
+
+#[test]
+fn another_kind_at_the_target_is_a_conflict_or_replaced() {
+    let place = Place::new("conflict");
+    place.write("file", "file");
+    place.write("directory/below", "x");
+    place.write("was-link", "content");
+    fs::create_dir(place.target("file")).unwrap();
+    fs::write(place.target("directory"), "a file").unwrap();
+    let outside = place.root.join("outside");
+    fs::write(&outside, "untouched").unwrap();
+    symlink(&outside, place.target("was-link")).unwrap();
+    let outcome = walk().run(&place).unwrap().outcome;
+    assert_eq!(outcome.counters.failed, 2);
+    for failure in &outcome.failures {
+        assert_eq!(failure.class, FailureClass::GiveUp);
+        assert!(failure.error.starts_with("conflict: "), "{failure}");
+    }
+    assert_eq!(fs::read(outside).unwrap(), b"untouched");
+    assert!(
+        fs::symlink_metadata(place.target("was-link"))
+            .unwrap()
+            .is_file()
+    );
+    assert!(temps(&place.target("")).is_empty());
+}
+
+#[test]
+fn a_linked_directory_at_the_target_is_not_entered() {
+    let place = Place::new("linked");
+    place.write("directory/file", "x");
+    let outside = place.root.join("outside");
+    fs::create_dir(&outside).unwrap();
+    symlink(&outside, place.target("directory")).unwrap();
+    let outcome = walk().run(&place).unwrap().outcome;
+    assert_eq!(outcome.counters.failed, 1);
+    assert!(tree(&outside).is_empty());
+}
+
+#[test]
+fn special_files_are_skipped() {
+    let place = Place::new("special");
+    std::os::unix::net::UnixListener::bind(place.source("socket")).unwrap();
+    let made = std::process::Command::new("mkfifo")
+        .arg(place.source("fifo"))
+        .status();
+    assert!(made.unwrap().success());
+    let outcome = walk().run(&place).unwrap().outcome;
+    assert_eq!(outcome.skipped.get(&SkipReason::Special), Some(&2));
+}
+
+#[test]
+fn holes_are_kept() {
+    let place = Place::new("sparse");
+    let file = fs::File::create(place.source("sparse")).unwrap();
+    file.set_len(64 << 20).unwrap();
+    std::os::unix::fs::FileExt::write_all_at(&file, b"middle", 32 << 20).unwrap();
+    drop(file);
+    walk().run(&place).unwrap();
+    assert_same(&place);
+    assert!(fs::metadata(place.target("sparse")).unwrap().blocks() < 2048);
+}
+
+#[test]
+fn listed_paths_count_once_and_missing_ones_are_failures() {
+    let place = Place::new("paths");
+    for file in ["a/b/one", "a/b/two", "a/c", "top", "z/y/x"] {
+        place.write(file, file);
+    }
+    symlink("a", place.source("way")).unwrap();
+    let mut attempt = walk();
+    let listed = [
+        "a/b/one",
+        "a/b",
+        "top",
+        "z/y/x",
+        "nothing/here",
+        "way/c",
+        "top",
+    ];
+    attempt.work = AttemptWork::Paths(listed.into_iter().map(path).collect());
+    let finished = attempt.run(&place).unwrap();
+    let outcome = finished.outcome;
+    // a/b with its two files, top, z/y/x.
+    assert_eq!(outcome.counters.copied, 5, "{outcome:?}");
+    let classes: Vec<_> = outcome.failures.iter().map(|f| f.class).collect();
+    assert_eq!(classes, [FailureClass::Missing, FailureClass::GiveUp]);
+    assert!(!place.target("a/c").exists());
+    assert!(finished.deferred_attributes.contains(&path("z/y")));
+    let mut attributes = walk();
+    attributes.work = AttemptWork::Attributes(finished.deferred_attributes);
+    attributes.run(&place).unwrap();
+    let modified = |path| fs::metadata(path).unwrap().modified().unwrap();
+    assert_eq!(modified(place.source("z/y")), modified(place.target("z/y")));
+}
+
+#[test]
+fn patterns_are_matched_unless_they_are_names() {
+    let place = Place::new("patterns");
+    for file in [
+        "a1/x.txt",
+        "a2/x.txt",
+        "a2/y.dat",
+        "b/x.txt",
+        "[b]",
+        "deep/er/z",
+    ] {
+        place.write(file, file);
+    }
+    let mut attempt = walk();
+    let listed = ["a?/*.txt", "[b]", "{deep,none}/e*", "no*"];
+    attempt.work = AttemptWork::Paths(listed.into_iter().map(path).collect());
+    let outcome = attempt.run(&place).unwrap().outcome;
+    // Two texts, [b], deep/er with its file.
+    assert_eq!(outcome.counters.copied, 5, "{outcome:?}");
+    assert_eq!(outcome.failures[0].class, FailureClass::Missing);
+    assert_eq!(outcome.failures[0].path, path("no*"));
+    assert!(!place.target("b").exists());
+}
+
+#[test]
+fn the_attributes_of_the_root_are_set_when_asked() {
+    let place = Place::new("attributes");
+    fs::set_permissions(place.source(""), fs::Permissions::from_mode(0o751)).unwrap();
+    let mut attempt = walk();
+    attempt.work = AttemptWork::Attributes(vec![model::RelPath::ROOT]);
+    let outcome = attempt.run(&place).unwrap().outcome;
+    assert_eq!(outcome.counters.listed, 0);
+    let (source, target) = (
+        fs::metadata(place.source("")).unwrap(),
+        fs::metadata(place.target("")).unwrap(),
+    );
+    assert_eq!(
+        (source.mode(), source.mtime_nsec()),
+        (target.mode(), target.mtime_nsec())
+    );
+}

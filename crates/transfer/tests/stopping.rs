@@ -1,0 +1,316 @@
+//! What an attempt leaves behind when it can't go on, and what the next makes of it.
+
+mod support;
+
+use std::fs;
+use std::process::Command;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use model::{Durability, FailureClass, SkipReason};
+use support::{Place, assert_same, temp_name, temps, tree, walk};
+use transfer::{AttemptWork, Stopped};
+
+fn some_tree(place: &Place) {
+    for directory in 0..20 {
+        for file in 0..30 {
+            place.write(&format!("d{directory}/s{}/f{file}", file % 3), vec![1; 100]);
+        }
+    }
+    fs::create_dir_all(place.target("d3")).unwrap();
+}
+
+#[test]
+fn a_closed_fence_stops_every_change_and_the_next_attempt_clears_up() {
+    for writes in (0..600).step_by(53) {
+        let place = Place::new("fence");
+        some_tree(&place);
+        let mut attempt = walk();
+        attempt.writes = writes;
+        attempt.options.durability = [Durability::None, Durability::Batch][writes as usize % 2];
+        assert_eq!(attempt.run(&place).unwrap_err(), Stopped::LeaseLost);
+        if writes == 0 {
+            assert_eq!(tree(&place.target("")).len(), 1);
+        }
+        let mut next = walk();
+        next.epoch = 2;
+        next.run(&place).unwrap();
+        assert_same(&place);
+    }
+}
+
+#[test]
+fn a_cancelled_attempt_leaves_nothing_unfinished() {
+    for durability in [Durability::None, Durability::Batch] {
+        let place = Place::new("cancel");
+        some_tree(&place);
+        let mut attempt = walk();
+        attempt.options.durability = durability;
+        let cancel = Arc::clone(&attempt.cancel);
+        let progress = Arc::clone(&attempt.progress);
+        let watcher = std::thread::spawn(move || {
+            while progress.listed.load(Ordering::Relaxed) < 100 {
+                std::thread::yield_now();
+            }
+            cancel.cancel();
+        });
+        let result = attempt.run(&place);
+        watcher.join().unwrap();
+        if let Err(stopped) = result {
+            assert_eq!(stopped, Stopped::Cancelled);
+        }
+        assert_eq!(temps(&place.target("")), Vec::<std::path::PathBuf>::new());
+        walk().run(&place).unwrap();
+        assert_same(&place);
+    }
+}
+
+#[test]
+fn only_superseded_temps_are_removed() {
+    let place = Place::new("temps");
+    place.write("d/file", "x");
+    fs::create_dir_all(place.target("d").join(temp_name(1, 2, 0)).join("sub")).unwrap();
+    for kept in [temp_name(1, 3, 0), temp_name(2, 1, 0)] {
+        fs::write(place.target("d").join(kept), "another's").unwrap();
+    }
+    fs::write(place.target(&temp_name(1, 1, 9)), "left").unwrap();
+    let mut attempt = walk();
+    attempt.epoch = 3;
+    attempt.run(&place).unwrap();
+    assert_eq!(temps(&place.target("")).len(), 2);
+}
+
+#[test]
+fn a_missing_mount_is_never_written_under() {
+    let place = Place::new("mount");
+    some_tree(&place);
+    let mut attempt = walk();
+    attempt.check_roots = Arc::new(|| Err("the marker is gone".into()));
+    let stopped = attempt.run(&place).unwrap_err();
+    assert_eq!(stopped, Stopped::MountGone("the marker is gone".into()));
+    assert_eq!(tree(&place.target("")).len(), 1);
+}
+
+#[test]
+fn a_mount_that_goes_away_stops_the_batch_before_its_names() {
+    let place = Place::new("gone");
+    place.write("a", "a");
+    place.write("d/b", "b");
+    let calls = AtomicU64::new(0);
+    let mut attempt = walk();
+    attempt.options.durability = Durability::Batch;
+    attempt.check_roots = Arc::new(move || match calls.fetch_add(1, Ordering::Relaxed) {
+        0 => Ok(()),
+        _ => Err("gone".into()),
+    });
+    assert!(matches!(attempt.run(&place), Err(Stopped::MountGone(_))));
+    assert!(tree(&place.target("")).is_empty());
+}
+
+#[test]
+fn a_full_target_stops_and_is_left_clean() {
+    let place = Place::new("full");
+    let mount = place.root.join("small");
+    fs::create_dir(&mount).unwrap();
+    let status = Command::new("mount")
+        .args(["-t", "tmpfs", "-o", "size=1m", "none"])
+        .arg(&mount)
+        .status();
+    if !status.is_ok_and(|status| status.success()) {
+        eprintln!("skipped: cannot mount");
+        return;
+    }
+    for file in 0..100 {
+        place.write(&format!("d/f{file}"), vec![1; 50_000]);
+    }
+    let result = walk().run_between(&place.source(""), &mount);
+    let left = tree(&mount);
+    assert!(
+        Command::new("umount")
+            .arg(&mount)
+            .status()
+            .unwrap()
+            .success()
+    );
+    assert_eq!(result.unwrap_err(), Stopped::TargetFull);
+    assert!(left.is_empty(), "{left:?}");
+}
+
+#[test]
+fn a_directory_that_comes_into_being_is_never_replaced() {
+    let place = Place::new("exists");
+    place.write("d/file", "x");
+    let target = place.target("d");
+    let mut attempt = walk();
+    // The roots are checked after the batch's sync, when the directory is staged.
+    attempt.options.durability = Durability::Batch;
+    let calls = AtomicU64::new(0);
+    attempt.check_roots = Arc::new(move || {
+        if calls.fetch_add(1, Ordering::Relaxed) == 1 {
+            fs::create_dir(&target).unwrap();
+        }
+        Ok(())
+    });
+    let stopped = attempt.run(&place).unwrap_err();
+    assert!(matches!(stopped, Stopped::Again(_)), "{stopped:?}");
+    assert!(temps(&place.target("")).is_empty());
+    walk().run(&place).unwrap();
+    assert_same(&place);
+}
+
+#[test]
+fn a_file_that_changes_before_its_batch_is_published_is_copied_again() {
+    let place = Place::new("changed");
+    place.write("d/file", "before");
+    place.write("top", "before");
+    let sources = [place.source("d/file"), place.source("top")];
+    let mut attempt = walk();
+    attempt.options.durability = Durability::Batch;
+    let calls = AtomicU64::new(0);
+    attempt.check_roots = Arc::new(move || {
+        if calls.fetch_add(1, Ordering::Relaxed) == 1 {
+            for source in &sources {
+                fs::write(source, "changed since").unwrap();
+            }
+        }
+        Ok(())
+    });
+    attempt.run(&place).unwrap();
+    assert_same(&place);
+}
+
+#[test]
+fn a_file_that_never_holds_still_is_reported_as_changed() {
+    let place = Place::new("restless");
+    place.write("d/file", vec![0; 8 << 20]);
+    let path = place.source("d/file");
+    let mut attempt = walk();
+    attempt.meddle = Box::new(move || {
+        let file = fs::OpenOptions::new().write(true).open(&path).unwrap();
+        let size = file.metadata().unwrap().len();
+        file.set_len(if size == 8 << 20 { 5 << 20 } else { 8 << 20 })
+            .unwrap();
+    });
+    let outcome = attempt.run(&place).unwrap().outcome;
+    assert_eq!(outcome.failures[0].class, FailureClass::Changed);
+    assert_eq!(tree(&place.target("")).len(), 1, "only the directory");
+}
+
+#[test]
+fn what_vanishes_is_skipped() {
+    let place = Place::new("vanished");
+    place.write("a", "a");
+    place.write("b", "b");
+    let sources = [place.source("a"), place.source("b")];
+    let mut attempt = walk();
+    attempt.threads = 1;
+    // One of them has been read by then.
+    attempt.meddle = Box::new(move || {
+        for source in &sources {
+            let _ = fs::remove_file(source);
+        }
+    });
+    let outcome = attempt.run(&place).unwrap().outcome;
+    assert_eq!(outcome.counters.copied, 1);
+    assert_eq!(outcome.skipped.get(&SkipReason::Vanished), Some(&1));
+}
+
+#[test]
+fn unreadable_entries_are_counted_and_the_rest_is_copied() {
+    let Ok(inner) = std::env::var("TRANSFER_TEST_PLACE") else {
+        let place = Place::new("unreadable");
+        for file in ["open/file", "closed/file", "secret"] {
+            place.write(file, "x");
+        }
+        let all = ["", "source", "target", "source/open", "source/open/file"];
+        for (name, mode) in all
+            .map(|name| (name, "777"))
+            .into_iter()
+            .chain([("source/closed", "000"), ("source/secret", "000")])
+        {
+            let path = place.root.join(name);
+            assert!(
+                Command::new("chmod")
+                    .arg(mode)
+                    .arg(path)
+                    .status()
+                    .unwrap()
+                    .success()
+            );
+        }
+        let program = place.root.join("program");
+        fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+        let status = Command::new("setpriv")
+            .args(["--reuid=12345", "--regid=12345", "--clear-groups"])
+            .arg(&program)
+            .args([
+                "--exact",
+                "unreadable_entries_are_counted_and_the_rest_is_copied",
+            ])
+            .env("TRANSFER_TEST_PLACE", &place.root)
+            .status();
+        assert!(status.unwrap().success());
+        return;
+    };
+    let root = std::path::PathBuf::from(inner);
+    let finished = walk().run_between(&root.join("source"), &root.join("target"));
+    let outcome = finished.unwrap().outcome;
+    assert_eq!(outcome.unreadable_directories, 1);
+    assert_eq!(
+        (outcome.counters.failed, outcome.counters.copied),
+        (2, 2),
+        "{outcome:?}"
+    );
+    assert!(outcome.notes.contains_key("owner not kept"), "{outcome:?}");
+}
+
+#[test]
+fn what_is_handed_over_is_copied_by_the_taker_and_both_ledgers_add_up() {
+    let place = Place::new("share");
+    for directory in 0..40 {
+        for file in 0..5 {
+            place.write(&format!("p{}/d{directory}/f{file}", directory % 4), "x");
+        }
+    }
+    let n = tree(&place.source("")).len() as u64;
+    let mut giver = walk();
+    giver.threads = 1;
+    giver.share.wants.store(true, Ordering::Relaxed);
+    let share = Arc::clone(&giver.share);
+    let given = giver.run(&place).unwrap();
+    let taken = std::mem::take(&mut *share.taken.lock().unwrap());
+    assert!(taken.len() > 1, "{taken:?}");
+    assert_eq!(given.outcome.counters.deferred, taken.len() as u64);
+    let mut taker = walk();
+    taker.item = 2;
+    taker.work = AttemptWork::Walk(taken.clone());
+    let mut total = given.outcome.counters;
+    total.add(&taker.run(&place).unwrap().outcome.counters);
+    assert_eq!(total.listed - total.deferred, n);
+    assert_eq!(total.copied, n);
+    let mut attributes = walk();
+    attributes.work = AttemptWork::Attributes(given.deferred_attributes);
+    attributes.run(&place).unwrap();
+    assert_same(&place);
+
+    // A repeated attempt leaves out what was handed over.
+    let mut again = walk();
+    again.epoch = 2;
+    again.excluded = taken.clone();
+    let counters = again.run(&place).unwrap().outcome.counters;
+    assert_eq!(counters.deferred, taken.len() as u64);
+}
+
+#[test]
+fn work_that_is_not_taken_is_kept() {
+    let place = Place::new("kept");
+    some_tree(&place);
+    let mut attempt = walk();
+    attempt.share = Arc::new(support::Taker {
+        refuses: true,
+        wants: true.into(),
+        ..support::Taker::default()
+    });
+    attempt.run(&place).unwrap();
+    assert_same(&place);
+}

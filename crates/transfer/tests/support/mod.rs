@@ -1,0 +1,225 @@
+//! Runs attempts on directories of their own and judges the result with plain `std::fs` calls.
+#![allow(dead_code, unreachable_pub)]
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
+
+use model::{CopyOptions, Durability, Epoch, ItemId, RelPath, RunId, TempName};
+use storage::posix::Dir;
+use transfer::{
+    Attempt, AttemptWork, Cancel, Fence, Finished, NotTaken, Progress, Share, Stopped, Threads,
+};
+
+pub const RUN: u64 = 77;
+
+/// A directory with `source` and `target`, removed at the end.
+pub struct Place {
+    pub root: PathBuf,
+}
+
+impl Place {
+    pub fn new(name: &str) -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(0);
+        let n = NEXT.fetch_add(1, Ordering::Relaxed);
+        let name = format!("transfer-{name}-{}-{n}", std::process::id());
+        let root = std::env::temp_dir().join(name);
+        fs::create_dir_all(root.join("source")).unwrap();
+        fs::create_dir_all(root.join("target")).unwrap();
+        Self { root }
+    }
+
+    pub fn source(&self, path: &str) -> PathBuf {
+        self.root.join("source").join(path)
+    }
+
+    pub fn target(&self, path: &str) -> PathBuf {
+        self.root.join("target").join(path)
+    }
+
+    pub fn write(&self, path: &str, content: impl AsRef<[u8]>) {
+        let path = self.source(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, content).unwrap();
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.root);
+    }
+}
+
+/// Closes after so many questions; each is an occasion to meddle.
+pub struct CountingFence {
+    left: AtomicI64,
+    meddle: Box<dyn Fn() + Send + Sync>,
+}
+
+impl Fence for CountingFence {
+    fn may_write(&self) -> bool {
+        (self.meddle)();
+        self.left.fetch_sub(1, Ordering::Relaxed) > 0
+    }
+}
+
+/// Wants work as long as it is told to, and keeps what it got.
+#[derive(Default)]
+pub struct Taker {
+    pub wants: AtomicBool,
+    pub refuses: bool,
+    pub taken: Mutex<Vec<RelPath>>,
+}
+
+impl Share for Taker {
+    fn is_wanted(&self) -> bool {
+        self.wants.load(Ordering::Relaxed)
+    }
+
+    fn hand_over(&self, directories: &[RelPath]) -> Result<(), NotTaken> {
+        if self.refuses {
+            return Err(NotTaken);
+        }
+        self.taken.lock().unwrap().extend_from_slice(directories);
+        Ok(())
+    }
+}
+
+/// One attempt, to be changed before it is run.
+pub struct Try {
+    pub work: AttemptWork,
+    pub options: CopyOptions,
+    pub item: u64,
+    pub epoch: u32,
+    pub threads: usize,
+    /// Questions that the fence answers with yes.
+    pub writes: i64,
+    /// Done each time just before the engine changes something.
+    pub meddle: Box<dyn Fn() + Send + Sync>,
+    pub share: Arc<Taker>,
+    pub cancel: Arc<Cancel>,
+    pub excluded: Vec<RelPath>,
+    pub target_is_shared: bool,
+    pub no_target: bool,
+    pub check_roots: transfer::CheckRoots,
+    pub progress: Arc<Progress>,
+}
+
+pub fn walk() -> Try {
+    Try {
+        work: AttemptWork::Walk(vec![RelPath::ROOT]),
+        options: CopyOptions {
+            durability: Durability::None,
+            ..CopyOptions::default()
+        },
+        item: 1,
+        epoch: 1,
+        threads: 4,
+        writes: i64::MAX,
+        meddle: Box::new(|| ()),
+        share: Arc::default(),
+        cancel: Arc::default(),
+        excluded: Vec::new(),
+        target_is_shared: false,
+        no_target: false,
+        check_roots: Arc::new(|| Ok(())),
+        progress: Arc::default(),
+    }
+}
+
+impl Try {
+    pub fn run(self, place: &Place) -> Result<Finished, Stopped> {
+        self.run_between(&place.source(""), &place.target(""))
+    }
+
+    pub fn run_between(self, source: &Path, target: &Path) -> Result<Finished, Stopped> {
+        let open = |path| Arc::new(Dir::open_root(path).unwrap());
+        let attempt = Attempt {
+            run: RunId::from_random(RUN),
+            item: ItemId::from_random(self.item),
+            epoch: Epoch(self.epoch),
+            options: self.options,
+            target_is_shared: self.target_is_shared,
+            source: open(source),
+            target: (!self.no_target).then(|| open(target)),
+            work: self.work,
+            excluded: self.excluded,
+            check_roots: self.check_roots,
+            fence: Arc::new(CountingFence {
+                left: AtomicI64::new(self.writes),
+                meddle: self.meddle,
+            }),
+            share: self.share,
+            progress: self.progress,
+            cancel: self.cancel,
+        };
+        let finished = transfer::run(&Threads::new(self.threads), attempt);
+        if let Ok(finished) = &finished {
+            assert!(finished.outcome.is_balanced(), "{:?}", finished.outcome);
+        }
+        finished
+    }
+}
+
+pub fn path(text: &str) -> RelPath {
+    RelPath::new(text).unwrap()
+}
+
+pub fn temp_name(item: u64, epoch: u32, seq: u64) -> String {
+    TempName {
+        run: RunId::from_random(RUN),
+        item: ItemId::from_random(item),
+        epoch: Epoch(epoch),
+        seq,
+    }
+    .format()
+}
+
+/// Everything below `root` that a copy has to keep, by path; the root itself is left out.
+pub fn tree(root: &Path) -> BTreeMap<PathBuf, String> {
+    let mut found = BTreeMap::new();
+    let mut waiting = vec![root.to_path_buf()];
+    while let Some(directory) = waiting.pop() {
+        for entry in fs::read_dir(&directory).unwrap() {
+            let path = entry.unwrap().path();
+            let meta = fs::symlink_metadata(&path).unwrap();
+            let content = if meta.is_dir() {
+                waiting.push(path.clone());
+                "directory".to_owned()
+            } else if meta.is_symlink() {
+                format!("-> {:?}", fs::read_link(&path).unwrap())
+            } else {
+                format!("{:?}", fs::read(&path).unwrap())
+            };
+            let mode = if meta.is_symlink() {
+                0
+            } else {
+                meta.permissions().mode() & 0o7777
+            };
+            let text = format!(
+                "{mode:o} {}:{} {}.{} {content}",
+                meta.uid(),
+                meta.gid(),
+                meta.mtime(),
+                meta.mtime_nsec()
+            );
+            found.insert(path.strip_prefix(root).unwrap().to_path_buf(), text);
+        }
+    }
+    found
+}
+
+pub fn assert_same(place: &Place) {
+    let (source, target) = (tree(&place.source("")), tree(&place.target("")));
+    assert_eq!(source, target);
+}
+
+/// Names at the target that only unfinished work has.
+pub fn temps(root: &Path) -> Vec<PathBuf> {
+    let is_temp = |path: &PathBuf| path.to_string_lossy().contains(".dm.");
+    tree(root).into_keys().filter(is_temp).collect()
+}
