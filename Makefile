@@ -16,7 +16,8 @@ toolchain:
 	  echo "no Rust toolchain: cargo is not in PATH. See https://rustup.rs, then open a new shell." >&2; exit 2; }
 
 build-local: toolchain ## Build the release programs into bin/
-	cargo build --release --locked -p app --bins
+	@# With testkit named, the features of dependencies are those of the quickstart and the bench: nothing is built twice.
+	cargo build --release --locked -p app -p testkit $(PROGRAMS:%=--bin %)
 	@mkdir -p bin
 	@for program in $(PROGRAMS); do install -m 755 $(TARGET_DIR)/release/$$program bin/$$program; done
 	@echo "in bin/: $(PROGRAMS)"
