@@ -33,8 +33,9 @@ pub struct Options {
     pub config_file: PathBuf,
     /// Before the config's; neither: 2000.
     pub port: Option<u16>,
-    /// Go on serving after the end of the run, until told to stop.
-    pub keep: bool,
+    /// Go on serving after the end of the run, until told to stop. Before the config's;
+    /// neither: only in Kubernetes.
+    pub keep: Option<bool>,
     /// Begin a new run even if the newest one of the same identity is over.
     pub new_run: bool,
     /// The one worker runs in this process: any free port, on loopback only.
@@ -160,7 +161,10 @@ impl Server {
             address,
             scheduler: Arc::new(scheduler),
             run: begun.run,
-            keep: options.keep,
+            keep: options
+                .keep
+                .or(config.server.keep)
+                .unwrap_or_else(|| std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()),
             end_wait: Duration::from_secs(config.server.end_wait_secs),
             progress: Duration::from_secs(config.server.progress_secs),
             _data_dir: data_dir,

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 pub use connection::{Address, InvalidAddress};
 use connection::{CallError, Connection};
-use session::{Over, Session};
+use session::Over;
 
 /// What the command line says.
 #[derive(Debug, Clone)]

@@ -1,0 +1,244 @@
+//! `data-migrate copy`: the engine without config or server.
+
+mod ahead;
+mod show;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use anyhow::Context;
+use clap::{Args, ValueEnum};
+use model::fs_type::AllowedTypes;
+use model::{CopyOptions, Durability, Epoch, ItemId, Outcome, RelPath, RunId};
+use storage::roots::{Guard, MarkerUse, Roots, RootsError, RootsErrorKind, TargetUse};
+use transfer::{Attempt, AttemptWork, Cancel, Fence, NotTaken, Progress, Share, Stopped, Threads};
+
+use super::{raise_descriptor_limit, random};
+use crate::exit::{End, Usage};
+use crate::flags::LogFlags;
+use crate::{logging, stop};
+
+/// Tries of the whole copy when something upsets it that is no matter of one file.
+const TRIES: u32 = 3;
+
+/// Copy the contents of one directory into another, without server or config
+///
+/// Files that are there and equal are left alone, so that the same command again completes what was broken off.
+/// Exit codes: 0 everything arrived; 1 something failed, each named; 2 a mistake in the flags or paths; 3 could not go
+/// on; 130 or 143 stopped by a signal.
+#[derive(Debug, Args)]
+pub(crate) struct Flags {
+    /// Directory whose contents are copied, with or without a slash at the end
+    #[arg(value_name = "SRC")]
+    source: PathBuf,
+    /// Directory that they go into; made if it is missing
+    #[arg(value_name = "DST")]
+    target: PathBuf,
+    /// Threads; more hide the latency of network file systems
+    #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
+    transfers: u32,
+    /// Compare by size alone, not by size and modification time
+    #[arg(long)]
+    size_only: bool,
+    /// Leave files alone that are newer at the target
+    #[arg(long)]
+    update: bool,
+    /// Change nothing; count what would be copied
+    #[arg(long)]
+    dry_run: bool,
+    /// Do not carry modification times over
+    #[arg(long, alias = "local-no-set-modtime")]
+    no_times: bool,
+    /// What a final name promises after a power cut
+    #[arg(long, value_enum, default_value_t = DurabilityFlag::None)]
+    durability: DurabilityFlag,
+    #[command(flatten)]
+    log: LogFlags,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum DurabilityFlag {
+    /// nothing until the system has written it back, some 30 s later
+    None,
+    /// its content, synced in batches
+    Batch,
+    /// its content, synced file by file
+    File,
+}
+
+impl Flags {
+    fn options(&self) -> CopyOptions {
+        CopyOptions {
+            size_only: self.size_only,
+            update: self.update,
+            dry_run: self.dry_run,
+            omit_times: self.no_times,
+            durability: match self.durability {
+                DurabilityFlag::None => Durability::None,
+                DurabilityFlag::Batch => Durability::Batch,
+                DurabilityFlag::File => Durability::File,
+            },
+        }
+    }
+}
+
+pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
+    logging::begin(&flags.log);
+    raise_descriptor_limit();
+    let any = || AllowedTypes::parse(&["any".to_owned()]).0;
+    let guard = Guard {
+        source: any(),
+        target: any(),
+    };
+    let target_use = match flags.dry_run {
+        true => TargetUse::LookOnly,
+        false => TargetUse::Write,
+    };
+    let roots = Roots::open(
+        &flags.source,
+        &flags.target,
+        &guard,
+        target_use,
+        MarkerUse::None,
+    )
+    .map_err(told)?;
+    let copy = Copy {
+        roots: Arc::new(roots),
+        threads: Threads::new(flags.transfers as usize),
+        options: flags.options(),
+        run: RunId::from_random(random()),
+        item: ItemId::from_random(random()),
+        progress: Arc::default(),
+        cancel: Arc::default(),
+    };
+    copy.cancel_on_signal()?;
+    let shown = show::Shown::begin(&copy);
+    let copied = copy.to_end();
+    shown.end();
+    match copied {
+        Ok(outcome) => {
+            show::summary(&outcome, &copy);
+            let complete = outcome.counters.failed == 0
+                && outcome.unreadable_directories == 0
+                && outcome.is_balanced();
+            Ok(if complete { End::Success } else { End::Failed })
+        }
+        Err(Stopped::Cancelled) => Ok(End::Signal(stop::received().unwrap_or(15))),
+        Err(stopped) => Err(stopped).context("could not go on"),
+    }
+}
+
+fn told(error: RootsError) -> anyhow::Error {
+    match error.kind() {
+        RootsErrorKind::TargetFull => error.into(),
+        _ => Usage(coordinator::error_chain(&error)).into(),
+    }
+}
+
+/// One copy.
+pub(super) struct Copy {
+    roots: Arc<Roots>,
+    threads: Threads,
+    options: CopyOptions,
+    run: RunId,
+    item: ItemId,
+    progress: Arc<Progress>,
+    cancel: Arc<Cancel>,
+}
+
+impl Copy {
+    fn cancel_on_signal(&self) -> anyhow::Result<()> {
+        let cancel = self.cancel.clone();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .context("cannot start")?;
+        std::thread::spawn(move || {
+            runtime.block_on(async {
+                match stop::listen() {
+                    Ok(stop) => {
+                        stop::asked(stop).await;
+                        cancel.cancel();
+                        // Stays to end the process at the second signal.
+                        std::future::pending::<()>().await;
+                    }
+                    Err(e) => tracing::warn!("cannot listen for signals: {e}"),
+                }
+            });
+        });
+        Ok(())
+    }
+
+    fn to_end(&self) -> Result<Outcome, Stopped> {
+        let mut tries = 1;
+        let mut outcome = loop {
+            match self.attempt(tries, AttemptWork::Walk(vec![RelPath::ROOT])) {
+                Err(Stopped::Again(why)) if tries < TRIES => {
+                    tracing::warn!("beginning again: {why}");
+                    tries += 1;
+                }
+                other => break other?,
+            }
+        };
+        if !self.options.dry_run {
+            // Last, since whatever is made in the root changes its times.
+            outcome.add(self.attempt(tries + 1, AttemptWork::Attributes(vec![RelPath::ROOT]))?);
+        }
+        Ok(outcome)
+    }
+
+    fn attempt(&self, epoch: u32, work: AttemptWork) -> Result<Outcome, Stopped> {
+        let roots = self.roots.clone();
+        let attempt = Attempt {
+            run: self.run,
+            item: self.item,
+            epoch: Epoch(epoch),
+            options: self.options.clone(),
+            target_is_shared: false,
+            source: self.roots.source.clone(),
+            target: self.roots.target.clone(),
+            work,
+            excluded: Vec::new(),
+            check_roots: Arc::new(move || roots.check().map_err(|e| coordinator::error_chain(&e))),
+            fence: Arc::new(Alone),
+            share: Arc::new(Alone),
+            progress: self.progress.clone(),
+            cancel: self.cancel.clone(),
+        };
+        Ok(transfer::run(&self.threads, attempt)?.outcome)
+    }
+}
+
+/// There is no lease to lose and nobody to share with.
+struct Alone;
+
+impl Fence for Alone {
+    fn may_write(&self) -> bool {
+        true
+    }
+}
+
+impl Share for Alone {
+    fn is_wanted(&self) -> bool {
+        false
+    }
+
+    fn hand_over(&self, _: &[RelPath]) -> Result<(), NotTaken> {
+        Err(NotTaken)
+    }
+}
+
+/// Set when the copy is over, for the threads that show it.
+#[derive(Debug, Default)]
+struct Done(AtomicBool);
+
+impl Done {
+    fn set(&self) {
+        self.0.store(true, Ordering::Release);
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::Acquire)
+    }
+}

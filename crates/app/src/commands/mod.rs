@@ -1,0 +1,33 @@
+//! The commands, a file each.
+
+pub(crate) mod copy;
+pub(crate) mod fstype;
+pub(crate) mod run;
+pub(crate) mod server;
+pub(crate) mod status;
+pub(crate) mod worker;
+
+/// As many descriptors as this process may have: directories are held open while they are worked on.
+fn raise_descriptor_limit() {
+    use rustix::process::{Resource, getrlimit, setrlimit};
+    let mut limit = getrlimit(Resource::Nofile);
+    limit.current = limit.maximum;
+    if let Err(e) = setrlimit(Resource::Nofile, limit) {
+        tracing::debug!("cannot raise the limit of open files: {e}");
+    }
+}
+
+/// How this process is named among workers, unless the user says: host and process id.
+fn default_name() -> String {
+    format!(
+        "{}-{}",
+        coordinator::data_dir::host_name(),
+        std::process::id()
+    )
+}
+
+fn random() -> u64 {
+    let mut bytes = [0; 8];
+    getrandom::fill(&mut bytes).expect("the system gives random bytes");
+    u64::from_ne_bytes(bytes)
+}

@@ -1,0 +1,115 @@
+//! `data-migrate-server`
+
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::Args;
+use coordinator::report;
+use coordinator::results::Written;
+use coordinator::server::{Ended, Options, Server, ServerError};
+
+use crate::exit::{End, Usage};
+use crate::flags::{LogFlags, Maybe, boolean, given, maybe};
+use crate::{console, logging, stop};
+
+/// Run the migration that a config file describes, with the workers that connect
+///
+/// Exit codes: 0 all tasks succeeded; 1 some failed or are incomplete; 2 a mistake in flags, config or tasks file, or the
+/// port is taken; 3 could not go on; 130 or 143 stopped by a signal: start it again to resume.
+#[derive(Debug, Args)]
+pub(crate) struct Flags {
+    #[command(flatten)]
+    config: ConfigFlag,
+    /// Port for workers and `status`; else server.port of the config, else 2000
+    #[arg(long = "server.port", env = "SERVERPORT", value_name = "N", value_parser = maybe::<u16>)]
+    port: Option<Maybe<u16>>,
+    /// Go on serving the results after the end of the run; default in Kubernetes
+    #[arg(long = "server.keep", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = boolean)]
+    keep: Option<bool>,
+    #[command(flatten)]
+    again: NewRunFlag,
+    #[command(flatten)]
+    log: LogFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ConfigFlag {
+    /// The config, YAML or (name in .json) JSON
+    #[arg(long = "config.file", env = "CONFIGFILE", value_name = "FILE", value_parser = maybe::<PathBuf>)]
+    file: Option<Maybe<PathBuf>>,
+}
+
+impl ConfigFlag {
+    pub(crate) fn file(self) -> anyhow::Result<PathBuf> {
+        given(self.file).ok_or_else(|| {
+            Usage("no config file: name it with --config.file FILE or in CONFIGFILE".to_owned())
+                .into()
+        })
+    }
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct NewRunFlag {
+    /// Begin a new run even if the same one is over already
+    #[arg(long)]
+    pub(crate) new_run: bool,
+}
+
+pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
+    logging::begin(&flags.log);
+    let options = Options {
+        config_file: flags.config.file()?,
+        port: given(flags.port),
+        keep: flags.keep,
+        new_run: flags.again.new_run,
+        embedded: false,
+    };
+    let server = Server::open(&options).map_err(told)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .context("cannot start")?;
+    let ended = runtime.block_on(async {
+        let stop = stop::listen().context("cannot listen for signals")?;
+        server.serve(stop::asked(stop)).await.map_err(told)
+    });
+    // Long polls of workers would hold it up.
+    runtime.shutdown_background();
+    Ok(finish(ended?))
+}
+
+/// Which errors are the user's to mend.
+pub(crate) fn told(error: ServerError) -> anyhow::Error {
+    match error.is_usage() {
+        true => Usage(coordinator::error_chain(&error)).into(),
+        false => error.into(),
+    }
+}
+
+pub(crate) fn finish(ended: Ended) -> End {
+    match ended {
+        Ended::Stopped => End::Signal(stop::received().unwrap_or(15)),
+        Ended::Over {
+            all_succeeded,
+            written,
+        } => {
+            show(&written);
+            match all_succeeded {
+                true => End::Success,
+                false => End::Failed,
+            }
+        }
+    }
+}
+
+/// The results, for people.
+fn show(written: &Written) {
+    let width = console::width(std::io::stdout(), 160);
+    println!("{}", report::console_table(&written.rows, width));
+    println!("report:  {}", written.report.display());
+    if let Some(copy) = &written.copy {
+        println!("         {}", copy.display());
+    }
+    println!("results: {}", written.results_file.display());
+    println!("logs:    {}", written.logs.display());
+}
