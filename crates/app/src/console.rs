@@ -25,6 +25,9 @@ pub(crate) fn width(stream: impl std::os::fd::AsFd, otherwise: usize) -> usize {
 /// Redraws the live line; an empty one takes it away.
 pub(crate) fn live(text: &str) {
     let mut live = LIVE.lock().unwrap_or_else(PoisonError::into_inner);
+    if text.is_empty() && live.is_empty() {
+        return;
+    }
     // A line that wraps could not be taken back.
     let width = width(io::stderr(), 80).saturating_sub(1);
     *live = text.chars().take(width).collect();
