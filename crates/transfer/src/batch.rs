@@ -21,6 +21,8 @@ use crate::threads::Scratch;
 
 const MAX_FILES: usize = 1_000;
 const MAX_BYTES: u64 = 1 << 30;
+/// Directories whose files wait; each holds two descriptors.
+const MAX_DIRECTORIES: usize = 400;
 const MAX_AGE: Duration = Duration::from_secs(10);
 
 /// A written file that waits for its batch.
@@ -35,6 +37,8 @@ pub(crate) struct Unpublished {
 pub(crate) struct Batch {
     files: Vec<Unpublished>,
     bytes: u64,
+    /// Changes from one directory to another.
+    directories: usize,
     began: Option<Instant>,
 }
 
@@ -42,7 +46,18 @@ impl Batch {
     fn is_full(&self) -> bool {
         self.files.len() >= MAX_FILES
             || self.bytes >= MAX_BYTES
+            || self.directories >= MAX_DIRECTORIES
             || self.began.is_some_and(|began| began.elapsed() >= MAX_AGE)
+    }
+
+    fn push(&mut self, file: Unpublished) {
+        let last = self.files.last();
+        if last.is_none_or(|last| !Arc::ptr_eq(&last.node, &file.node)) {
+            self.directories += 1;
+        }
+        self.began.get_or_insert_with(Instant::now);
+        self.bytes += file.written.bytes;
+        self.files.push(file);
     }
 
     pub(crate) fn clear(&mut self) {
@@ -80,9 +95,7 @@ impl Engine {
     ) -> Result<(), Problem> {
         let full = {
             let mut batch = lock(&self.batch);
-            batch.began.get_or_insert_with(Instant::now);
-            batch.bytes += file.written.bytes;
-            batch.files.push(file);
+            batch.push(file);
             batch.is_full().then(|| std::mem::take(&mut *batch))
         };
         match full {

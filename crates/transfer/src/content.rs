@@ -97,7 +97,7 @@ impl Entry<'_> {
                 engine.forget_temp(*seq);
             }
             if error.is_existing() {
-                return crate::walk::conflict("the target has an entry of that name");
+                return crate::target::conflict("the target has an entry of that name");
             }
             engine.target_problem(&error)
         })?;

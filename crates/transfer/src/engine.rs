@@ -1,12 +1,12 @@
 //! What all jobs of one attempt share: its orders, the ledger, what is unfinished at the target,
 //! and whether to go on.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use model::{CopyOptions, Durability, FailureClass, RelPath, TempName};
+use model::{CopyOptions, Durability, FailureClass, RelPath};
 use storage::posix::{Dir, Error, Identity, Side};
 
 use crate::attempt::{Attempt, Finished, Stopped};
@@ -15,6 +15,7 @@ use crate::ledger::{Tally, Verdict};
 use crate::queue::{Job, Queue};
 use crate::start::Feeder;
 use crate::threads::{Pool, Scratch};
+use crate::unfinished::Unfinished;
 
 /// Roots are checked at most this often besides the publish batches.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -28,12 +29,6 @@ pub(crate) enum Problem {
     Stopping,
 }
 
-/// Something unfinished at the target.
-struct Temp {
-    dir: Arc<Dir>,
-    name: String,
-}
-
 pub(crate) struct Engine {
     pub(crate) attempt: Attempt,
     pub(crate) options: CopyOptions,
@@ -44,10 +39,11 @@ pub(crate) struct Engine {
     pub(crate) batch: Mutex<Batch>,
     /// Opened before the first write, so that each error of writing back is reported to it.
     pub(crate) sync_target: Option<Dir>,
+    /// Device and inode of the target root: a walk must not enter it.
+    pub(crate) target_root: Option<(u64, u64)>,
     pub(crate) is_sharing: AtomicBool,
     ledger: Mutex<Ledger>,
-    temps: Mutex<HashMap<u64, Temp>>,
-    next_temp: AtomicU64,
+    pub(crate) unfinished: Unfinished,
     wrote: AtomicBool,
     started: Instant,
     /// Milliseconds after `started`.
@@ -82,6 +78,13 @@ impl Engine {
             }
             _ => None,
         };
+        let target_root = match &attempt.target {
+            Some(target) => {
+                let meta = target.meta().map_err(again)?;
+                Some((meta.dev, meta.ino))
+            }
+            None => None,
+        };
         let mut durability = attempt.options.durability;
         if let (Durability::Batch, Some(target)) = (durability, &sync_target)
             && !crate::batch::is_synced_as_a_whole(target.fs_magic().map_err(again)?)
@@ -96,10 +99,10 @@ impl Engine {
             excluded: attempt.excluded.drain(..).collect(),
             batch: Mutex::default(),
             sync_target,
+            target_root,
             is_sharing: AtomicBool::new(false),
             ledger: Mutex::default(),
-            temps: Mutex::default(),
-            next_temp: AtomicU64::new(0),
+            unfinished: Unfinished::default(),
             wrote: AtomicBool::new(false),
             started: Instant::now(),
             next_check: AtomicU64::new(0),
@@ -117,7 +120,9 @@ impl Engine {
     /// Does one job; when the attempt is stopping, drops it.
     pub(crate) fn perform(self: &Arc<Self>, job: Job, scratch: &mut Scratch) {
         if let Job::Clean = job {
-            self.remove_temps();
+            if *lock(&self.stopped) != Some(Stopped::LeaseLost) {
+                self.drop_all_temps();
+            }
             *lock(&self.end) = End::Done;
             return;
         }
@@ -269,53 +274,6 @@ impl Engine {
 
     pub(crate) fn defer_attributes(&self, path: &RelPath) {
         lock(&self.ledger).deferred_attributes.insert(path.clone());
-    }
-
-    // What is unfinished.
-
-    /// A new temp name in `dir`, remembered until [`Engine::forget_temp`].
-    pub(crate) fn new_temp(&self, dir: &Arc<Dir>) -> (u64, String) {
-        let seq = self.next_temp.fetch_add(1, Ordering::Relaxed);
-        let temp = TempName {
-            run: self.attempt.run,
-            item: self.attempt.item,
-            epoch: self.attempt.epoch,
-            seq,
-        };
-        let name = temp.format();
-        let temp = Temp {
-            dir: Arc::clone(dir),
-            name: name.clone(),
-        };
-        lock(&self.temps).insert(seq, temp);
-        (seq, name)
-    }
-
-    pub(crate) fn forget_temp(&self, seq: u64) {
-        lock(&self.temps).remove(&seq);
-    }
-
-    /// Removes one temp that will not be published. What can't be removed is left to the sweep.
-    pub(crate) fn drop_temp(&self, seq: u64) {
-        let temp = lock(&self.temps).remove(&seq);
-        if let Some(temp) = temp
-            && self.attempt.fence.may_write()
-            && let Err(error) = temp.dir.remove_tree(temp.name.as_bytes())
-        {
-            tracing::warn!(name = temp.name, error = describe(&error), "left behind");
-        }
-    }
-
-    fn remove_temps(&self) {
-        if *lock(&self.stopped) == Some(Stopped::LeaseLost) {
-            return;
-        }
-        // What waits for its batch holds descriptors and nothing else.
-        lock(&self.batch).clear();
-        let seqs: Vec<u64> = lock(&self.temps).keys().copied().collect();
-        for seq in seqs {
-            self.drop_temp(seq);
-        }
     }
 }
 

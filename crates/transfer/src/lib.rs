@@ -11,8 +11,9 @@
 //! - All of it is idempotent: an attempt that died is simply run again.
 //!
 //! The story in the order of the files: `attempt` (what is asked), `threads` and `queue` (who does
-//! it and when), `start` and `walk` (directories), `node` (one directory at the target), `entry` (one
-//! file or link), `content` (its bytes), `batch` (durable publishing), `engine` (what all share).
+//! it and when), `start` and `walk` (directories), `target` and `node` (one directory at the
+//! target), `entry` and `link` (one file or link), `content` (its bytes), `batch` (durable
+//! publishing), `engine` (what all share).
 
 mod attempt;
 mod attributes;
@@ -22,6 +23,7 @@ mod content;
 mod engine;
 mod entry;
 mod ledger;
+mod link;
 mod node;
 mod parents;
 mod patterns;
@@ -29,7 +31,9 @@ mod progress;
 mod queue;
 mod share;
 mod start;
+mod target;
 mod threads;
+mod unfinished;
 mod walk;
 
 pub use attempt::{

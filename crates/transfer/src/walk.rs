@@ -1,22 +1,18 @@
 //! Directories: begun, read chunk by chunk, and matched with what is at the target.
 
-use std::collections::HashSet;
 use std::ffi::{CStr, CString};
 use std::sync::Arc;
 
 use model::{FailureClass, RelPath, SkipReason, TempName};
-use storage::posix::{Dir, Error, Kind, Listed, ListingBuffer, Meta};
+use storage::posix::{Dir, Error, Kind, Listed};
 
-use crate::attributes::Creation;
 use crate::engine::{Engine, Problem, describe};
 use crate::entry::{FilesBuilder, Presence};
 use crate::ledger::{Tally, Verdict};
-use crate::node::{Made, Node, Origin, Role};
+use crate::node::{Node, Origin, Role};
 use crate::queue::{GroupId, MAX_PENDING};
+use crate::target::{Names, conflict};
 use crate::threads::Scratch;
-
-/// Names of a target directory that are held; in larger ones each name is looked up.
-const MAX_NAMES: usize = 200_000;
 
 /// Batches read from a directory in one go.
 const CHUNK_BATCHES: usize = 32;
@@ -41,24 +37,6 @@ pub(crate) struct Lister {
     node: Arc<Node>,
     source: Arc<Dir>,
     names: Names,
-}
-
-/// What is known of the names at the target.
-pub(crate) enum Names {
-    None,
-    All(HashSet<Box<[u8]>>),
-    /// Too many to hold.
-    Unknown,
-}
-
-impl Names {
-    fn presence(&self, name: &[u8]) -> Presence {
-        match self {
-            Names::None => Presence::Absent,
-            Names::All(names) if !names.contains(name) => Presence::Absent,
-            _ => Presence::Unknown,
-        }
-    }
 }
 
 impl Engine {
@@ -118,6 +96,9 @@ impl Engine {
         };
         let opened = source.open_dir(name.as_c_str()).map_err(unreadable)?;
         let source_meta = opened.meta().map_err(unreadable)?;
+        if self.target_root == Some((source_meta.dev, source_meta.ino)) {
+            return Err(conflict("the target lies within its own source"));
+        }
         let made = self.open_target(&parent, &name, presence)?;
         let names = match (&made.target, &made.origin) {
             (Some(target), Origin::Existing | Origin::Made) => self
@@ -130,139 +111,6 @@ impl Engine {
             node: Arc::new(node),
             source: Arc::new(opened),
             names,
-        })
-    }
-
-    /// Finds or makes the directory at the target.
-    fn open_target(
-        &self,
-        parent: &Arc<Node>,
-        name: &CStr,
-        presence: Presence,
-    ) -> Result<Made, Problem> {
-        let imagined = Made {
-            target: None,
-            origin: Origin::Imagined,
-            creation: Creation::UNKNOWN,
-            meta: None,
-        };
-        let Some(into) = &parent.target else {
-            return Ok(imagined);
-        };
-        if presence == Presence::Unknown {
-            match into.stat(name) {
-                Ok(meta) if meta.kind == Kind::Directory => {
-                    let target = into
-                        .open_dir(name)
-                        .map_err(|error| self.target_problem(&error))?;
-                    return Ok(Made {
-                        target: Some(Arc::new(target)),
-                        origin: Origin::Existing,
-                        creation: Creation::UNKNOWN,
-                        meta: Some(meta),
-                    });
-                }
-                Ok(_) => return Err(conflict("the target has another kind of entry there")),
-                Err(error) if error.is_missing() => {}
-                Err(error) => return Err(self.target_problem(&error)),
-            }
-        }
-        if self.options.dry_run {
-            return Ok(imagined);
-        }
-        self.check_fence()?;
-        if self.attempt.target_is_shared {
-            self.make_in_place(into, name)
-        } else {
-            self.make_staged(parent, into)
-        }
-    }
-
-    /// Others may make the same directory at any time.
-    fn make_in_place(&self, into: &Dir, name: &CStr) -> Result<Made, Problem> {
-        match into.mkdir(name, 0o700) {
-            Err(error) if !error.is_existing() => return Err(self.target_problem(&error)),
-            _ => {}
-        }
-        let (target, meta) = self.open_made(into, name.to_bytes())?;
-        Ok(Made {
-            target: Some(target),
-            origin: Origin::Made,
-            creation: Creation::UNKNOWN,
-            meta: Some(meta),
-        })
-    }
-
-    fn make_staged(&self, parent: &Arc<Node>, into: &Arc<Dir>) -> Result<Made, Problem> {
-        let (seq, temp) = self.new_temp(into);
-        if let Err(error) = into.mkdir(temp.as_bytes(), 0o700) {
-            self.forget_temp(seq);
-            return Err(self.target_problem(&error));
-        }
-        let (target, meta) = match self.open_made(into, temp.as_bytes()) {
-            Ok(made) => made,
-            Err(problem) => {
-                self.drop_temp(seq);
-                return Err(problem);
-            }
-        };
-        let parent = Arc::clone(parent);
-        Ok(Made {
-            creation: Creation::in_new(&target, &meta, self.identity),
-            target: Some(target),
-            origin: Origin::Staged { seq, temp, parent },
-            meta: Some(meta),
-        })
-    }
-
-    fn open_made(&self, into: &Dir, name: &[u8]) -> Result<(Arc<Dir>, Meta), Problem> {
-        let open = || {
-            let dir = into.open_dir(name)?;
-            let meta = dir.meta()?;
-            Ok((Arc::new(dir), meta))
-        };
-        open().map_err(|error| self.target_problem(&error))
-    }
-
-    /// Reads the names at the target, removing what earlier attempts left unfinished.
-    pub(crate) fn names_at_target(
-        &self,
-        target: &Dir,
-        buffer: &mut ListingBuffer,
-    ) -> Result<Names, Error> {
-        let mut names = HashSet::new();
-        let mut is_complete = true;
-        let mut superseded = Vec::new();
-        let attempt = &self.attempt;
-        loop {
-            let listed = target.list_chunk(buffer, |name, _| {
-                let name = name.to_bytes();
-                if TempName::parse(name).is_some_and(|temp| {
-                    temp.is_superseded_by(attempt.run, attempt.item, attempt.epoch)
-                }) {
-                    superseded.push(name.to_vec());
-                } else if names.len() < MAX_NAMES {
-                    names.insert(name.into());
-                } else {
-                    is_complete = false;
-                }
-            })?;
-            if listed == Listed::End {
-                break;
-            }
-        }
-        if !self.options.dry_run {
-            for name in superseded {
-                if self.check_fence().is_err() {
-                    break;
-                }
-                target.remove_tree(name.as_slice())?;
-            }
-        }
-        Ok(if is_complete {
-            Names::All(names)
-        } else {
-            Names::Unknown
         })
     }
 
@@ -348,13 +196,6 @@ impl Engine {
             Role::Entry => node.mark_unreadable(describe(error)),
         }
     }
-}
-
-pub(crate) fn conflict(what: &str) -> Problem {
-    Problem::Entry(Verdict::Failed {
-        class: FailureClass::GiveUp,
-        error: format!("conflict: {what}"),
-    })
 }
 
 /// What a chunk of a listing holds.

@@ -169,6 +169,17 @@ fn a_linked_directory_at_the_target_is_not_entered() {
 }
 
 #[test]
+fn a_target_within_its_source_is_not_copied_into_itself() {
+    let place = Place::new("nested");
+    place.write("file", "x");
+    let target = place.source("target");
+    fs::create_dir(&target).unwrap();
+    let finished = walk().run_between(&place.source(""), &target);
+    let outcome = finished.unwrap().outcome;
+    assert_eq!((outcome.counters.copied, outcome.counters.failed), (1, 1));
+}
+
+#[test]
 fn special_files_are_skipped() {
     let place = Place::new("special");
     std::os::unix::net::UnixListener::bind(place.source("socket")).unwrap();
