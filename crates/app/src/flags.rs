@@ -45,6 +45,16 @@ where
     }
 }
 
+/// A TCP port; the empty text is none.
+pub(crate) fn port(text: &str) -> Result<Maybe<u16>, String> {
+    maybe(text).map_err(|_: String| "expected a port from 0 to 65535".to_owned())
+}
+
+/// Any whole number; the empty text is none.
+pub(crate) fn whole_number(text: &str) -> Result<Maybe<i64>, String> {
+    maybe(text).map_err(|_: String| "expected a whole number".to_owned())
+}
+
 /// What was given, if it was not empty.
 pub(crate) fn given<T>(value: Option<Maybe<T>>) -> Option<T> {
     value.and_then(|maybe| maybe.0)
@@ -61,7 +71,7 @@ pub(crate) fn boolean(text: &str) -> Result<bool, String> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Maybe, boolean, maybe};
+    use super::{Maybe, boolean, port};
 
     #[test]
     fn booleans_are_read_as_go_reads_them() {
@@ -80,8 +90,8 @@ mod tests {
 
     #[test]
     fn an_empty_value_is_none() {
-        assert_eq!(maybe::<u16>(""), Ok(Maybe(None)));
-        assert_eq!(maybe::<u16>("7"), Ok(Maybe(Some(7))));
-        assert!(maybe::<u16>("70000").is_err());
+        assert_eq!(port(""), Ok(Maybe(None)));
+        assert_eq!(port("7"), Ok(Maybe(Some(7))));
+        assert!(port("70000").is_err());
     }
 }

@@ -58,8 +58,10 @@ pub enum ServerError {
     },
     #[error(transparent)]
     Tasks(#[from] TasksFileError),
-    #[error("engine: rclone is not in this version: leave the key out or write engine: native")]
-    NoRclone,
+    #[error(
+        "{config}: engine: rclone is not in this version: leave the key out or write engine: native"
+    )]
+    NoRclone { config: PathBuf },
     #[error(
         "cannot listen on port {port}: another server may be running; --server.port takes another one"
     )]
@@ -88,7 +90,7 @@ impl ServerError {
             | ServerError::Config(_)
             | ServerError::ReadTasks { .. }
             | ServerError::Tasks(_)
-            | ServerError::NoRclone
+            | ServerError::NoRclone { .. }
             | ServerError::Port { .. }
             | ServerError::DataDir(_) => true,
             ServerError::Plan(_)
@@ -226,7 +228,9 @@ fn read(config_file: &Path) -> Result<(Config, Vec<model::Task>), ServerError> {
     warn_all(&parsed.warnings);
     let config = parsed.config;
     if config.global.engine == Some(config::Engine::Rclone) {
-        return Err(ServerError::NoRclone);
+        return Err(ServerError::NoRclone {
+            config: config_file.to_owned(),
+        });
     }
     let tasks_path = tasks_path(&config.global.tasks_file, config_file);
     let bytes = std::fs::read(&tasks_path).map_err(|source| ServerError::ReadTasks {

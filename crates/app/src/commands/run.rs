@@ -12,7 +12,7 @@ use coordinator::server::{Ended, Options, Server};
 use super::server::{ConfigFlag, NewRunFlag, finish, told};
 use super::{default_name, raise_descriptor_limit};
 use crate::exit::End;
-use crate::flags::{LogFlags, Maybe, given, maybe};
+use crate::flags::{LogFlags, Maybe, given, port};
 use crate::{console, logging, stop};
 
 /// How often the live line is redrawn.
@@ -26,7 +26,7 @@ pub(crate) struct Flags {
     #[command(flatten)]
     config: ConfigFlag,
     /// Port on loopback; default: any free one
-    #[arg(long = "server.port", env = "SERVERPORT", value_name = "N", value_parser = maybe::<u16>)]
+    #[arg(long = "server.port", env = "SERVERPORT", value_name = "N", value_parser = port)]
     port: Option<Maybe<u16>>,
     #[command(flatten)]
     again: NewRunFlag,

@@ -9,7 +9,7 @@ use coordinator::results::Written;
 use coordinator::server::{Ended, Options, Server, ServerError};
 
 use crate::exit::{End, Usage};
-use crate::flags::{LogFlags, Maybe, boolean, given, maybe};
+use crate::flags::{LogFlags, Maybe, boolean, given, maybe, port};
 use crate::{console, logging, stop};
 
 /// Run the migration that a config file describes, with the workers that connect
@@ -21,7 +21,7 @@ pub(crate) struct Flags {
     #[command(flatten)]
     config: ConfigFlag,
     /// Port for workers and `status`; else server.port of the config, else 2000
-    #[arg(long = "server.port", env = "SERVERPORT", value_name = "N", value_parser = maybe::<u16>)]
+    #[arg(long = "server.port", env = "SERVERPORT", value_name = "N", value_parser = port)]
     port: Option<Maybe<u16>>,
     /// Go on serving the results after the end of the run; default in Kubernetes
     #[arg(long = "server.keep", num_args = 0..=1, require_equals = true, default_missing_value = "true", value_name = "BOOL", value_parser = boolean)]

@@ -8,7 +8,7 @@ use worker::{Address, Ended, Options, WorkerError};
 
 use super::{default_name, raise_descriptor_limit};
 use crate::exit::{End, Usage};
-use crate::flags::{LogFlags, Maybe, given, maybe};
+use crate::flags::{LogFlags, Maybe, given, maybe, whole_number};
 use crate::{logging, stop};
 
 /// Items at once where neither flag nor variable says.
@@ -28,10 +28,10 @@ pub(crate) struct Flags {
     )]
     addresses: Option<String>,
     /// Items to hold at once; the lower of this and the config's counts
-    #[arg(long, env = "CONCURRENCY", value_name = "N", value_parser = maybe::<i64>)]
+    #[arg(long, env = "CONCURRENCY", value_name = "N", value_parser = whole_number)]
     concurrency: Option<Maybe<i64>>,
     /// Threads; else global_config.transfers of the server's config
-    #[arg(long, value_name = "N")]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     transfers: Option<u32>,
     /// Give up when no server could be reached for so many seconds; default: never
     #[arg(long, value_name = "N")]

@@ -74,7 +74,7 @@ impl ConfigError {
             }
             other => format!(
                 "{}, expected YAML",
-                UserMessageFormatter.format_message(other).escape_debug()
+                Escaped(UserMessageFormatter.format_message(other).as_bytes())
             ),
         };
         Self {
