@@ -93,12 +93,23 @@ impl Engine {
         file: Unpublished,
         scratch: &mut Scratch,
     ) -> Result<(), Problem> {
-        let full = {
+        let is_full = {
             let mut batch = lock(&self.batch);
             batch.push(file);
+            batch.is_full()
+        };
+        if !is_full {
+            return Ok(());
+        }
+        // Whoever finds the batch full waits until the one before is published: so what waits, and
+        // with it the descriptors held, stays bounded however slow the disk is.
+        let _turn = lock(&self.publishing);
+        self.check_on()?;
+        let batch = {
+            let mut batch = lock(&self.batch);
             batch.is_full().then(|| std::mem::take(&mut *batch))
         };
-        match full {
+        match batch {
             Some(batch) => self.publish_batch(batch, scratch),
             None => Ok(()),
         }
@@ -106,6 +117,7 @@ impl Engine {
 
     /// Publishes what waits, and at the very end makes the last names durable.
     pub(crate) fn flush(self: &Arc<Self>, scratch: &mut Scratch) -> Result<(), Problem> {
+        let _turn = lock(&self.publishing);
         let batch = std::mem::take(&mut *lock(&self.batch));
         if batch.files.is_empty() {
             self.sync_all()?;

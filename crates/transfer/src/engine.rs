@@ -37,6 +37,8 @@ pub(crate) struct Engine {
     pub(crate) durability: Durability,
     pub(crate) excluded: HashSet<RelPath>,
     pub(crate) batch: Mutex<Batch>,
+    /// Held by the thread that publishes a batch.
+    pub(crate) publishing: Mutex<()>,
     /// Opened before the first write, so that each error of writing back is reported to it.
     pub(crate) sync_target: Option<Dir>,
     /// Device and inode of the target root: a walk must not enter it.
@@ -98,6 +100,7 @@ impl Engine {
             durability,
             excluded: attempt.excluded.drain(..).collect(),
             batch: Mutex::default(),
+            publishing: Mutex::default(),
             sync_target,
             target_root,
             is_sharing: AtomicBool::new(false),
