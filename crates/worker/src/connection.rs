@@ -15,7 +15,8 @@ use wire::proto::coordinator_client::CoordinatorClient;
 pub(crate) type Client = CoordinatorClient<Channel>;
 
 const FIRST_WAIT: Duration = Duration::from_millis(100);
-const LONGEST_WAIT: Duration = Duration::from_secs(15);
+/// With its jitter 15 s at the most.
+const LONGEST_WAIT: Duration = Duration::from_secs(10);
 const CONNECT_WITHIN: Duration = Duration::from_secs(5);
 /// That the server can't be reached is said this often.
 const SAID_EVERY: Duration = Duration::from_secs(60);
