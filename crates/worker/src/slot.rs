@@ -103,6 +103,7 @@ impl From<RootsError> for Verdict {
 
 /// Runs the item and tells the server how it ended. Blocks.
 pub(crate) fn run(session: &Arc<Session>, running: &Arc<Running>, grant: proto::Grant) {
+    let task = grant.task.as_ref().map_or(0, |task| task.task);
     let verdict = match Slot::new(session, running, grant) {
         Ok(slot) => slot.attempt().unwrap_or_else(|verdict| verdict),
         Err(bad) => bad.into(),
@@ -129,6 +130,9 @@ pub(crate) fn run(session: &Arc<Session>, running: &Arc<Running>, grant: proto::
                 }))
         }
         Verdict::Release(reason, message) => {
+            if reason == proto::ReleaseReason::Machine {
+                tracing::warn!("task {task} can't be run on this machine: {message}");
+            }
             let request = proto::ReleaseRequest {
                 session: session.id,
                 item,
@@ -252,8 +256,7 @@ impl<'a> Slot<'a> {
             false => TargetUse::Write,
         };
         let marker = match known {
-            // An earlier attempt at the last item may have removed the marker.
-            Some(_) if self.is_closing_again() => MarkerUse::None,
+            Some(identity) if self.is_closing_again() => MarkerUse::MayBeGone(self.run, identity),
             Some(identity) => MarkerUse::Expect(self.run, identity),
             None => MarkerUse::Create(self.run),
         };
