@@ -66,6 +66,21 @@ pub enum MarkerUse {
     /// Every other worker must find it, and the same source. Then nothing is made: the first worker
     /// made the target, so where it is missing, the mount is.
     Expect(RunId, SourceIdentity),
+    /// A further attempt at the task's last item, which removes the marker: an earlier one may have
+    /// done so. Otherwise as [`MarkerUse::Expect`].
+    MayBeGone(RunId, SourceIdentity),
+}
+
+impl MarkerUse {
+    /// What the first worker of the task found.
+    fn expected(&self) -> Option<(RunId, &SourceIdentity)> {
+        match self {
+            MarkerUse::None | MarkerUse::Create(_) => None,
+            MarkerUse::Expect(run, source) | MarkerUse::MayBeGone(run, source) => {
+                Some((*run, source))
+            }
+        }
+    }
 }
 
 /// Both roots of a task, held by descriptor.
@@ -100,7 +115,7 @@ impl Roots {
 
         let source_identity =
             source::identify(&source_fd, &source_type).map_err(RootsError::io("stat", source))?;
-        if let MarkerUse::Expect(_, expected) = &marker_use
+        if let Some((_, expected)) = marker_use.expected()
             && !source::is_same(&source_identity, expected, &source_type)
         {
             return Err(RootsError::OtherSource {
@@ -111,13 +126,13 @@ impl Roots {
         }
         refuse_nesting(source, &source_fd, target, &found)?;
 
-        let target_fd = match (target_use, &marker_use) {
+        let target_fd = match (target_use, marker_use.expected()) {
             _ if found.missing.is_empty() => Some(found.directory),
             (TargetUse::LookOnly, _) => None,
-            (TargetUse::Write, MarkerUse::Expect(run, _)) => {
-                return Err(Marker::of(*run).missing(target));
+            (TargetUse::Write, Some((run, _))) => {
+                return Err(Marker::of(run).missing(target));
             }
-            (TargetUse::Write, _) => Some(found.make()?),
+            (TargetUse::Write, None) => Some(found.make()?),
         };
         let source_pin = Pin::new(Side::Source, source, source_fd)?;
         let target_pin = target_fd
@@ -165,6 +180,13 @@ impl Roots {
                 let marker = Marker::of(run);
                 if !marker.is_at(&pin.fd, &pin.path)? {
                     return Err(marker.missing(&pin.path));
+                }
+                marker
+            }
+            MarkerUse::MayBeGone(run, _) => {
+                let marker = Marker::of(run);
+                if !marker.is_at(&pin.fd, &pin.path)? {
+                    return Ok(());
                 }
                 marker
             }

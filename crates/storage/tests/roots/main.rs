@@ -96,6 +96,29 @@ fn a_missing_target_is_made_level_by_level() {
 }
 
 #[test]
+fn the_last_item_takes_the_marker_away_however_often_it_is_tried() {
+    let (scratch, source, target) = pair();
+    let guard = guard("any", "any");
+    let first = open_first(&source, &target, &guard).unwrap();
+    let identity = first.source_identity();
+    let last = |target: &Path| {
+        let marker = MarkerUse::MayBeGone(run(), identity.clone());
+        Roots::open(&source, target, &guard, TargetUse::Write, marker)
+    };
+    assert_eq!(names(&target).len(), 1);
+    for _ in 0..2 {
+        last(&target).unwrap().remove_marker().unwrap();
+        assert_eq!(names(&target), [""; 0]);
+    }
+    let missing = scratch.join("missing");
+    assert!(matches!(
+        last(&missing),
+        Err(RootsError::MarkerMissing { .. })
+    ));
+    assert!(!missing.exists());
+}
+
+#[test]
 fn a_dry_run_makes_nothing() {
     let (_scratch, source, target) = pair();
     let guard = guard("any", "any");
