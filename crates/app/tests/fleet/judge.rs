@@ -4,7 +4,7 @@ use std::fs;
 use std::path::Path;
 
 use testkit::rsync::HardLinks;
-use testkit::{assert_same, leftovers, rsync_differences};
+use testkit::{Program, assert_same, leftovers, rsync_differences};
 
 use super::{Fleet, Task};
 
@@ -39,7 +39,36 @@ impl Counts {
     }
 }
 
+/// An attempt that a worker began.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Begun {
+    pub item: String,
+    pub epoch: u32,
+}
+
+/// The attempts that a worker has begun, from the lines `item 0ab… of task 1, epoch 1: …` of its log; it must run
+/// with `--debug`.
+pub fn begun(worker: &Program) -> Vec<Begun> {
+    let parse = |line: &str| {
+        let (_, line) = line.split_once(": item ")?;
+        let (item, rest) = line.split_once(" of task ")?;
+        let (_, rest) = rest.split_once(", epoch ")?;
+        let (epoch, _) = rest.split_once(':')?;
+        Some(Begun {
+            item: item.to_owned(),
+            epoch: epoch.parse().ok()?,
+        })
+    };
+    worker.stderr().lines().filter_map(parse).collect()
+}
+
 impl Fleet {
+    /// Rows of ended tasks in the results file so far; one that is being written does not count.
+    pub fn ended_tasks(&self) -> usize {
+        let text = fs::read_to_string(self.results_file()).unwrap_or_default();
+        text.matches('\n').count().saturating_sub(1)
+    }
+
     /// # Panics
     /// Where the task (the first is 1) has no log, or one without counts.
     pub fn counts(&self, task: usize) -> Counts {

@@ -3,7 +3,7 @@
 //!
 //! Leases are short (2 s, heartbeats of 1 s), so that what takes leases takes seconds. The programs get none of the
 //! variables that they read from the environment of the tests. Everything is gone with the [`Fleet`].
-#![allow(dead_code, reason = "each file of tests uses a part")]
+#![allow(dead_code, unused_imports, reason = "each file of tests uses a part")]
 
 mod judge;
 
@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
+pub use judge::{Begun, assert_no_leftovers, assert_tree, begun};
 use testkit::results::Table;
 use testkit::tree::{self, Made, Recipe};
 use testkit::{Program, Scratch, free_port};
