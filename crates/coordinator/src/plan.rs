@@ -1,7 +1,8 @@
 //! What a run is to do: the tasks with their file lists, and the items they begin with.
 //!
 //! Lists are read once, brought into one form and kept in the data directory under the hash of
-//! that form, so that a resumed run works from the same list even if the user's was edited.
+//! that form, so that a run works from one list to its end even if the user's is edited meanwhile. Begun
+//! again with an edited list, it is another run.
 
 use std::collections::HashMap;
 use std::io::{self, Write};
@@ -203,12 +204,7 @@ fn store_list(
         .map(|refused| Failure {
             path: RelPath::ROOT,
             class: FailureClass::GiveUp,
-            error: format!(
-                "line {} of the file list, {}: {}",
-                refused.line,
-                model::path::Escaped(&refused.text),
-                refused.reason
-            ),
+            error: format!("in the file list, {refused}"),
         })
         .collect();
     let stored = StoredList {

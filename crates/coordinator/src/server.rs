@@ -302,6 +302,9 @@ fn announce(begun: &BegunRun, config: &Config, config_file: &Path, data_dir: &Da
         }
     }
     tracing::info!("engine: native, for all tasks");
+    if config.global.copy_options().dry_run {
+        tracing::warn!("dryrun is on: nothing is changed, only counted");
+    }
     if config.global.rclone_flags.is_some() {
         tracing::warn!(
             "rclone_flags: this version moves data with its own engine; of the flags it follows \

@@ -24,6 +24,8 @@ pub struct Ended<'a> {
     pub task: TaskId,
     /// Its file list, if it has one.
     pub list: Option<&'a Path>,
+    /// Whether nothing was to be changed.
+    pub dry_run: bool,
     /// Over all its items.
     pub outcome: &'a Outcome,
     /// The first failures by name.
@@ -40,7 +42,7 @@ pub fn verdict(ended: &Ended<'_>) -> (TaskEnd, String) {
     let failed = failed_part(ended);
     if unknown.is_empty() {
         return match failed {
-            None => (TaskEnd::Success, success(ended.task, ended.list)),
+            None => (TaskEnd::Success, success(ended)),
             Some(failed) => (TaskEnd::Failed, failed),
         };
     }
@@ -51,16 +53,22 @@ pub fn verdict(ended: &Ended<'_>) -> (TaskEnd, String) {
     )
 }
 
-/// `Migrated task N successfully`, with its list if it has one.
-pub fn success(task: TaskId, list: Option<&Path>) -> String {
+/// `Migrated task N successfully`, with its list if it has one. Whoever left `dryrun` in the config must not take
+/// that for done.
+fn success(ended: &Ended<'_>) -> String {
     use std::os::unix::ffi::OsStrExt;
-    match list {
-        None => format!("Migrated task {task} successfully"),
-        Some(list) => format!(
-            "Migrated task {task} with include file {} successfully",
+    let task = ended.task;
+    let list = ended.list.map_or_else(String::new, |list| {
+        format!(
+            " with include file {}",
             Escaped(list.as_os_str().as_bytes())
-        ),
-    }
+        )
+    });
+    let dry = match ended.dry_run {
+        true => " (dry run: nothing was changed)",
+        false => "",
+    };
+    format!("Migrated task {task}{list} successfully{dry}")
 }
 
 /// The message of a task that was stopped or cannot be judged for a reason of its own.
@@ -170,6 +178,7 @@ mod tests {
         Ended {
             task: TaskId(4),
             list: None,
+            dry_run: false,
             outcome,
             failures,
             failed_items: 0,
@@ -189,6 +198,12 @@ mod tests {
         assert_eq!(
             verdict(&ended).1,
             "Migrated task 4 with include file /l/a b#.txt successfully"
+        );
+        ended.dry_run = true;
+        assert!(
+            verdict(&ended)
+                .1
+                .ends_with(" successfully (dry run: nothing was changed)")
         );
     }
 

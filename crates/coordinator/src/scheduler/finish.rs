@@ -26,6 +26,7 @@ impl Scheduler {
         let (end, message) = message::verdict(&Ended {
             task,
             list: record.task.list.as_deref(),
+            dry_run: self.settings.options.dry_run,
             outcome: &ledger.outcome,
             failures: &failures,
             failed_items: ledger.failed_items,
