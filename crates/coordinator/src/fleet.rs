@@ -11,6 +11,13 @@ use model::{Counters, Epoch, ItemId, RelPath, SessionId, TaskId};
 
 use crate::store::Granted;
 
+/// A refused task is offered to the worker again after this time: mounts come back.
+const REFUSAL: Duration = Duration::from_secs(60);
+
+/// An item that so many heartbeats in a row don't list was never heard of. One is not enough: an answer
+/// on its way and a heartbeat may cross, and a worker that thaws beats before it reads.
+const UNLISTED: u32 = 3;
+
 /// How far an attempt has come, as its worker says: a lower bound.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Progress {
@@ -24,12 +31,16 @@ pub struct Held {
     pub task: TaskId,
     pub granted: Instant,
     pub progress: Progress,
+    /// Heartbeats in a row that did not list it.
+    pub unlisted: u32,
     /// A command for the worker that it has not fetched yet.
     pub share: bool,
     /// When it was last asked to share.
     pub asked: Option<Instant>,
     /// Its task was ended.
     pub cancel: bool,
+    /// When the worker was last told so: the answer may have been lost.
+    pub told_to_cancel: Option<Instant>,
 }
 
 /// Why a worker can't run a task, and since when.
@@ -39,13 +50,21 @@ pub struct Refusal {
     pub since: Instant,
 }
 
+impl Refusal {
+    /// Whether it still keeps the task from the worker.
+    fn holds(&self, now: Instant) -> bool {
+        now.duration_since(self.since) <= REFUSAL
+    }
+}
+
 #[derive(Debug, Clone)]
 pub struct Session {
     pub name: String,
     pub address: String,
     pub program_version: String,
-    /// Of its registration: a repetition finds the session by it.
-    pub request: u64,
+    /// Of its registration: a repetition finds the session by it. Not known of sessions that
+    /// registered with an earlier server.
+    pub request: Option<u64>,
     pub registered: Instant,
     pub last_heard: Instant,
     pub held: HashMap<ItemId, Held>,
@@ -57,7 +76,7 @@ pub struct Session {
 }
 
 impl Session {
-    pub fn new(name: String, address: String, request: u64, now: Instant) -> Self {
+    pub fn new(name: String, address: String, request: Option<u64>, now: Instant) -> Self {
         Self {
             name,
             address,
@@ -72,7 +91,9 @@ impl Session {
         }
     }
 
+    /// Notes a grant. It is how a refusal of its task is tried again, so that is forgotten.
     pub fn hold(&mut self, item: ItemId, epoch: Epoch, task: TaskId, now: Instant) {
+        self.refusals.remove(&task);
         self.held.insert(
             item,
             Held {
@@ -80,9 +101,11 @@ impl Session {
                 task,
                 granted: now,
                 progress: Progress::default(),
+                unlisted: 0,
                 share: false,
                 asked: None,
                 cancel: false,
+                told_to_cancel: None,
             },
         );
     }
@@ -93,7 +116,7 @@ impl Session {
 pub struct Heard {
     /// Listed, but no longer the worker's.
     pub lost: Vec<(ItemId, Epoch)>,
-    /// Granted some time ago and not listed: the worker never heard of it.
+    /// Granted and not listed time and again: the worker never heard of it.
     pub unheard: Vec<(ItemId, Epoch)>,
 }
 
@@ -108,20 +131,19 @@ pub struct Expired {
 pub struct Fleet {
     pub sessions: HashMap<SessionId, Session>,
     lease: Duration,
-    heartbeat: Duration,
-    refusal: Duration,
+    /// When silence was last looked at.
+    looked: Option<Instant>,
     /// Attempts that were taken from their workers without their knowing, by session; until when
     /// one of them might still write, should it never be heard of.
     superseded: HashMap<SessionId, (Instant, Vec<TaskId>)>,
 }
 
 impl Fleet {
-    pub fn new(lease: Duration, heartbeat: Duration) -> Self {
+    pub fn new(lease: Duration) -> Self {
         Self {
             sessions: HashMap::new(),
             lease,
-            heartbeat,
-            refusal: Duration::from_secs(60),
+            looked: None,
             superseded: HashMap::new(),
         }
     }
@@ -133,7 +155,7 @@ impl Fleet {
     pub fn by_request(&self, request: u64) -> Option<SessionId> {
         self.sessions
             .iter()
-            .find(|(_, session)| session.request == request)
+            .find(|(_, session)| session.request == Some(request))
             .map(|(id, _)| *id)
     }
 
@@ -144,8 +166,6 @@ impl Fleet {
         listed: Vec<(ItemId, Epoch, Progress)>,
         now: Instant,
     ) -> Option<Heard> {
-        // An answer on its way and the call that follows it may cross once.
-        let grace = self.heartbeat * 2;
         let session = self.sessions.get_mut(&id)?;
         session.last_heard = now;
         let mut heard = Heard::default();
@@ -154,13 +174,17 @@ impl Fleet {
             match session.held.get_mut(&item) {
                 Some(held) if held.epoch == epoch => {
                     held.progress = progress;
+                    held.unlisted = 0;
                     named.push(item);
                 }
                 _ => heard.lost.push((item, epoch)),
             }
         }
         session.held.retain(|item, held| {
-            let unheard = !named.contains(item) && now.duration_since(held.granted) > grace;
+            if !named.contains(item) {
+                held.unlisted += 1;
+            }
+            let unheard = held.unlisted >= UNLISTED;
             if unheard {
                 heard.unheard.push((*item, held.epoch));
             }
@@ -169,8 +193,18 @@ impl Fleet {
         Some(heard)
     }
 
-    /// Takes out the sessions whose lease has run out.
+    /// Takes out the sessions whose lease has run out. What time passes between two calls
+    /// without our looking (this process was frozen, or the store stood still) is nobody's silence.
     pub fn expire(&mut self, now: Instant) -> Vec<Expired> {
+        let unseen = self
+            .looked
+            .replace(now)
+            .map_or(Duration::ZERO, |looked| now.duration_since(looked));
+        if unseen > self.lease / 2 {
+            for session in self.sessions.values_mut() {
+                session.last_heard = (session.last_heard + unseen).min(now);
+            }
+        }
         let dead: Vec<SessionId> = self
             .sessions
             .iter()
@@ -182,7 +216,7 @@ impl Fleet {
             if let Some(session) = self.sessions.remove(&id) {
                 let tasks: Vec<TaskId> = session.held.values().map(|held| held.task).collect();
                 if !tasks.is_empty() {
-                    self.superseded.insert(id, (now + self.lease * 2, tasks));
+                    self.suspect(id, tasks, now);
                 }
                 expired.push(Expired { id, session });
             }
@@ -192,7 +226,10 @@ impl Fleet {
 
     /// Notes that attempts of unknown sessions may be alive, as after a restart of the server.
     pub fn suspect(&mut self, id: SessionId, tasks: Vec<TaskId>, now: Instant) {
-        self.superseded.insert(id, (now + self.lease * 2, tasks));
+        let until = now + self.lease * 2;
+        let suspected = self.superseded.entry(id).or_insert((until, Vec::new()));
+        suspected.0 = until;
+        suspected.1.extend(tasks);
     }
 
     /// A worker has stopped whatever it did in this session.
@@ -235,12 +272,20 @@ impl Fleet {
             session
                 .refusals
                 .get(&task)
-                .is_none_or(|refusal| now.duration_since(refusal.since) > self.refusal)
+                .is_none_or(|refusal| !refusal.holds(now))
         })
     }
 
+    /// Whether some worker that waits for work may be granted items of the task.
+    pub fn is_wanted(&self, task: TaskId, now: Instant) -> bool {
+        self.sessions
+            .iter()
+            .any(|(id, session)| session.idle_slots > 0 && self.may_run(*id, task, now))
+    }
+
     /// If no worker can run the task: what the last of them said. A task that no worker has
-    /// seen yet is not refused, and nor is one while the first worker has been here for less than `grace`.
+    /// seen yet is not refused, one that a worker may try again by now is not, and nor is
+    /// one while the first worker has been here for less than `grace`.
     pub fn refused_by_all(&self, task: TaskId, grace: Duration, now: Instant) -> Option<&Refusal> {
         let first = self.sessions.values().map(|s| s.registered).min()?;
         if now.duration_since(first) < grace {
@@ -248,7 +293,7 @@ impl Fleet {
         }
         let mut last: Option<&Refusal> = None;
         for session in self.sessions.values() {
-            let refusal = session.refusals.get(&task)?;
+            let refusal = session.refusals.get(&task).filter(|r| r.holds(now))?;
             if last.is_none_or(|l| l.since < refusal.since) {
                 last = Some(refusal);
             }
@@ -301,11 +346,12 @@ mod tests {
 
     const LEASE: Duration = Duration::from_secs(30);
     const BEAT: Duration = Duration::from_secs(5);
+    const TICK: Duration = Duration::from_millis(250);
 
     fn fleet(now: Instant, sessions: u64) -> Fleet {
-        let mut fleet = Fleet::new(LEASE, BEAT);
+        let mut fleet = Fleet::new(LEASE);
         for n in 0..sessions {
-            let session = Session::new(format!("w{n}"), String::new(), n, now);
+            let session = Session::new(format!("w{n}"), String::new(), Some(n), now);
             fleet.sessions.insert(SessionId::from_random(n), session);
         }
         fleet
@@ -313,6 +359,37 @@ mod tests {
 
     fn id(n: u64) -> SessionId {
         SessionId::from_random(n)
+    }
+
+    /// Looks at it often, as the server does; returns what the last look brought.
+    fn watched_until(fleet: &mut Fleet, from: Instant, until: Instant) -> Vec<Expired> {
+        let mut at = from;
+        while at + TICK < until {
+            assert!(fleet.expire(at).is_empty());
+            at += TICK;
+        }
+        fleet.expire(until)
+    }
+
+    #[test]
+    fn a_server_that_was_frozen_blames_nobody_for_its_silence() {
+        let t0 = Instant::now();
+        let mut fleet = fleet(t0, 1);
+        fleet.expire(t0);
+        let thawed = t0 + LEASE * 10;
+        assert!(fleet.expire(thawed).is_empty());
+        let late = thawed + LEASE + Duration::from_millis(1);
+        assert_eq!(watched_until(&mut fleet, thawed, late).len(), 1);
+    }
+
+    #[test]
+    fn all_tasks_of_one_lost_session_are_waited_for() {
+        let t0 = Instant::now();
+        let mut fleet = fleet(t0, 0);
+        fleet.suspect(id(7), vec![TaskId(1)], t0);
+        fleet.suspect(id(7), vec![TaskId(2)], t0);
+        assert!(fleet.may_be_written_to(TaskId(1), t0));
+        assert!(fleet.may_be_written_to(TaskId(2), t0));
     }
 
     #[test]
@@ -324,10 +401,9 @@ mod tests {
             .session(id(0))
             .unwrap()
             .hold(item, Epoch(1), TaskId(1), t0);
-        assert!(fleet.expire(t0 + LEASE).is_empty());
         let late = t0 + LEASE + Duration::from_millis(1);
         fleet.heard(id(1), vec![], late);
-        let expired = fleet.expire(late);
+        let expired = watched_until(&mut fleet, t0, late);
         assert_eq!(expired.len(), 1);
         assert_eq!(expired[0].id, id(0));
         assert!(fleet.may_be_written_to(TaskId(1), late));
@@ -354,13 +430,14 @@ mod tests {
             .session(id(0))
             .unwrap()
             .hold(item, Epoch(3), TaskId(1), t0);
-        assert_eq!(
-            fleet.heard(id(0), vec![], t0 + BEAT),
-            Some(Heard::default())
-        );
+        let listed = vec![(item, Epoch(3), Progress::default())];
+        // However late: a worker that was frozen may not have read the answer yet.
+        for beats in [vec![], vec![], listed.clone(), vec![], vec![]] {
+            let heard = fleet.heard(id(0), beats, t0 + BEAT * 3);
+            assert_eq!(heard, Some(Heard::default()));
+        }
         let heard = fleet.heard(id(0), vec![], t0 + BEAT * 3).unwrap();
         assert_eq!(heard.unheard, [(item, Epoch(3))]);
-        let listed = vec![(item, Epoch(3), Progress::default())];
         let heard = fleet.heard(id(0), listed, t0 + BEAT * 4).unwrap();
         assert_eq!(heard.lost, [(item, Epoch(3))]);
         assert_eq!(fleet.heard(id(9), vec![], t0), None);
@@ -394,6 +471,21 @@ mod tests {
         let refusal = fleet.refused_by_all(TaskId(1), grace, t0 + grace).unwrap();
         assert_eq!(refusal.message, "other type");
         assert!(fleet.may_run(id(0), TaskId(1), t0 + Duration::from_secs(61)));
+    }
+
+    #[test]
+    fn a_refusal_that_is_tried_again_no_longer_speaks_for_its_worker() {
+        let t0 = Instant::now();
+        let mut fleet = fleet(t0, 1);
+        let task = TaskId(1);
+        fleet.refuse(id(0), task, "no mount".into(), t0);
+        let due = t0 + REFUSAL + Duration::from_millis(1);
+        assert!(fleet.refused_by_all(task, BEAT, due).is_none());
+        fleet.refuse(id(0), task, "no mount".into(), due);
+        assert!(fleet.refused_by_all(task, BEAT, due).is_some());
+        let session = fleet.session(id(0)).unwrap();
+        session.hold(ItemId::from_random(1), Epoch(2), task, due);
+        assert!(fleet.refused_by_all(task, BEAT, due).is_none());
     }
 
     #[test]

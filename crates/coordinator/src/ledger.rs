@@ -1,12 +1,13 @@
 //! The books of one task: what its items say, added up and settled.
 //!
 //! A directory that one item hands to another is listed by both. It is taken out once, after a
-//! check that as many directories were taken as were handed over: should they differ, the
-//! books don't balance and the task is no success.
+//! check that no fewer directories were taken than were handed over: should there be fewer, the
+//! books don't balance and the task is no success. There may be more: what a dead attempt handed over
+//! is not counted by its successor if it has vanished since, nor if the item failed for good.
 
 use model::{Failure, Outcome, Purpose, RunId, TaskId, Work};
 
-use crate::store::{ItemRecord, Store, StoreError};
+use crate::store::{ItemRecord, Store, StoreError, TaskTotals};
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Ledger {
@@ -19,6 +20,19 @@ pub struct Ledger {
     pub last_error: Option<String>,
 }
 
+/// The books while the task runs, without the check: what is not settled yet is left out.
+pub fn so_far(
+    store: &dyn Store,
+    run: RunId,
+    task: TaskId,
+    refused: &[Failure],
+) -> Result<Ledger, StoreError> {
+    let totals = store.totals(run, task)?;
+    let deferred = totals.outcome.counters.deferred;
+    Ok(add_up(totals, deferred, refused))
+}
+
+/// The books of a task whose items are over.
 pub fn ledger(
     store: &dyn Store,
     run: RunId,
@@ -26,25 +40,32 @@ pub fn ledger(
     refused: &[Failure],
 ) -> Result<Ledger, StoreError> {
     let totals = store.totals(run, task)?;
-    let mut outcome = totals.outcome;
-    let mut last_error = None;
-    if outcome.counters.deferred > 0 || totals.failed_items > 0 {
-        let items = store.items(run, task)?;
-        settle(&mut outcome, taken_over(&items));
-        last_error = items
-            .iter()
-            .filter(|record| record.item.state == model::ItemState::Failed)
-            .find_map(|record| record.last_error.clone());
+    if totals.outcome.counters.deferred == 0 && totals.failed_items == 0 {
+        return Ok(add_up(totals, 0, refused));
     }
+    let items = store.items(run, task)?;
+    let last_error = items
+        .iter()
+        .filter(|record| record.item.state == model::ItemState::Failed)
+        .find_map(|record| record.last_error.clone());
+    Ok(Ledger {
+        last_error,
+        ..add_up(totals, taken_over(&items), refused)
+    })
+}
+
+fn add_up(totals: TaskTotals, taken_over: u64, refused: &[Failure]) -> Ledger {
+    let mut outcome = totals.outcome;
+    settle(&mut outcome, taken_over);
     outcome.counters.listed += refused.len() as u64;
     outcome.counters.failed += refused.len() as u64;
-    Ok(Ledger {
+    Ledger {
         outcome,
         failed_items: totals.failed_items,
         retries: totals.retries,
         workers: totals.workers,
-        last_error,
-    })
+        last_error: None,
+    }
 }
 
 /// Directories that items took over from others: all walked ones but the root.
@@ -61,11 +82,11 @@ fn taken_over(items: &[ItemRecord]) -> u64 {
         .sum()
 }
 
-/// Takes out what was counted twice. Left as it is when the two sides differ.
+/// Takes out what was counted twice: of a directory handed over, its listing by the one that did.
 fn settle(outcome: &mut Outcome, taken_over: u64) {
     let counters = &mut outcome.counters;
-    if counters.deferred == taken_over && counters.listed >= taken_over {
-        counters.listed -= taken_over;
+    if counters.deferred <= taken_over && counters.listed >= counters.deferred {
+        counters.listed -= counters.deferred;
         counters.deferred = 0;
     } else {
         // Shown as what it is: as many results are missing as directories were not taken.
@@ -96,6 +117,13 @@ mod tests {
         settle(&mut settled, 2);
         assert_eq!(settled, outcome(10, 10, 0));
         assert!(settled.is_balanced());
+    }
+
+    #[test]
+    fn what_a_dead_attempt_handed_over_may_be_counted_by_its_taker_alone() {
+        let mut settled = outcome(12, 10, 2);
+        settle(&mut settled, 3);
+        assert_eq!(settled, outcome(10, 10, 0));
     }
 
     #[test]

@@ -343,15 +343,16 @@ async fn tick(scheduler: Arc<Scheduler>) {
     loop {
         interval.tick().await;
         let scheduler = scheduler.clone();
-        let ticked = tokio::task::spawn_blocking(move || {
-            scheduler
-                .tick(Instant::now())
-                .inspect_err(|e| scheduler.broken(e))
-        })
-        .await;
-        if !matches!(ticked, Ok(Ok(()))) {
-            return;
-        }
+        let ticking = scheduler.clone();
+        let ticked = tokio::task::spawn_blocking(move || ticking.tick(Instant::now())).await;
+        let why = match ticked {
+            Ok(Ok(())) => continue,
+            Ok(Err(error)) => crate::error_chain(&error),
+            Err(panic) => panic.to_string(),
+        };
+        // Without this, leases would never end, and perhaps the run wouldn't.
+        scheduler.broken(why);
+        return;
     }
 }
 

@@ -56,16 +56,19 @@ impl Service {
             Refused::Store(StoreError::Stale(_) | StoreError::NoSuchItem(_)) => {
                 Status::failed_precondition(refused.to_string())
             }
-            Refused::Misplaced(_) => Status::invalid_argument(refused.to_string()),
+            // What a peer says must not end the server.
+            Refused::Store(StoreError::IdTaken(_) | StoreError::Unbalanced(_))
+            | Refused::Misplaced(_) => Status::invalid_argument(refused.to_string()),
             Refused::Store(error) => {
                 // Nothing was stored: the worker repeats the call until another server, or this
                 // one started again, can store it.
-                self.scheduler.broken(error);
+                self.scheduler.broken(crate::error_chain(error));
                 Status::unavailable(crate::error_chain(&refused))
             }
             Refused::List { .. } => {
+                // Repeating the call would not mend it: the attempt fails, and says so.
                 tracing::error!("{}", crate::error_chain(&refused));
-                Status::unavailable(crate::error_chain(&refused))
+                Status::failed_precondition(crate::error_chain(&refused))
             }
         }
     }

@@ -1,10 +1,10 @@
 //! How tasks and the run end.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use model::TaskId;
 
-use super::{Scheduler, failed, now_ms};
+use super::{Scheduler, State, failed, now_ms};
 use crate::ledger::{Ledger, ledger};
 use crate::report::TaskEnd;
 use crate::report::message::{self, Ended};
@@ -54,6 +54,10 @@ impl Scheduler {
     }
 
     fn end_task(&self, task: TaskId, result: TaskResult) -> Result<(), StoreError> {
+        let _ending = self
+            .ending
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         let applied = self.store.finish_task(self.run, task, result.clone())?;
         if applied == Applied::Before {
             return Ok(());
@@ -155,21 +159,28 @@ impl Scheduler {
     pub(super) fn give_up_refused(&self, now: Instant) -> Result<(), StoreError> {
         let grace = self.settings.ineligible_grace;
         for task in self.unfinished() {
-            let refusal = {
-                let state = self.state();
-                match state.fleet.held_of(task) {
-                    0 => state
-                        .fleet
-                        .refused_by_all(task, grace, now)
-                        .map(|refusal| refusal.message.clone()),
-                    _ => None,
-                }
-            };
-            if let Some(message) = refusal {
+            if let Some(message) = self.refused_for_good(task, grace, now) {
                 self.fail_task(task, message)?;
             }
         }
         Ok(())
+    }
+
+    /// Why no worker can run the task, if none can. One that was able to, and is gone, has `grace`
+    /// to come back.
+    fn refused_for_good(&self, task: TaskId, grace: Duration, now: Instant) -> Option<String> {
+        let mut state = self.state();
+        let State { fleet, tasks, .. } = &mut *state;
+        let task_state = tasks.get_mut(&task)?;
+        if fleet.held_of(task) > 0 {
+            task_state.last_held = Some(now);
+            return None;
+        }
+        task_state
+            .last_held
+            .is_none_or(|held| now.duration_since(held) >= grace)
+            .then(|| fleet.refused_by_all(task, grace, now))?
+            .map(|refusal| refusal.message.clone())
     }
 
     pub(super) fn ledger(&self, task: TaskId) -> Result<Ledger, StoreError> {
@@ -177,7 +188,7 @@ impl Scheduler {
     }
 
     /// Entries of the task's list that can't be migrated as written.
-    fn refused(&self, task: TaskId) -> &[model::Failure] {
+    pub(super) fn refused(&self, task: TaskId) -> &[model::Failure] {
         self.lists.get(&task).map_or(&[], |list| &list.refused)
     }
 

@@ -1,12 +1,12 @@
 //! Which items a worker gets, and with what it needs to run them.
 
-use std::io::{Read, Seek, SeekFrom};
-use std::time::Instant;
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::time::{Duration, Instant};
 
 use model::{ItemId, SessionId, TaskId, Work};
 
 use super::{Refused, Scheduler, now_ms};
-use crate::store::{GrantFrom, Granted, TaskRecord};
+use crate::store::{Cost, GrantFrom, Granted, TaskRecord};
 
 /// Grants with what is known of their tasks.
 #[derive(Debug)]
@@ -38,28 +38,51 @@ impl Scheduler {
             true => Vec::new(),
             false => self.store.grant(self.run, &from, id, slots, now_ms())?,
         };
+        if !self.note_grants(id, request, &from, &grants) {
+            // It left, or its lease ran out, meanwhile: nobody else knows that these are leased.
+            for granted in grants {
+                let item = granted.item;
+                let reason = "its worker is gone";
+                self.put_back(item.id, item.epoch, Cost::Free, reason, Duration::ZERO)?;
+            }
+            return Err(Refused::UnknownSession);
+        }
+        Ok(self.answer(grants))
+    }
+
+    /// False if the session is gone.
+    fn note_grants(
+        &self,
+        id: SessionId,
+        request: u64,
+        from: &[GrantFrom],
+        grants: &[Granted],
+    ) -> bool {
         let now = Instant::now();
         let mut state = self.state();
         if grants.is_empty() {
             // Items whose time has not come are looked for again by the tick's wake-up.
-            for granted_from in &from {
+            for granted_from in from {
                 if let Some(task) = state.tasks.get_mut(&granted_from.task) {
                     task.may_have_waiting = false;
                 }
             }
         }
-        let session = state.fleet.session(id).ok_or(Refused::UnknownSession)?;
-        for granted in &grants {
+        let Some(session) = state.fleet.session(id) else {
+            return false;
+        };
+        for granted in grants {
             let item = &granted.item;
             session.hold(item.id, item.epoch, item.task, now);
         }
         if !grants.is_empty() {
-            session.last_lease = Some((request, grants.clone()));
+            session.last_lease = Some((request, grants.to_vec()));
         }
-        drop(state);
-        Ok(self.answer(grants))
+        true
     }
 
+    /// The answer that the same call had before, as far as it still holds: what the worker
+    /// never listed may be another's by now.
     fn answered_before(
         &self,
         id: SessionId,
@@ -67,11 +90,16 @@ impl Scheduler {
     ) -> Result<Option<Vec<Granted>>, Refused> {
         let mut state = self.state();
         let session = state.fleet.session(id).ok_or(Refused::UnknownSession)?;
+        let is_held = |granted: &&Granted| {
+            let held = session.held.get(&granted.item.id);
+            held.is_some_and(|held| held.epoch == granted.item.epoch)
+        };
         Ok(session
             .last_lease
             .as_ref()
             .filter(|(answered, _)| *answered == request)
-            .map(|(_, grants)| grants.clone()))
+            .map(|(_, grants)| grants.iter().filter(is_held).cloned().collect())
+            .filter(|grants: &Vec<Granted>| !grants.is_empty()))
     }
 
     fn answer(&self, grants: Vec<Granted>) -> LeaseAnswer {
@@ -146,20 +174,27 @@ impl Scheduler {
             .list_of(record.item.task)
             .ok_or(Refused::Misplaced("the task has no list"))?;
         let left = length.saturating_sub(from);
-        let wanted = (left as usize).min(page_bytes);
+        if left == 0 {
+            return Ok((Vec::new(), false));
+        }
         let read = || -> std::io::Result<Vec<u8>> {
-            let mut file = std::fs::File::open(&list)?;
+            let mut file = BufReader::new(std::fs::File::open(&list)?);
             file.seek(SeekFrom::Start(offset + from))?;
-            let mut bytes = vec![0; wanted];
+            let mut bytes = vec![0; left.min(page_bytes as u64) as usize];
             file.read_exact(&mut bytes)?;
+            match bytes.iter().rposition(|b| *b == 0) {
+                Some(end) => bytes.truncate(end + 1),
+                // One path that is longer than a page.
+                None => {
+                    file.read_until(0, &mut bytes)?;
+                }
+            }
             Ok(bytes)
         };
-        let mut bytes = read().map_err(|source| Refused::List {
+        let bytes = read().map_err(|source| Refused::List {
             path: list.clone(),
             source,
         })?;
-        let whole = bytes.iter().rposition(|b| *b == 0).map_or(0, |at| at + 1);
-        bytes.truncate(whole);
         let more = (bytes.len() as u64) < left;
         Ok((bytes, more))
     }

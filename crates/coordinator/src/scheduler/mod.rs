@@ -11,7 +11,7 @@ mod grant;
 mod phases;
 mod report;
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -24,8 +24,8 @@ use crate::fleet::{Fleet, Progress, Session};
 use crate::plan::StoredList;
 use crate::results::Results;
 use crate::store::{
-    Cost, Millis, Phase, Release, RunRecord, RunState, SessionRecord, Store, StoreError,
-    TaskRecord, TaskResult,
+    Cost, Millis, Phase, Release, ReleasedTo, RunRecord, RunState, SessionRecord, Store,
+    StoreError, TaskRecord, TaskResult,
 };
 
 pub use grant::LeaseAnswer;
@@ -62,7 +62,7 @@ pub enum Refused {
     #[error("unknown session: register again")]
     UnknownSession,
     #[error(transparent)]
-    Store(#[from] StoreError),
+    Store(StoreError),
     #[error("cannot read the file list {path}")]
     List {
         path: PathBuf,
@@ -70,6 +70,16 @@ pub enum Refused {
     },
     #[error("{0}")]
     Misplaced(&'static str),
+}
+
+impl From<StoreError> for Refused {
+    fn from(error: StoreError) -> Self {
+        match error {
+            // It left, or its lease ran out, while the call was under way.
+            StoreError::NoSuchSession(_) => Refused::UnknownSession,
+            other => Refused::Store(other),
+        }
+    }
 }
 
 impl Refused {
@@ -110,6 +120,8 @@ pub struct Scheduler {
     commands: Notify,
     /// One grant at a time may be the first of its task: see [`Scheduler::lease`].
     establishing: Mutex<()>,
+    /// One task ends at a time, so that the run ends after the last one's rows are written.
+    ending: Mutex<()>,
     over: watch::Sender<bool>,
 }
 
@@ -126,6 +138,10 @@ struct TaskState {
     record: TaskRecord,
     /// Items of it were waiting at the last look.
     may_have_waiting: bool,
+    /// Nothing of its phase is open, and it is time that brings the next one.
+    waits_for_time: bool,
+    /// When an attempt at it was last seen under way.
+    last_held: Option<Instant>,
     /// The newest thing that held it up, for people.
     trouble: Option<String>,
 }
@@ -140,10 +156,10 @@ impl Scheduler {
         results: Results,
     ) -> Result<Self, StoreError> {
         let now = Instant::now();
-        let mut fleet = Fleet::new(settings.lease, settings.heartbeat);
+        let mut fleet = Fleet::new(settings.lease);
         for record in store.sessions()? {
             // Deadlines are not stored: who is known gets a whole lease time to be heard.
-            let session = Session::new(record.name, String::new(), 0, now);
+            let session = Session::new(record.name, String::new(), None, now);
             fleet.sessions.insert(record.id, session);
         }
         let mut tasks = HashMap::new();
@@ -151,6 +167,8 @@ impl Scheduler {
             let state = TaskState {
                 record,
                 may_have_waiting: true,
+                waits_for_time: false,
+                last_held: None,
                 trouble: None,
             };
             tasks.insert(state.record.task.id, state);
@@ -170,6 +188,7 @@ impl Scheduler {
             work: Notify::new(),
             commands: Notify::new(),
             establishing: Mutex::new(()),
+            ending: Mutex::new(()),
             over: watch::Sender::new(run.state != RunState::Running),
         };
         scheduler.take_up_leases(now)?;
@@ -196,15 +215,9 @@ impl Scheduler {
             }
         }
         // An attempt that was superseded before the restart may not have been heard of since.
-        let unfinished: Vec<TaskId> = self.unfinished();
         let mut suspects = Vec::new();
-        for task in unfinished {
-            if self
-                .store
-                .items(self.run, task)?
-                .iter()
-                .any(|record| record.item.attempts > 0)
-            {
+        for task in self.unfinished() {
+            if self.store.totals(self.run, task)?.retries > 0 {
                 suspects.push(task);
             }
         }
@@ -285,7 +298,7 @@ impl Scheduler {
             registered: now_ms(),
         })?;
         tracing::info!("worker {name} ({address}) is here");
-        let mut session = Session::new(name, address, request, Instant::now());
+        let mut session = Session::new(name, address, Some(request), Instant::now());
         session.program_version = program_version;
         self.state().fleet.sessions.insert(id, session);
         Ok(id)
@@ -323,15 +336,23 @@ impl Scheduler {
         Ok(heard.lost)
     }
 
-    /// Commands for a session that are due now; each is given once.
+    /// Commands for a session that are due now. That of sharing is given once: if it is lost, the
+    /// worker is asked again while somebody idles. That of cancelling is repeated until it is obeyed.
     pub fn commands(&self, id: SessionId) -> Result<Vec<Command>, Refused> {
         let over = self.is_over();
+        let now = Instant::now();
         let mut state = self.state();
         let session = state.fleet.session(id).ok_or(Refused::UnknownSession)?;
         let mut commands = Vec::new();
         for (item, held) in &mut session.held {
-            if std::mem::take(&mut held.cancel) {
-                commands.push(Command::Cancel(*item, held.epoch));
+            if held.cancel {
+                let is_due = held
+                    .told_to_cancel
+                    .is_none_or(|told| now.duration_since(told) >= self.settings.lease);
+                if is_due {
+                    held.told_to_cancel = Some(now);
+                    commands.push(Command::Cancel(*item, held.epoch));
+                }
             } else if std::mem::take(&mut held.share) {
                 commands.push(Command::Share(*item, held.epoch));
             }
@@ -391,8 +412,10 @@ impl Scheduler {
     ) -> Result<(), Refused> {
         let record = self.store.item(item)?;
         let task = record.item.task;
-        self.store.complete(item, epoch, outcome, now_ms())?;
-        self.drop_held(session, item);
+        let completed = self.store.complete(item, epoch, outcome, now_ms());
+        // Taken or refused, this attempt is over.
+        self.drop_held(session, item, epoch);
+        completed?;
         self.advance(task)?;
         Ok(())
     }
@@ -406,7 +429,6 @@ impl Scheduler {
         message: &str,
     ) -> Result<(), Refused> {
         let record = self.store.item(item)?;
-        record.item.check(epoch).map_err(StoreError::from)?;
         let task = record.item.task;
         let name = self
             .state()
@@ -435,8 +457,8 @@ impl Scheduler {
                 (Cost::Attempt, retry_wait(record.item.attempts))
             }
         };
-        self.drop_held(session, item);
-        self.put_back(item, epoch, cost, message, wait)?;
+        self.drop_held(session, item, epoch);
+        self.hand_back(item, epoch, cost, message, wait)?;
         if reason == ReleaseReason::Task {
             self.fail_task(task, message.to_owned())?;
         }
@@ -475,14 +497,32 @@ impl Scheduler {
         self.state().fleet.sessions.len()
     }
 
-    fn drop_held(&self, session: SessionId, item: ItemId) {
+    /// The attempt is over; one with another epoch is not meant.
+    fn drop_held(&self, session: SessionId, item: ItemId, epoch: Epoch) {
         if let Some(session) = self.state().fleet.session(session) {
-            session.held.remove(&item);
+            session
+                .held
+                .retain(|held, h| *held != item || h.epoch != epoch);
         }
     }
 
-    /// Makes a leased item grantable again, or failed. Stale: somebody else did already.
+    /// Like [`Scheduler::hand_back`]; if it is stale, somebody else did it already.
     fn put_back(
+        &self,
+        item: ItemId,
+        epoch: Epoch,
+        cost: Cost,
+        reason: &str,
+        wait: Duration,
+    ) -> Result<(), StoreError> {
+        match self.hand_back(item, epoch, cost, reason, wait) {
+            Err(StoreError::Stale(_)) => Ok(()),
+            other => other,
+        }
+    }
+
+    /// Makes a leased item grantable again, or failed. Safe to repeat under the newest epoch.
+    fn hand_back(
         &self,
         item: ItemId,
         epoch: Epoch,
@@ -497,19 +537,14 @@ impl Scheduler {
             reason,
             not_before: now + wait.as_millis() as Millis,
         };
-        match self.store.release(item, epoch, release, now) {
-            Ok(to) => {
-                let task = self.store.item(item)?.item.task;
-                if to == crate::store::ReleasedTo::Failed {
-                    tracing::error!("item {item} of task {task} has failed for good: {reason}");
-                    self.advance(task)?;
-                }
-                self.waiting(task);
-                Ok(())
-            }
-            Err(StoreError::Stale(_)) => Ok(()),
-            Err(e) => Err(e),
+        let to = self.store.release(item, epoch, release, now)?;
+        let task = self.store.item(item)?.item.task;
+        if to == ReleasedTo::Failed {
+            tracing::error!("item {item} of task {task} has failed for good: {reason}");
+            self.advance(task)?;
         }
+        self.waiting(task);
+        Ok(())
     }
 
     /// Items of the task may be waiting: whoever idles looks again.
@@ -541,44 +576,54 @@ impl Scheduler {
             self.store.remove_session(dead.id)?;
         }
         self.give_up_refused(now)?;
-        for task in self.unfinished() {
+        for task in self.waiting_for_time() {
             self.advance(task)?;
         }
         self.share_out(now);
         Ok(())
     }
 
-    /// Asks busy workers for work if somebody idles and nothing waits.
+    fn waiting_for_time(&self) -> Vec<TaskId> {
+        self.state()
+            .tasks
+            .values()
+            .filter(|task| task.record.result.is_none() && task.waits_for_time)
+            .map(|task| task.record.task.id)
+            .collect()
+    }
+
+    /// Asks busy workers for work if somebody idles and nothing waits that the idle ones may run.
     fn share_out(&self, now: Instant) {
         let asked = {
             let mut state = self.state();
             let idle = state.fleet.idle_slots();
-            let waiting = state
-                .tasks
-                .values()
-                .any(|task| task.record.result.is_none() && task.may_have_waiting);
-            if idle == 0 || waiting {
+            if idle == 0 {
                 return;
             }
             let State { fleet, tasks, .. } = &mut *state;
-            fleet.ask_to_share(idle, LEAST_TO_SHARE, now, |task| {
-                tasks
-                    .get(&task)
-                    .is_some_and(|t| t.record.phase == Phase::Copy && t.record.result.is_none())
-            })
+            let wanted: Vec<&TaskState> = tasks
+                .values()
+                .filter(|task| task.record.result.is_none())
+                .filter(|task| fleet.is_wanted(task.record.task.id, now))
+                .collect();
+            if wanted.iter().any(|task| task.may_have_waiting) {
+                return;
+            }
+            let shareable: HashSet<TaskId> = wanted
+                .into_iter()
+                .filter(|task| task.record.phase == Phase::Copy)
+                .map(|task| task.record.task.id)
+                .collect();
+            fleet.ask_to_share(idle, LEAST_TO_SHARE, now, |task| shareable.contains(&task))
         };
         if asked > 0 {
             self.commands.notify_waiters();
         }
     }
 
-    /// Says that the store fails: the run can't go on with it.
-    pub fn broken(&self, error: &StoreError) {
-        let mut state = self.state();
-        if state.broken.is_none() {
-            state.broken = Some(crate::error_chain(error));
-            self.over.send_if_modified(|_| true);
-        }
+    /// Says that the run can't go on: the store fails, or something that can't be did happen.
+    pub fn broken(&self, why: String) {
+        self.state().broken.get_or_insert(why);
     }
 
     pub fn what_broke(&self) -> Option<String> {
@@ -604,3 +649,6 @@ fn failed(message: String) -> TaskResult {
         finished: now_ms(),
     }
 }
+
+#[cfg(test)]
+mod tests;

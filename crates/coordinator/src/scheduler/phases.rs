@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use model::{ItemId, Purpose, RelPath, TaskId, Work};
 
-use super::{Scheduler, now_ms};
+use super::{Scheduler, State, now_ms};
 use crate::store::{Applied, Phase, StoreError};
 
 /// Directories in one item of the attributes phase.
@@ -48,14 +48,18 @@ impl Scheduler {
     /// The last item. It waits until no superseded attempt can be alive any more: such a one could
     /// otherwise write below a task that was called done.
     fn close(&self, task: TaskId) -> Result<(), StoreError> {
-        if self.state().fleet.may_be_written_to(task, Instant::now()) {
-            return Ok(());
-        }
-        let nothing_was_begun = self
-            .state()
-            .tasks
-            .get(&task)
-            .is_none_or(|task| task.record.source_identity.is_none());
+        let nothing_was_begun = {
+            let mut state = self.state();
+            let State { fleet, tasks, .. } = &mut *state;
+            let Some(state) = tasks.get_mut(&task) else {
+                return Ok(());
+            };
+            state.waits_for_time = fleet.may_be_written_to(task, Instant::now());
+            if state.waits_for_time {
+                return Ok(());
+            }
+            state.record.source_identity.is_none()
+        };
         if self.settings.options.dry_run || nothing_was_begun {
             return self.finish_task(task);
         }

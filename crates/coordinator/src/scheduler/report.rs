@@ -6,7 +6,7 @@ use model::{Counters, Epoch, ItemId, RunId, TaskId};
 
 use super::{Scheduler, now_ms};
 use crate::fleet;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, so_far};
 use crate::report::{Progress, TaskEnd};
 use crate::store::{Millis, Phase, StoreError, TaskRecord};
 
@@ -130,7 +130,7 @@ impl Scheduler {
             }
             tasks.push(TaskSnapshot {
                 open_items: self.store.totals(self.run, task)?.open_items,
-                ledger: self.ledger(task)?,
+                ledger: so_far(&*self.store, self.run, task, self.refused(task))?,
                 leased_items,
                 running,
                 record,

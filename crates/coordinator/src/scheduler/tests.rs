@@ -1,0 +1,641 @@
+//! The scheduler without gRPC: lives of tasks, with everything that can come between.
+
+use std::path::Path;
+
+use model::config;
+use model::{Counters, ItemState, Location, Purpose, RelPath, Task};
+
+use super::*;
+use crate::data_dir::DataDir;
+use crate::store::{NewRun, NewTask, SqliteStore, WhenFinished};
+
+const LEASE: Duration = Duration::from_secs(30);
+const GRACE: Duration = Duration::from_secs(10);
+
+/// A directory with a run's state, in which one scheduler after the other takes it up.
+struct Place {
+    directory: tempfile::TempDir,
+    works: Vec<Vec<Work>>,
+    settings: Settings,
+}
+
+impl Place {
+    /// With these first works of each task.
+    fn with_works(works: Vec<Vec<Work>>) -> Self {
+        Self {
+            directory: tempfile::tempdir().unwrap(),
+            works,
+            settings: Settings {
+                lease: LEASE,
+                heartbeat: Duration::from_secs(5),
+                ineligible_grace: GRACE,
+                item_attempts: 2,
+                concurrency: 3,
+                transfers: 4,
+                options: CopyOptions::default(),
+                source_fs_types: vec!["any".into()],
+                target_fs_types: vec!["any".into()],
+                config_file: "test.yaml".into(),
+            },
+        }
+    }
+
+    fn with_tasks(n: usize) -> Self {
+        Self::with_works(vec![vec![walk(&[""])]; n])
+    }
+
+    /// Like a server that starts: the same run goes on.
+    fn open(&self) -> Scheduler {
+        let at = self.directory.path();
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&at.join("state.sqlite")).unwrap());
+        let tasks = (1..)
+            .zip(&self.works)
+            .map(|(number, works)| NewTask {
+                task: task(number),
+                items: Ok((0..)
+                    .zip(works)
+                    .map(|(k, work)| (item(u64::from(number) * 100 + k), work.clone()))
+                    .collect()),
+            })
+            .collect();
+        let new_run = NewRun {
+            id: RunId::from_random(77),
+            identity: "same".into(),
+            tasks,
+        };
+        let begun = store.begin_run(new_run, WhenFinished::Keep, now_ms());
+        let results = results(at, &begun.as_ref().unwrap().run);
+        let settings = self.settings.clone();
+        Scheduler::new(
+            store,
+            &begun.unwrap().run,
+            settings,
+            HashMap::new(),
+            results,
+        )
+        .unwrap()
+    }
+}
+
+fn results(at: &Path, run: &RunRecord) -> Results {
+    let text = "global_config: {source_fs_types: [any], target_fs_types: [any], tasks_file: t}";
+    let config = config::parse(text.as_bytes(), Path::new("test.yaml")).unwrap();
+    let data_dir = DataDir::open(Path::new("test.yaml"), Some(&at.join("data"))).unwrap();
+    let name = "test.yaml".to_owned();
+    Results::open(at, &data_dir, run.started, &config.config, name).unwrap()
+}
+
+fn task(number: u32) -> Task {
+    Task {
+        id: TaskId(number),
+        line: number,
+        source: Location::Posix(format!("/from/{number}").into()),
+        target: Location::Posix(format!("/to/{number}").into()),
+        list: None,
+        target_is_shared: false,
+    }
+}
+
+fn item(n: u64) -> ItemId {
+    ItemId::from_random(n)
+}
+
+fn walk(directories: &[&str]) -> Work {
+    Work::Walk {
+        directories: directories.iter().map(|d| path(d)).collect(),
+        purpose: Purpose::Copy,
+    }
+}
+
+fn path(text: &str) -> RelPath {
+    match text {
+        "" => RelPath::ROOT,
+        text => RelPath::new(text).unwrap(),
+    }
+}
+
+fn identity() -> SourceIdentity {
+    SourceIdentity {
+        inode: 2,
+        birth_ns: None,
+        fs_type: "ext4".into(),
+    }
+}
+
+fn copied(entries: u64, deferred: u64) -> Outcome {
+    Outcome {
+        counters: Counters {
+            listed: entries + deferred,
+            copied: entries,
+            deferred,
+            ..Counters::default()
+        },
+        ..Outcome::default()
+    }
+}
+
+/// A worker as the scheduler sees it.
+#[derive(Clone, Copy)]
+struct Worker {
+    session: SessionId,
+}
+
+type Lease = (ItemId, Epoch);
+
+impl Worker {
+    fn register(scheduler: &Scheduler, n: u64) -> Self {
+        let id = SessionId::from_random(n);
+        let name = format!("w{n}");
+        let session = scheduler
+            .register(name, String::new(), String::new(), n, id)
+            .unwrap();
+        Self { session }
+    }
+
+    /// All that it is granted now.
+    fn lease(self, scheduler: &Scheduler) -> Vec<(Lease, Work)> {
+        scheduler
+            .lease(self.session, crate::random(), 10)
+            .unwrap()
+            .grants
+            .into_iter()
+            .map(|(granted, _)| ((granted.item.id, granted.item.epoch), granted.item.work))
+            .collect()
+    }
+
+    #[track_caller]
+    fn lease_one(self, scheduler: &Scheduler) -> (Lease, Work) {
+        match <[_; 1]>::try_from(self.lease(scheduler)) {
+            Ok([lease]) => lease,
+            Err(other) => panic!("not one grant: {other:?}"),
+        }
+    }
+
+    fn complete(self, scheduler: &Scheduler, (item, epoch): Lease, outcome: Outcome) {
+        scheduler
+            .complete(self.session, item, epoch, outcome)
+            .unwrap();
+    }
+
+    fn release(self, scheduler: &Scheduler, (item, epoch): Lease, reason: ReleaseReason) {
+        scheduler
+            .release(self.session, item, epoch, reason, "a reason")
+            .unwrap();
+    }
+
+    fn begin_first(self, scheduler: &Scheduler) -> Lease {
+        let (lease, _) = self.lease_one(scheduler);
+        scheduler.roots(lease.0, lease.1, &identity()).unwrap();
+        lease
+    }
+
+    fn beat(self, scheduler: &Scheduler, held: &[Lease]) -> Vec<Lease> {
+        let listed = held
+            .iter()
+            .map(|(item, epoch)| (*item, *epoch, Progress::default()))
+            .collect();
+        scheduler.heartbeat(self.session, listed, "").unwrap()
+    }
+}
+
+fn is_close(work: &Work) -> bool {
+    matches!(
+        work,
+        Work::Walk {
+            purpose: Purpose::Close,
+            ..
+        }
+    )
+}
+
+fn result(scheduler: &Scheduler, number: u32) -> TaskResult {
+    let records = scheduler.store.tasks(scheduler.run).unwrap();
+    let record = records.iter().find(|r| r.task.id == TaskId(number));
+    record.unwrap().result.clone().expect("the task is over")
+}
+
+/// Ticks as the server does while this time passes.
+fn pass(scheduler: &Scheduler, from: Instant, time: Duration) {
+    let mut at = from;
+    while at < from + time {
+        scheduler.tick(at).unwrap();
+        at += Duration::from_secs(1);
+    }
+    scheduler.tick(from + time).unwrap();
+}
+
+#[test]
+fn a_task_is_copied_closed_and_over() {
+    let place = Place::with_tasks(1);
+    let scheduler = place.open();
+    let worker = Worker::register(&scheduler, 1);
+    let first = worker.begin_first(&scheduler);
+    worker.complete(&scheduler, first, copied(5, 0));
+    assert!(!scheduler.is_over());
+    let (closing, work) = worker.lease_one(&scheduler);
+    assert!(is_close(&work));
+    worker.complete(&scheduler, closing, copied(0, 0));
+    assert!(scheduler.is_over());
+    assert!(result(&scheduler, 1).success);
+    let rows = place.directory.path().join("data_migrate_results.csv");
+    let rows = std::fs::read_to_string(rows).unwrap();
+    assert!(rows.contains("Migrated task 1 successfully"), "{rows}");
+}
+
+#[test]
+fn a_server_started_again_goes_on_from_every_step() {
+    // How many steps there are, the loop finds out.
+    for restart_before in 0.. {
+        let place = Place::with_tasks(1);
+        let mut scheduler = place.open();
+        let mut step = 0;
+        let mut restart = |scheduler: &mut Scheduler| {
+            if step == restart_before {
+                *scheduler = place.open();
+                scheduler.take_up_results().unwrap();
+            }
+            step += 1;
+        };
+        let worker = Worker::register(&scheduler, 1);
+        restart(&mut scheduler);
+        let (first, _) = worker.lease_one(&scheduler);
+        restart(&mut scheduler);
+        scheduler.roots(first.0, first.1, &identity()).unwrap();
+        restart(&mut scheduler);
+        let child = item(1001);
+        let children = [(child, walk(&["a/b"]))];
+        scheduler.split(first.0, first.1, &children).unwrap();
+        restart(&mut scheduler);
+        assert_eq!(worker.beat(&scheduler, &[first]), []);
+        worker.complete(&scheduler, first, copied(5, 1));
+        restart(&mut scheduler);
+        // Its answer was lost.
+        worker.complete(&scheduler, first, copied(5, 1));
+        for expected in [1, 0, 0] {
+            let (lease, _) = worker.lease_one(&scheduler);
+            restart(&mut scheduler);
+            assert_eq!(worker.beat(&scheduler, &[lease]), []);
+            worker.complete(&scheduler, lease, copied(expected, 0));
+            restart(&mut scheduler);
+        }
+        assert!(scheduler.is_over(), "restart before step {restart_before}");
+        let result = result(&scheduler, 1);
+        assert!(result.success, "{}", result.message);
+        let snapshot = scheduler.snapshot().unwrap();
+        assert_eq!(snapshot.counters().listed, 6);
+        let items = scheduler.store.items(scheduler.run, TaskId(1)).unwrap();
+        assert!(
+            items
+                .iter()
+                .all(|r| r.item.state == ItemState::Done && r.item.epoch == Epoch(1))
+        );
+        if restart_before > step {
+            break;
+        }
+    }
+}
+
+#[test]
+fn directories_that_several_items_wrote_into_get_their_attributes_last() {
+    let place = Place::with_tasks(1);
+    let scheduler = place.open();
+    let worker = Worker::register(&scheduler, 1);
+    let first = worker.begin_first(&scheduler);
+    let children = [
+        (item(1001), walk(&["a/b", "a/c"])),
+        (item(1002), walk(&["d"])),
+    ];
+    scheduler.split(first.0, first.1, &children).unwrap();
+    worker.complete(&scheduler, first, copied(4, 3));
+    let granted = worker.lease(&scheduler);
+    assert_eq!(granted.len(), 2);
+    for (lease, work) in granted {
+        let Work::Walk { directories, .. } = work else {
+            panic!("{work:?}");
+        };
+        worker.complete(&scheduler, lease, copied(directories.len() as u64, 0));
+    }
+    let (attributes, work) = worker.lease_one(&scheduler);
+    let expected = Work::Walk {
+        directories: vec![path("a")],
+        purpose: Purpose::Attributes,
+    };
+    assert_eq!(work, expected);
+    worker.complete(&scheduler, attributes, copied(0, 0));
+    let (closing, _) = worker.lease_one(&scheduler);
+    worker.complete(&scheduler, closing, copied(0, 0));
+    let result = result(&scheduler, 1);
+    assert!(result.success, "{}", result.message);
+    assert_eq!(scheduler.snapshot().unwrap().counters().listed, 7);
+}
+
+#[test]
+fn what_a_dead_attempt_handed_over_is_left_out_by_the_next_and_may_vanish() {
+    let place = Place::with_tasks(1);
+    let scheduler = place.open();
+    let lost = Worker::register(&scheduler, 1);
+    let first = lost.begin_first(&scheduler);
+    let children = [(item(1001), walk(&["a"])), (item(1002), walk(&["b"]))];
+    scheduler.split(first.0, first.1, &children).unwrap();
+    pass(&scheduler, Instant::now(), LEASE + Duration::from_secs(1));
+    let worker = Worker::register(&scheduler, 2);
+    let answer = scheduler.lease(worker.session, 5, 1).unwrap();
+    let (again, _) = &answer.grants[0];
+    assert_eq!((again.item.id, again.item.epoch), (first.0, Epoch(2)));
+    assert!(again.has_children);
+    assert_eq!(scheduler.children(first.0, 0, 10).unwrap(), children);
+    // The late worker is told, and changes nothing.
+    let late = scheduler.complete(lost.session, first.0, first.1, copied(9, 2));
+    assert!(late.unwrap_err().is_stale());
+    let late = scheduler.split(first.0, first.1, &[(item(1003), walk(&["c"]))]);
+    assert!(late.unwrap_err().is_stale());
+    assert!(matches!(
+        scheduler.heartbeat(lost.session, vec![], ""),
+        Err(Refused::UnknownSession)
+    ));
+    // `b` has gone from the source meanwhile.
+    worker.complete(&scheduler, (first.0, Epoch(2)), copied(3, 1));
+    for (lease, _) in worker.lease(&scheduler) {
+        worker.complete(&scheduler, lease, copied(1, 0));
+    }
+    // The lost worker may still write: the last item waits for its word.
+    scheduler.tick(Instant::now()).unwrap();
+    assert_eq!(worker.lease(&scheduler), []);
+    scheduler.leave(lost.session).unwrap();
+    scheduler.tick(Instant::now()).unwrap();
+    let (closing, work) = worker.lease_one(&scheduler);
+    assert!(is_close(&work));
+    worker.complete(&scheduler, closing, copied(0, 0));
+    let result = result(&scheduler, 1);
+    assert!(result.success, "{}", result.message);
+}
+
+#[test]
+fn calls_that_are_repeated_are_answered_as_before() {
+    let place = Place::with_tasks(1);
+    let scheduler = place.open();
+    let worker = Worker::register(&scheduler, 1);
+    let id = SessionId::from_random(99);
+    let again = scheduler.register("w1".into(), String::new(), String::new(), 1, id);
+    assert_eq!(again.unwrap(), worker.session);
+    let ask = || scheduler.lease(worker.session, 5, 1).unwrap().grants;
+    let first = ask();
+    assert_eq!(first[0].0, ask()[0].0);
+    let lease = (first[0].0.item.id, first[0].0.item.epoch);
+    worker.release(&scheduler, lease, ReleaseReason::Drain);
+    worker.release(&scheduler, lease, ReleaseReason::Drain);
+    let (lease, _) = worker.lease_one(&scheduler);
+    assert_eq!(lease.1, Epoch(2));
+    scheduler.leave(worker.session).unwrap();
+    scheduler.leave(worker.session).unwrap();
+}
+
+#[test]
+fn a_repeated_lease_call_does_not_bring_back_what_was_taken_away() {
+    let place = Place::with_tasks(1);
+    let scheduler = place.open();
+    let worker = Worker::register(&scheduler, 1);
+    let ask = || scheduler.lease(worker.session, 5, 1).unwrap().grants;
+    let first = ask();
+    // The answer never arrived, so no heartbeat lists it.
+    for _ in 0..3 {
+        worker.beat(&scheduler, &[]);
+    }
+    let again = ask();
+    assert_eq!(again[0].0.item.id, first[0].0.item.id);
+    assert_eq!(again[0].0.item.epoch, Epoch(2));
+}
+
+#[test]
+fn nothing_stays_leased_to_a_worker_that_left_meanwhile() {
+    let place = Place::with_works(vec![vec![walk(&["a"]), walk(&["b"]), walk(&["c"])]]);
+    let scheduler = place.open();
+    let first = Worker::register(&scheduler, 1);
+    let lease = first.begin_first(&scheduler);
+    first.release(&scheduler, lease, ReleaseReason::Drain);
+    for n in 2..40 {
+        let worker = Worker::register(&scheduler, n);
+        std::thread::scope(|scope| {
+            scope.spawn(|| match scheduler.lease(worker.session, n, 3) {
+                Ok(_) | Err(Refused::UnknownSession) => {}
+                Err(other) => panic!("{other}"),
+            });
+            scope.spawn(|| scheduler.leave(worker.session).unwrap());
+        });
+        assert_eq!(scheduler.store.leased(scheduler.run).unwrap(), [], "{n}");
+    }
+}
+
+#[test]
+fn two_workers_are_never_both_the_first_at_a_task() {
+    let place = Place::with_works(vec![vec![walk(&["a"]), walk(&["b"])]]);
+    let scheduler = place.open();
+    let (one, two) = (
+        Worker::register(&scheduler, 1),
+        Worker::register(&scheduler, 2),
+    );
+    let (first, _) = one.lease_one(&scheduler);
+    assert_eq!(two.lease(&scheduler), []);
+    scheduler.roots(first.0, first.1, &identity()).unwrap();
+    assert_eq!(two.lease(&scheduler).len(), 1);
+}
+
+#[test]
+fn a_worker_that_can_not_run_a_task_leaves_it_to_others() {
+    let place = Place::with_tasks(2);
+    let scheduler = place.open();
+    let (one, two) = (
+        Worker::register(&scheduler, 1),
+        Worker::register(&scheduler, 2),
+    );
+    let granted = one.lease(&scheduler);
+    one.release(&scheduler, granted[0].0, ReleaseReason::Machine);
+    assert_eq!(one.lease(&scheduler), []);
+    let (lease, _) = two.lease_one(&scheduler);
+    assert_eq!(lease, (granted[0].0.0, Epoch(2)));
+    assert_eq!(scheduler.snapshot().unwrap().tasks[0].ledger.retries, 0);
+}
+
+#[test]
+fn a_task_that_all_refuse_fails_after_the_grace_and_the_others_go_on() {
+    let place = Place::with_tasks(2);
+    let scheduler = place.open();
+    let worker = Worker::register(&scheduler, 1);
+    let granted = worker.lease(&scheduler);
+    worker.release(&scheduler, granted[0].0, ReleaseReason::Machine);
+    let now = Instant::now();
+    scheduler.tick(now).unwrap();
+    assert_eq!(scheduler.unfinished(), [TaskId(1), TaskId(2)]);
+    scheduler.tick(now + GRACE).unwrap();
+    assert_eq!(scheduler.unfinished(), [TaskId(2)]);
+    assert_eq!(result(&scheduler, 1).message, "a reason");
+}
+
+#[test]
+fn the_one_worker_that_can_run_a_task_has_time_to_come_back() {
+    let place = Place::with_tasks(1);
+    let scheduler = place.open();
+    let (unable, able) = (
+        Worker::register(&scheduler, 1),
+        Worker::register(&scheduler, 2),
+    );
+    let (lease, _) = unable.lease_one(&scheduler);
+    unable.release(&scheduler, lease, ReleaseReason::Machine);
+    able.begin_first(&scheduler);
+    let later = Instant::now() + GRACE;
+    scheduler.tick(later).unwrap();
+    scheduler.leave(able.session).unwrap();
+    scheduler.tick(later + GRACE / 2).unwrap();
+    assert_eq!(scheduler.unfinished(), [TaskId(1)]);
+    scheduler.tick(later + GRACE).unwrap();
+    assert!(result(&scheduler, 1).message.starts_with("incomplete: "));
+}
+
+#[test]
+fn an_item_that_fails_at_every_attempt_makes_its_task_incomplete() {
+    let mut place = Place::with_tasks(1);
+    place.settings.item_attempts = 1;
+    let scheduler = place.open();
+    let worker = Worker::register(&scheduler, 1);
+    let first = worker.begin_first(&scheduler);
+    scheduler
+        .split(first.0, first.1, &[(item(1001), walk(&["a"]))])
+        .unwrap();
+    worker.release(&scheduler, first, ReleaseReason::Failed);
+    // What it handed over is still done, and the marker removed.
+    for entries in [1, 0] {
+        let (lease, _) = worker.lease_one(&scheduler);
+        worker.complete(&scheduler, lease, copied(entries, 0));
+    }
+    assert!(scheduler.is_over());
+    let message = result(&scheduler, 1).message;
+    assert!(
+        message.contains("1 item failed at every attempt: a reason"),
+        "{message}"
+    );
+    assert!(!message.contains("add up"), "{message}");
+}
+
+#[test]
+fn a_failed_attempt_is_tried_again_later_and_costs_one() {
+    let place = Place::with_tasks(1);
+    let scheduler = place.open();
+    let worker = Worker::register(&scheduler, 1);
+    let first = worker.begin_first(&scheduler);
+    worker.release(&scheduler, first, ReleaseReason::Failed);
+    assert_eq!(worker.lease(&scheduler), []);
+    let task = &scheduler.snapshot().unwrap().tasks[0];
+    assert_eq!((task.open_items, task.ledger.retries), (1, 1));
+}
+
+#[test]
+fn a_full_target_holds_its_task_up_and_fails_nothing() {
+    let place = Place::with_tasks(1);
+    let scheduler = place.open();
+    let worker = Worker::register(&scheduler, 1);
+    let first = worker.begin_first(&scheduler);
+    worker.release(&scheduler, first, ReleaseReason::TargetFull);
+    assert_eq!(worker.lease(&scheduler), []);
+    pass(&scheduler, Instant::now(), GRACE * 2);
+    let task = &scheduler.snapshot().unwrap().tasks[0];
+    assert_eq!((task.open_items, task.ledger.retries), (1, 0));
+    assert_eq!(task.trouble.as_deref(), Some("a reason"));
+}
+
+#[test]
+fn workers_at_a_task_that_ended_are_told_until_they_obey() {
+    let place = Place::with_works(vec![vec![walk(&["a"]), walk(&["b"])], vec![walk(&[""])]]);
+    let scheduler = place.open();
+    let worker = Worker::register(&scheduler, 1);
+    let granted = worker.lease(&scheduler);
+    for ((item, epoch), _) in &granted {
+        scheduler.roots(*item, *epoch, &identity()).unwrap();
+    }
+    let (other, _) = worker.lease_one(&scheduler);
+    worker.release(&scheduler, granted[0].0, ReleaseReason::Task);
+    let cancel = [Command::Cancel(other.0, other.1)];
+    assert_eq!(scheduler.commands(worker.session).unwrap(), cancel);
+    assert_eq!(scheduler.commands(worker.session).unwrap(), []);
+    if let Some(session) = scheduler.state().fleet.session(worker.session) {
+        let held = session.held.get_mut(&other.0).unwrap();
+        held.told_to_cancel = held.told_to_cancel.map(|told| told - LEASE);
+    }
+    assert_eq!(scheduler.commands(worker.session).unwrap(), cancel);
+    let late = scheduler.complete(worker.session, other.0, other.1, copied(1, 0));
+    assert!(late.unwrap_err().is_stale());
+    assert_eq!(scheduler.commands(worker.session).unwrap(), []);
+    assert_eq!(scheduler.unfinished(), [TaskId(2)]);
+}
+
+#[test]
+fn a_task_of_an_empty_list_is_over_at_the_start() {
+    let place = Place::with_works(vec![vec![]]);
+    let scheduler = place.open();
+    scheduler.take_up_results().unwrap();
+    assert!(scheduler.is_over());
+    assert!(result(&scheduler, 1).success);
+}
+
+#[test]
+fn who_idles_gets_work_of_those_who_are_busy_but_none_that_it_refused() {
+    let place = Place::with_tasks(1);
+    let scheduler = place.open();
+    let (busy, idle) = (
+        Worker::register(&scheduler, 1),
+        Worker::register(&scheduler, 2),
+    );
+    let first = busy.begin_first(&scheduler);
+    scheduler.set_idle_slots(idle.session, 2);
+    assert_eq!(idle.lease(&scheduler), []);
+    let later = Instant::now() + LEAST_TO_SHARE;
+    let refuse = |task| {
+        let now = Instant::now();
+        scheduler
+            .state()
+            .fleet
+            .refuse(idle.session, task, String::new(), now);
+    };
+    refuse(TaskId(1));
+    scheduler.tick(later).unwrap();
+    assert_eq!(scheduler.commands(busy.session).unwrap(), []);
+    if let Some(session) = scheduler.state().fleet.session(idle.session) {
+        session.refusals.clear();
+    }
+    scheduler.tick(later).unwrap();
+    let share = [Command::Share(first.0, first.1)];
+    assert_eq!(scheduler.commands(busy.session).unwrap(), share);
+}
+
+#[test]
+fn a_store_that_forgot_a_session_is_no_broken_store() {
+    let place = Place::with_tasks(1);
+    let scheduler = place.open();
+    let worker = Worker::register(&scheduler, 1);
+    scheduler.store.remove_session(worker.session).unwrap();
+    let refused = scheduler.lease(worker.session, 1, 1);
+    assert!(matches!(refused, Err(Refused::UnknownSession)));
+}
+
+#[test]
+fn pages_of_a_list_end_between_paths_whatever_is_asked_for() {
+    let list = Work::Paths {
+        offset: 2,
+        length: 12,
+    };
+    let place = Place::with_works(vec![vec![list]]);
+    let mut scheduler = place.open();
+    let file = place.directory.path().join("list");
+    std::fs::write(&file, b"x\0aaaaaaa\0b\0c\0z\0").unwrap();
+    let stored = StoredList {
+        file,
+        hash: String::new(),
+        paths: 5,
+        refused: Vec::new(),
+    };
+    scheduler.lists.insert(TaskId(1), stored);
+    let page = |from, bytes| scheduler.listed(item(100), from, bytes).unwrap();
+    assert_eq!(page(0, 3), (b"aaaaaaa\0".to_vec(), true));
+    assert_eq!(page(8, 3), (b"b\0".to_vec(), true));
+    assert_eq!(page(8, 100), (b"b\0c\0".to_vec(), false));
+    assert_eq!(page(u64::MAX, 100), (Vec::new(), false));
+}
