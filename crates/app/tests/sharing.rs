@@ -1,0 +1,51 @@
+//! P2, P6: one large tree is worked on by several workers: the server asks the busy one to hand work over, and
+//! every entry is still counted once.
+
+mod fleet;
+
+use std::collections::HashSet;
+
+use fleet::{Fleet, LONG, Settings, assert_exit, begun, start};
+use testkit::tree::Recipe;
+
+#[test]
+fn two_workers_share_one_tree() {
+    let mut fleet = Fleet::new(
+        "sharing",
+        &Settings {
+            // Slow enough that the second worker is asked in: work younger than 2 s is not shared.
+            durability: "file",
+            concurrency: 1,
+            transfers: 1,
+            ..Settings::default()
+        },
+    );
+    fleet.add_tree(&Recipe::odd(400, 8_000), 4);
+    let server = fleet.server();
+    let first = start(fleet.worker_command("first").arg("--debug"));
+    first
+        .wait_until("an item", LONG, || !begun(&first).is_empty())
+        .unwrap();
+    let second = start(fleet.worker_command("second").arg("--debug"));
+    assert_exit(&server, 0);
+    assert_exit(&first, 0);
+    assert_exit(&second, 0);
+    fleet.assert_migrated();
+
+    let table = fleet.results();
+    let row = table.rows().next().unwrap();
+    assert_eq!(row.get("client id"), Some("first, second"));
+    assert_eq!(row.number("retries"), 0);
+    let [first, second] = [begun(&first), begun(&second)];
+    assert!(first.len() + second.len() > 3, "{first:?} {second:?}");
+    let items: HashSet<_> = first
+        .iter()
+        .chain(&second)
+        .map(|begun| &begun.item)
+        .collect();
+    assert_eq!(
+        items.len(),
+        first.len() + second.len(),
+        "an item was begun twice"
+    );
+}
