@@ -4,7 +4,9 @@
 //! A later attempt at an item recognises by them what its predecessors left.
 //! RUN is random, so that a user's file is never taken for one of ours.
 
-use crate::ids::{Epoch, ItemId, RunId};
+use std::fmt;
+
+use crate::ids::{Epoch, ItemId, RunId, TaskId};
 
 const PREFIX: &str = ".dm.";
 
@@ -44,10 +46,19 @@ impl TempName {
     }
 }
 
-/// The name of the marker that a run leaves at a target root: every worker must find
-/// it there before it writes, so that a missing mount is never written under.
-pub fn marker_name(run: RunId) -> String {
-    format!("{PREFIX}{run}.marker")
+/// The name of the marker that a run leaves at a task's target root, `.dm.RUN.TASK.marker`: every worker must find it
+/// there before it writes, so that a missing mount is never written under. Tasks may share a root, and
+/// each takes its own marker away at its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MarkerName {
+    pub run: RunId,
+    pub task: TaskId,
+}
+
+impl fmt::Display for MarkerName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{PREFIX}{}.{}.marker", self.run, self.task)
+    }
 }
 
 #[cfg(test)]

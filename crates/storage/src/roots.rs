@@ -18,8 +18,9 @@ use std::os::fd::AsFd;
 use std::path::Path;
 use std::sync::Arc;
 
+use model::SourceIdentity;
 use model::fs_type::{AllowedTypes, FsType};
-use model::{RunId, SourceIdentity};
+use model::temp_name::MarkerName;
 
 use crate::fs_type::detect;
 use crate::posix::Dir;
@@ -62,22 +63,22 @@ pub enum TargetUse {
 pub enum MarkerUse {
     None,
     /// The first worker of a task leaves it; it may be there already, from our own run.
-    Create(RunId),
+    Create(MarkerName),
     /// Every other worker must find it, and the same source. Then nothing is made: the first worker
     /// made the target, so where it is missing, the mount is.
-    Expect(RunId, SourceIdentity),
+    Expect(MarkerName, SourceIdentity),
     /// A further attempt at the task's last item, which removes the marker: an earlier one may have
     /// done so. Otherwise as [`MarkerUse::Expect`].
-    MayBeGone(RunId, SourceIdentity),
+    MayBeGone(MarkerName, SourceIdentity),
 }
 
 impl MarkerUse {
     /// What the first worker of the task found.
-    fn expected(&self) -> Option<(RunId, &SourceIdentity)> {
+    fn expected(&self) -> Option<(MarkerName, &SourceIdentity)> {
         match self {
             MarkerUse::None | MarkerUse::Create(_) => None,
-            MarkerUse::Expect(run, source) | MarkerUse::MayBeGone(run, source) => {
-                Some((*run, source))
+            MarkerUse::Expect(name, source) | MarkerUse::MayBeGone(name, source) => {
+                Some((*name, source))
             }
         }
     }
@@ -129,8 +130,8 @@ impl Roots {
         let target_fd = match (target_use, marker_use.expected()) {
             _ if found.missing.is_empty() => Some(found.directory),
             (TargetUse::LookOnly, _) => None,
-            (TargetUse::Write, Some((run, _))) => {
-                return Err(Marker::of(run).missing(target));
+            (TargetUse::Write, Some((name, _))) => {
+                return Err(Marker::new(name).missing(target));
             }
             (TargetUse::Write, None) => Some(found.make()?),
         };
@@ -171,20 +172,20 @@ impl Roots {
         };
         let marker = match marker_use {
             MarkerUse::None => return Ok(()),
-            MarkerUse::Create(run) => {
-                let marker = Marker::of(run);
+            MarkerUse::Create(name) => {
+                let marker = Marker::new(name);
                 marker.create(&pin.fd, &pin.path)?;
                 marker
             }
-            MarkerUse::Expect(run, _) => {
-                let marker = Marker::of(run);
+            MarkerUse::Expect(name, _) => {
+                let marker = Marker::new(name);
                 if !marker.is_at(&pin.fd, &pin.path)? {
                     return Err(marker.missing(&pin.path));
                 }
                 marker
             }
-            MarkerUse::MayBeGone(run, _) => {
-                let marker = Marker::of(run);
+            MarkerUse::MayBeGone(name, _) => {
+                let marker = Marker::new(name);
                 if !marker.is_at(&pin.fd, &pin.path)? {
                     return Ok(());
                 }

@@ -1,5 +1,5 @@
 //! Unfinished files that a run left behind: by the names that the documentation gives them,
-//! `.dm.RUN.ITEM.EPOCH.SEQ` and `.dm.RUN.marker`, RUN and ITEM of 16 hexadecimal digits.
+//! `.dm.RUN.ITEM.EPOCH.SEQ` and `.dm.RUN.TASK.marker`, RUN and ITEM of 16 hexadecimal digits.
 
 use std::fs;
 use std::io;
@@ -44,7 +44,7 @@ pub fn is_temp_name(name: &[u8]) -> bool {
     };
     let parts: Vec<&[u8]> = rest.split(|byte| *byte == b'.').collect();
     match parts.as_slice() {
-        [run, b"marker"] => is_id(run),
+        [run, task, b"marker"] => is_id(run) && is_number(task),
         [run, item, epoch, seq] => is_id(run) && is_id(item) && is_number(epoch) && is_number(seq),
         _ => false,
     }
@@ -73,7 +73,7 @@ mod tests {
         for ours in [
             format!(".dm.{RUN}.{RUN}.1.0"),
             format!(".dm.{RUN}.{RUN}.2f.ff"),
-            format!(".dm.{RUN}.marker"),
+            format!(".dm.{RUN}.12.marker"),
         ] {
             assert!(is_temp_name(ours.as_bytes()), "{ours}");
         }
@@ -94,7 +94,7 @@ mod tests {
         scratch.directory(format!("a/.dm.{RUN}.{RUN}.1.1/b"));
         scratch.file("a/.dm.x", b"a user's own");
         let inner = scratch.file(format!("a/.dm.{RUN}.{RUN}.1.1/b/.dm.{RUN}.{RUN}.1.2"), b"");
-        let marker = scratch.file(format!(".dm.{RUN}.marker"), b"");
+        let marker = scratch.file(format!(".dm.{RUN}.1.marker"), b"");
         let expected = vec![
             marker,
             scratch.join(format!("a/.dm.{RUN}.{RUN}.1.1")),

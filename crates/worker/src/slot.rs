@@ -1,12 +1,16 @@
 //! One item on one slot: from its grant to the answer that its result is stored.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use model::fs_type::AllowedTypes;
-use model::{CopyOptions, Epoch, ItemId, Purpose, RelPath, RunId, SourceIdentity, Work, file_list};
+use model::temp_name::MarkerName;
+use model::{
+    CopyOptions, Epoch, ItemId, Purpose, RelPath, RunId, SourceIdentity, TaskId, Work, file_list,
+};
 use storage::roots::{Guard, MarkerUse, Roots, RootsError, RootsErrorKind, TargetUse};
-use transfer::{Attempt, AttemptWork, Cancel, NotTaken, Progress, Share, Stopped};
+use transfer::{Attempt, AttemptWork, Cancel, Fence, NotTaken, Progress, Share, Stopped};
 use wire::{BadMessage, proto};
 
 use crate::connection::CallError;
@@ -104,10 +108,15 @@ impl From<RootsError> for Verdict {
 /// Runs the item and tells the server how it ended. Blocks.
 pub(crate) fn run(session: &Arc<Session>, running: &Arc<Running>, grant: proto::Grant) {
     let task = grant.task.as_ref().map_or(0, |task| task.task);
-    let verdict = match Slot::new(session, running, grant) {
+    let attempt = AssertUnwindSafe(|| match Slot::new(session, running, grant) {
         Ok(slot) => slot.attempt().unwrap_or_else(|verdict| verdict),
         Err(bad) => bad.into(),
-    };
+    });
+    let verdict = catch_unwind(attempt).unwrap_or_else(|_| {
+        // It costs an attempt: what breaks off each time must come to an end.
+        let message = "the attempt broke off, which is a bug: see the worker's log";
+        Verdict::Release(proto::ReleaseReason::Failed, message.to_owned())
+    });
     if running.fence.is_lost() {
         return;
     }
@@ -204,6 +213,7 @@ impl<'a> Slot<'a> {
             }
         );
         if closing {
+            self.check_fence()?;
             // Its time changes with this, so the root's attributes come after.
             roots.remove_marker()?;
         }
@@ -255,14 +265,27 @@ impl<'a> Slot<'a> {
             true => TargetUse::LookOnly,
             false => TargetUse::Write,
         };
+        let name = MarkerName {
+            run: self.run,
+            task: TaskId(self.task.task),
+        };
         let marker = match known {
-            Some(identity) if self.is_closing_again() => MarkerUse::MayBeGone(self.run, identity),
-            Some(identity) => MarkerUse::Expect(self.run, identity),
-            None => MarkerUse::Create(self.run),
+            Some(identity) if self.is_closing_again() => MarkerUse::MayBeGone(name, identity),
+            Some(identity) => MarkerUse::Expect(name, identity),
+            None => MarkerUse::Create(name),
         };
         let (from, to) = (self.task.source_path()?, self.task.target_path()?);
         let guard = Guard { source, target };
+        self.check_fence()?;
         Ok(Roots::open(from, to, &guard, target_use, marker)?)
+    }
+
+    /// Before roots or marker are touched: this worker may have been frozen since its grant.
+    fn check_fence(&self) -> Result<(), Verdict> {
+        match self.running.fence.may_write() {
+            true => Ok(()),
+            false => Err(Verdict::Silent),
+        }
     }
 
     fn is_closing_again(&self) -> bool {

@@ -4,8 +4,7 @@
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use model::RunId;
-use model::temp_name::marker_name;
+use model::temp_name::MarkerName;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
@@ -13,14 +12,14 @@ use super::error::RootsError;
 
 #[derive(Debug, Clone)]
 pub(super) struct Marker {
-    run: RunId,
+    of: MarkerName,
     name: String,
 }
 
 impl Marker {
-    pub(super) fn of(run: RunId) -> Self {
-        let name = marker_name(run);
-        Self { run, name }
+    pub(super) fn new(of: MarkerName) -> Self {
+        let name = of.to_string();
+        Self { of, name }
     }
 
     pub(super) fn name(&self) -> &str {
@@ -46,8 +45,8 @@ impl Marker {
         // The name is what counts, the text is for whoever finds it. So a full disk, on which there is
         // room for a name but not for a block, is no error here; the first file will tell.
         let text = format!(
-            "{}\ndata-migrate is writing here and removes this file when the run is over.\n",
-            self.run
+            "{}\ndata-migrate is writing here and removes this file when task {} of the run is over.\n",
+            self.of.run, self.of.task
         );
         match rustix::io::write(&file, text.as_bytes()) {
             Ok(_) | Err(Errno::NOSPC | Errno::DQUOT) => Ok(()),

@@ -3,11 +3,10 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
-use model::temp_name::marker_name;
 use storage::roots::{MarkerUse, Roots, RootsError, RootsErrorKind, TargetUse};
 use testkit::mount::LoopMount;
 
-use crate::{guard, names, open, open_first, pair, refused, run};
+use crate::{guard, marker_name, names, open, open_first, pair, refused};
 
 #[test]
 fn an_unmount_in_mid_run_is_noticed() {
@@ -57,7 +56,7 @@ fn a_worker_whose_mount_is_missing_does_not_write_on_its_own_disk() {
         let first = open_first(source.path(), &target, &guard).unwrap();
         // The first worker again, and another one.
         open_first(source.path(), &target, &guard).unwrap();
-        let expect = MarkerUse::Expect(run(), first.source_identity());
+        let expect = MarkerUse::Expect(marker_name(), first.source_identity());
         Roots::open(source.path(), &target, &guard, TargetUse::Write, expect)
             .unwrap()
             .check()
@@ -67,14 +66,14 @@ fn a_worker_whose_mount_is_missing_does_not_write_on_its_own_disk() {
 
     mounted.detach().unwrap();
     for target in [point.clone(), point.join("a/b")] {
-        let expect = MarkerUse::Expect(run(), identity.clone());
+        let expect = MarkerUse::Expect(marker_name(), identity.clone());
         refused(
             Roots::open(source.path(), &target, &guard, TargetUse::Write, expect),
             RootsErrorKind::ThisMachine,
             &format!(
                 "the run's marker {} is not at {}: another file system is mounted here, \
                  or the mount is missing",
-                marker_name(run()),
+                marker_name().to_string(),
                 target.display()
             ),
         );
@@ -88,7 +87,7 @@ fn a_worker_that_sees_another_source_is_refused() {
     let first = open_first(&source, &target, &guard("any", "any")).unwrap();
     let other = scratch.directory("other");
     let open_expecting = |target_use, identity| {
-        let marker = MarkerUse::Expect(run(), identity);
+        let marker = MarkerUse::Expect(marker_name(), identity);
         let guard = guard("any", "any");
         Roots::open(&other, &target, &guard, target_use, marker)
     };
@@ -106,13 +105,16 @@ fn a_worker_that_sees_another_source_is_refused() {
 #[test]
 fn the_marker_is_ours_alone_and_its_removal_is_noticed() {
     let (_scratch, source, target) = pair();
-    let marker = target.join(marker_name(run()));
+    let marker = target.join(marker_name().to_string());
     let any = guard("any", "any");
     let roots = open_first(&source, &target, &any).unwrap();
     let metadata = fs::metadata(&marker).unwrap();
     assert_eq!(metadata.permissions().mode() & 0o7777, 0o600);
     let text = fs::read_to_string(&marker).unwrap();
-    assert!(text.starts_with(&format!("{}\n", run())), "{text}");
+    assert!(
+        text.starts_with(&format!("{}\n", marker_name().run)),
+        "{text}"
+    );
 
     roots.remove_marker().unwrap();
     roots.remove_marker().unwrap();
@@ -124,8 +126,8 @@ fn the_marker_is_ours_alone_and_its_removal_is_noticed() {
     let victim = source.join("victim");
     symlink(&victim, &marker).unwrap();
     let identity = roots.source_identity();
-    let expect = MarkerUse::Expect(run(), identity);
-    for marker_use in [MarkerUse::Create(run()), expect] {
+    let expect = MarkerUse::Expect(marker_name(), identity);
+    for marker_use in [MarkerUse::Create(marker_name()), expect] {
         let result = Roots::open(&source, &target, &any, TargetUse::Write, marker_use);
         assert!(matches!(result, Err(RootsError::MarkerForged { .. })));
     }

@@ -9,9 +9,9 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, symlink};
 use std::path::{Path, PathBuf};
 
-use model::RunId;
 use model::fs_type::AllowedTypes;
-use model::temp_name::marker_name;
+use model::temp_name::MarkerName;
+use model::{RunId, TaskId};
 use storage::roots::{Guard, MarkerUse, Roots, RootsError, RootsErrorKind, TargetUse};
 use testkit::Scratch;
 use testkit::mount::{LoopMount, Tmpfs};
@@ -24,8 +24,11 @@ fn guard(source: &str, target: &str) -> Guard {
     }
 }
 
-fn run() -> RunId {
-    RunId::from_random(0xABC)
+fn marker_name() -> MarkerName {
+    MarkerName {
+        run: RunId::from_random(0xABC),
+        task: TaskId(1),
+    }
 }
 
 fn open(source: &Path, target: &Path) -> Result<Roots, RootsError> {
@@ -34,7 +37,7 @@ fn open(source: &Path, target: &Path) -> Result<Roots, RootsError> {
 }
 
 fn open_first(source: &Path, target: &Path, guard: &Guard) -> Result<Roots, RootsError> {
-    let marker = MarkerUse::Create(run());
+    let marker = MarkerUse::Create(marker_name());
     Roots::open(source, target, guard, TargetUse::Write, marker)
 }
 
@@ -69,14 +72,14 @@ fn a_wrong_file_system_is_refused_before_anything_is_made() {
     let message = "actual source or target filesystem type not match(ext4, tmpfs)";
     for guard in [guard("ext4", "xfs"), guard("xfs", "tmpfs")] {
         for target_use in [TargetUse::Write, TargetUse::LookOnly] {
-            let marker = MarkerUse::Create(run());
+            let marker = MarkerUse::Create(marker_name());
             let result = Roots::open(source.path(), &target, &guard, target_use, marker);
             refused(result, RootsErrorKind::ThisMachine, message);
         }
     }
     assert_eq!(names(&disk.path().join("mnt")), [""; 0]);
     open_first(source.path(), &target, &guard("ext4", "tmpfs")).unwrap();
-    assert_eq!(names(&target), [marker_name(run())]);
+    assert_eq!(names(&target), [marker_name().to_string()]);
 }
 
 #[test]
@@ -102,7 +105,7 @@ fn the_last_item_takes_the_marker_away_however_often_it_is_tried() {
     let first = open_first(&source, &target, &guard).unwrap();
     let identity = first.source_identity();
     let last = |target: &Path| {
-        let marker = MarkerUse::MayBeGone(run(), identity.clone());
+        let marker = MarkerUse::MayBeGone(marker_name(), identity.clone());
         Roots::open(&source, target, &guard, TargetUse::Write, marker)
     };
     assert_eq!(names(&target).len(), 1);
@@ -123,7 +126,7 @@ fn a_dry_run_makes_nothing() {
     let (_scratch, source, target) = pair();
     let guard = guard("any", "any");
     for (path, exists) in [(target.clone(), true), (target.join("a/b"), false)] {
-        let marker = MarkerUse::Create(run());
+        let marker = MarkerUse::Create(marker_name());
         let roots = Roots::open(&source, &path, &guard, TargetUse::LookOnly, marker).unwrap();
         assert_eq!(roots.target.is_some(), exists);
         roots.check().unwrap();
