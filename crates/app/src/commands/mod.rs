@@ -25,9 +25,3 @@ fn default_name() -> String {
         std::process::id()
     )
 }
-
-fn random() -> u64 {
-    let mut bytes = [0; 8];
-    getrandom::fill(&mut bytes).expect("the system gives random bytes");
-    u64::from_ne_bytes(bytes)
-}

@@ -1,20 +1,23 @@
 //! `data-migrate copy`: the engine without config or server.
 
 mod ahead;
+mod ids;
 mod show;
 
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::SystemTime;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
+use ids::Ids;
 use model::fs_type::AllowedTypes;
-use model::{CopyOptions, Durability, Epoch, ItemId, Outcome, RelPath, RunId};
+use model::{CopyOptions, Durability, Outcome, RelPath};
 use storage::roots::{Guard, MarkerUse, Roots, RootsError, RootsErrorKind, TargetUse};
 use transfer::{Attempt, AttemptWork, Cancel, Fence, NotTaken, Progress, Share, Stopped, Threads};
 
-use super::{raise_descriptor_limit, random};
+use super::raise_descriptor_limit;
 use crate::exit::{End, Usage};
 use crate::flags::LogFlags;
 use crate::{logging, stop};
@@ -107,8 +110,7 @@ pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
         roots: Arc::new(roots),
         threads: Threads::new(flags.transfers as usize),
         options: flags.options(),
-        run: RunId::from_random(random()),
-        item: ItemId::from_random(random()),
+        ids: Ids::of(&flags.source, &flags.target, SystemTime::now()),
         progress: Arc::default(),
         cancel: Arc::default(),
     };
@@ -141,8 +143,7 @@ pub(super) struct Copy {
     roots: Arc<Roots>,
     threads: Threads,
     options: CopyOptions,
-    run: RunId,
-    item: ItemId,
+    ids: Ids,
     progress: Arc<Progress>,
     cancel: Arc<Cancel>,
 }
@@ -188,12 +189,12 @@ impl Copy {
         Ok(outcome)
     }
 
-    fn attempt(&self, epoch: u32, work: AttemptWork) -> Result<Outcome, Stopped> {
+    fn attempt(&self, number: u32, work: AttemptWork) -> Result<Outcome, Stopped> {
         let roots = self.roots.clone();
         let attempt = Attempt {
-            run: self.run,
-            item: self.item,
-            epoch: Epoch(epoch),
+            run: self.ids.run,
+            item: self.ids.item,
+            epoch: self.ids.attempt(number),
             options: self.options.clone(),
             target_is_shared: false,
             source: self.roots.source.clone(),
