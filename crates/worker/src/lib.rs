@@ -67,15 +67,15 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<End
             () = &mut stop => Over::Stopped,
         };
         session.stop_attempts(&over);
-        let left = tokio::time::timeout(STOP_WITHIN, session.leave());
+        let mut left = std::pin::pin!(session.leave());
         match over {
             Over::RunOver => {
-                let _ = left.await;
+                let _ = tokio::time::timeout(STOP_WITHIN, left).await;
                 tracing::info!("the run is over");
                 return Ok(Ended::RunOver);
             }
             Over::Stopped => {
-                if left.await.is_err() {
+                if tokio::time::timeout(STOP_WITHIN, left).await.is_err() {
                     tracing::warn!(
                         "the server did not answer: what was held runs elsewhere once its lease is over"
                     );
@@ -87,10 +87,16 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<End
                     "the session was lost: what was held runs elsewhere; registering again"
                 );
                 // However long it takes: a new session must not begin beside attempts of this one.
-                session.leave().await;
+                tokio::select! {
+                    () = &mut left => {}
+                    () = &mut stop => {
+                        let _ = tokio::time::timeout(STOP_WITHIN, left).await;
+                        return Ok(Ended::Stopped);
+                    }
+                }
             }
             Over::Failed(error) => {
-                let _ = left.await;
+                let _ = tokio::time::timeout(STOP_WITHIN, left).await;
                 return Err(fatal(error));
             }
         }

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use model::ItemId;
+use model::{Epoch, ItemId};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use transfer::Threads;
@@ -41,6 +41,8 @@ impl From<CallError> for Over {
     }
 }
 
+type Held = HashMap<(ItemId, Epoch), Arc<Running>>;
+
 pub(crate) struct Session {
     pub(crate) id: u64,
     pub(crate) connection: Arc<Connection>,
@@ -49,7 +51,8 @@ pub(crate) struct Session {
     pub(crate) runtime: Handle,
     heartbeat: Duration,
     slots: usize,
-    held: Mutex<HashMap<ItemId, Arc<Running>>>,
+    /// By epoch too: an item may come back while the attempt that lost it is still ending.
+    held: Mutex<Held>,
     /// Woken when a slot has become free.
     freed: Notify,
 }
@@ -180,10 +183,8 @@ impl Session {
     }
 
     fn running(&self, named: &proto::ItemEpoch) -> Option<Arc<Running>> {
-        self.held()
-            .get(&ItemId::from_random(named.item))
-            .filter(|running| running.epoch.0 == named.epoch)
-            .cloned()
+        let key = (ItemId::from_random(named.item), Epoch(named.epoch));
+        self.held().get(&key).cloned()
     }
 
     async fn obey(&self) -> Over {
@@ -265,21 +266,17 @@ impl Session {
                 return;
             }
         };
-        self.held().insert(running.item, running.clone());
+        let key = (running.item, running.epoch);
+        self.held().insert(key, running.clone());
         let session = self.clone();
         tokio::task::spawn_blocking(move || {
-            let item = running.item;
-            let run = std::panic::AssertUnwindSafe(|| slot::run(&session, &running, grant));
-            if std::panic::catch_unwind(run).is_err() {
-                // Not held any more, so not listed: the server gives it to somebody else.
-                tracing::error!("item {item}: the attempt broke off");
-            }
-            session.held().remove(&item);
+            slot::run(&session, &running, grant);
+            session.held().remove(&key);
             session.freed.notify_one();
         });
     }
 
-    fn held(&self) -> MutexGuard<'_, HashMap<ItemId, Arc<Running>>> {
+    fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(|p| p.into_inner())
     }
 
