@@ -43,6 +43,69 @@ fn a_killed_server_goes_on_with_the_same_run() {
     println!("{kills} kills in {seed} runs");
 }
 
+/// How a server can be away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outage {
+    Killed,
+    Frozen,
+}
+
+#[test]
+fn an_outage_longer_than_the_lease_costs_no_work() {
+    thread::scope(|scope| {
+        for (seed, outage) in [(1_000, Outage::Killed), (1_001, Outage::Frozen)] {
+            scope.spawn(move || migrate_through(outage, seed));
+        }
+    });
+}
+
+fn migrate_through(outage: Outage, seed: u64) {
+    let mut fleet = Fleet::new(
+        "outage",
+        &Settings {
+            durability: "file",
+            concurrency: 1,
+            transfers: 1,
+            ..Settings::default()
+        },
+    );
+    fleet.add_tree(&Recipe::odd(200, 6_000), seed);
+    let mut server = fleet.server();
+    let worker = start(fleet.worker_command("w1").arg("--debug"));
+    worker
+        .wait_until("an item", LONG, || !begun(&worker).is_empty())
+        .unwrap();
+    match outage {
+        Outage::Killed => server.kill(),
+        Outage::Frozen => server.stop(),
+    }
+    thread::sleep(LONG_OUTAGE);
+    assert_eq!(fleet.ended_tasks(), 0, "nothing was under way");
+    match outage {
+        Outage::Killed => server = fleet.server(),
+        Outage::Frozen => server.resume(),
+    }
+    // While the item lasts, which may be short now, it is shown as the first attempt.
+    while server.is_running() {
+        let status = fleet.status().unwrap_or_default();
+        assert!(!status.contains(", attempt 2,"), "{status}");
+    }
+    assert_exit(&server, 0);
+    assert_exit(&worker, 0);
+    fleet.assert_migrated();
+    let attempts = begun(&worker);
+    assert!(
+        attempts.iter().all(|begun| begun.epoch == 1),
+        "{attempts:?}"
+    );
+    assert_eq!(fleet.results().rows().next().unwrap().number("retries"), 0);
+    assert!(
+        !worker.stderr().contains("the session was lost"),
+        "{}",
+        worker.stderr()
+    );
+}
+
 /// A run whose server is killed; how often that was.
 fn migrate_under_fire(seed: u64) -> usize {
     let mut random = Random::new(seed);
@@ -73,7 +136,7 @@ fn migrate_under_fire(seed: u64) -> usize {
             kills += 1;
         }
         let rows = whole_rows(&fleet);
-        if random.below(4) == 0 {
+        if kills % 4 == 3 {
             thread::sleep(LONG_OUTAGE);
         }
         assert!(workers.iter().all(Program::is_running), "a worker ended");
