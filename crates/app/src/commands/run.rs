@@ -54,7 +54,8 @@ pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
     Ok(finish(ended?))
 }
 
-/// The worker is told to stop by the signal, the server by the worker's end.
+/// The worker is told to stop by the signal, the server by the worker's end, whatever brings it:
+/// without its one worker the run would never be over.
 async fn both(server: Server) -> anyhow::Result<Ended> {
     let stop = stop::listen().context("cannot listen for signals")?;
     let options = worker::Options {
@@ -67,11 +68,15 @@ async fn both(server: Server) -> anyhow::Result<Ended> {
     };
     let drawing = console::is_live().then(|| tokio::spawn(draw(server.scheduler())));
     let working = tokio::spawn(worker::run(options, stop::asked(stop.clone())));
+    let mut broken = None;
     let ended = server
-        .serve(async move {
-            stop::asked(stop).await;
-            if let Ok(Err(error)) = working.await {
-                tracing::error!("{}", coordinator::error_chain(&error));
+        .serve(async {
+            match working.await {
+                Ok(Ok(worker::Ended::Stopped)) => {}
+                // The server ends by itself.
+                Ok(Ok(worker::Ended::RunOver)) => stop::asked(stop).await,
+                Ok(Err(error)) => broken = Some(anyhow::Error::from(error)),
+                Err(panic) => broken = Some(panic.into()),
             }
         })
         .await;
@@ -79,7 +84,10 @@ async fn both(server: Server) -> anyhow::Result<Ended> {
         drawing.abort();
         console::live("");
     }
-    ended.map_err(told)
+    match broken {
+        Some(error) => Err(error.context("the worker could not go on; start again to resume")),
+        None => ended.map_err(told),
+    }
 }
 
 /// Keeps a line about the whole run on the terminal.
