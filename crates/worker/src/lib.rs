@@ -69,7 +69,7 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<End
         session.stop_attempts(&over);
         let mut left = std::pin::pin!(session.leave());
         match over {
-            Over::RunOver => {
+            Over::Run => {
                 let _ = tokio::time::timeout(STOP_WITHIN, left).await;
                 tracing::info!("the run is over");
                 return Ok(Ended::RunOver);

@@ -25,7 +25,8 @@ pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 /// Why a session ended.
 #[derive(Debug)]
 pub(crate) enum Over {
-    RunOver,
+    /// The run is.
+    Run,
     Stopped,
     /// The server knows it no more.
     Lost,
@@ -215,7 +216,7 @@ impl Session {
                             running.cancel.cancel();
                         }
                     }
-                    Some(Kind::RunOver(_)) => return Over::RunOver,
+                    Some(Kind::RunOver(_)) => return Over::Run,
                     Some(Kind::Drain(_)) => return Over::Stopped,
                     Some(Kind::Pause(_) | Kind::Limits(_)) | None => {
                         tracing::warn!("the server gave a command that this version does not know");
@@ -249,7 +250,7 @@ impl Session {
                 Err(error) => return error.into(),
             };
             if reply.run_over {
-                return Over::RunOver;
+                return Over::Run;
             }
             for grant in reply.grants {
                 self.begin(grant);

@@ -70,7 +70,7 @@ impl Running {
 
 /// What an attempt ended with, as the server is told.
 enum Verdict {
-    Complete(proto::Outcome),
+    Complete(Box<proto::Outcome>),
     Release(proto::ReleaseReason, String),
     /// The item is another's: nothing is said.
     Silent,
@@ -128,7 +128,7 @@ pub(crate) fn run(session: &Arc<Session>, running: &Arc<Running>, grant: proto::
                 session: session.id,
                 item,
                 epoch,
-                outcome: Some(outcome),
+                outcome: Some(*outcome),
                 links: Vec::new(),
             };
             session
@@ -246,7 +246,7 @@ impl<'a> Slot<'a> {
         );
         use proto::ReleaseReason::{Drain, Failed, Machine, TargetFull};
         Ok(match transfer::run(&self.session.threads, attempt) {
-            Ok(finished) => Verdict::Complete((&finished.outcome).into()),
+            Ok(finished) => Verdict::Complete(Box::new((&finished.outcome).into())),
             Err(Stopped::LeaseLost) => Verdict::Silent,
             Err(Stopped::Cancelled) => {
                 Verdict::Release(Drain, "the worker was told to stop".into())
