@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{copy, fstype, run, server, status, worker};
+use commands::{copy, fstype, run, server, status, sweep, worker};
 
 /// Moves whole file systems: with a server and a fleet of workers, in one process, or just by copying
 #[derive(Parser)]
@@ -32,6 +32,7 @@ enum Command {
     Worker(worker::Flags),
     Status(status::Flags),
     Fstype(fstype::Flags),
+    Sweep(sweep::Flags),
 }
 
 /// `data-migrate COMMAND …`
@@ -43,6 +44,7 @@ pub fn data_migrate() -> ExitCode {
         Command::Worker(flags) => worker::main(flags),
         Command::Status(flags) => status::main(flags),
         Command::Fstype(flags) => fstype::main(flags),
+        Command::Sweep(flags) => sweep::main(flags),
     })
 }
 

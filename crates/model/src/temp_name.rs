@@ -55,6 +55,19 @@ pub struct MarkerName {
     pub task: TaskId,
 }
 
+impl MarkerName {
+    /// Reads a name back; `None` when it is no marker's.
+    pub fn parse(name: &[u8]) -> Option<Self> {
+        let text = std::str::from_utf8(name).ok()?.strip_prefix(PREFIX)?;
+        let (run, task) = text.strip_suffix(".marker")?.split_once('.')?;
+        let marker = Self {
+            run: run.parse().ok()?,
+            task: TaskId(task.parse().ok()?),
+        };
+        (marker.to_string().as_bytes() == name).then_some(marker)
+    }
+}
+
 impl fmt::Display for MarkerName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{PREFIX}{}.{}.marker", self.run, self.task)
@@ -63,8 +76,8 @@ impl fmt::Display for MarkerName {
 
 #[cfg(test)]
 mod tests {
-    use super::TempName;
-    use crate::ids::{Epoch, ItemId, RunId};
+    use super::{MarkerName, TempName};
+    use crate::ids::{Epoch, ItemId, RunId, TaskId};
 
     #[test]
     fn only_our_own_names_are_recognised() {
@@ -86,6 +99,22 @@ mod tests {
             &name.replace(".2.", ".02."),
         ] {
             assert_eq!(TempName::parse(other.as_bytes()), None, "{other}");
+        }
+    }
+    #[test]
+    fn a_marker_tells_its_run() {
+        let marker = MarkerName {
+            run: RunId::from_random(7),
+            task: TaskId(12),
+        };
+        let name = marker.to_string();
+        assert_eq!(MarkerName::parse(name.as_bytes()), Some(marker));
+        for other in [
+            &name.replace(".12.", ".012."),
+            &name.replace(".dm.", ".dm"),
+            ".dm.marker",
+        ] {
+            assert_eq!(MarkerName::parse(other.as_bytes()), None, "{other}");
         }
     }
 }

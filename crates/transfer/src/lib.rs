@@ -31,6 +31,7 @@ mod progress;
 mod queue;
 mod share;
 mod start;
+mod sweep;
 mod target;
 mod threads;
 mod unfinished;
@@ -40,4 +41,5 @@ pub use attempt::{
     Attempt, AttemptWork, Cancel, CheckRoots, Fence, Finished, NotTaken, Share, Stopped, run,
 };
 pub use progress::Progress;
+pub use sweep::{Remove, Swept, sweep};
 pub use threads::Threads;

@@ -5,6 +5,7 @@ pub(crate) mod fstype;
 pub(crate) mod run;
 pub(crate) mod server;
 pub(crate) mod status;
+pub(crate) mod sweep;
 pub(crate) mod worker;
 
 /// As many descriptors as this process may have: directories are held open while they are worked on.
