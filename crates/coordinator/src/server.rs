@@ -27,6 +27,8 @@ use crate::store::{Begun, BegunRun, RunRecord, Store, StoreError, WhenFinished};
 /// How often the scheduler looks at what time alone brings about.
 const TICK: Duration = Duration::from_millis(250);
 
+const EMBEDDED_HEARTBEAT: Duration = Duration::from_millis(500);
+
 /// What the command line adds to the config file.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -269,7 +271,11 @@ fn listen(options: &Options, config: &Config) -> Result<TcpListener, ServerError
 fn settings(config: &Config, options: &Options) -> Settings {
     Settings {
         lease: config.server.lease(),
-        heartbeat: config.server.heartbeat(),
+        heartbeat: match options.embedded {
+            // Heartbeats carry the progress that is shown, and here they cost nothing.
+            true => config.server.heartbeat().min(EMBEDDED_HEARTBEAT),
+            false => config.server.heartbeat(),
+        },
         ineligible_grace: match options.embedded {
             // There will be no other worker.
             true => Duration::ZERO,
