@@ -17,6 +17,7 @@ use model::{
 };
 
 use crate::data_dir::DataDir;
+use crate::report::human;
 use crate::store::{NewRun, NewTask};
 
 /// A file list in the form in which it is kept: each path, then NUL; sorted, each once.
@@ -26,6 +27,8 @@ pub struct StoredList {
     /// Of the stored form, hexadecimal.
     pub hash: String,
     pub paths: u64,
+    /// How many of them may be patterns.
+    pub patterns: u64,
     /// Entries that can't be migrated as they are written: failures by name.
     pub refused: Vec<Failure>,
 }
@@ -145,6 +148,14 @@ fn first_works(
         }
     };
     let (list, encoded) = store_list(&bytes, task.id, data_dir)?;
+    if list.patterns > 0 {
+        let entries = human::counted(list.patterns, "entry", "entries");
+        warnings.push(format!(
+            "task {}: {entries} of the file list {} with any of *?[{{: what has no such name in the source is taken for a pattern",
+            task.id,
+            path.display()
+        ));
+    }
     if list.paths == 0 {
         warnings.push(format!(
             "task {}: the file list {} names nothing",
@@ -211,6 +222,7 @@ fn store_list(
         file,
         hash,
         paths: list.paths.len() as u64,
+        patterns: list.patterns,
         refused,
     };
     Ok((stored, encoded))

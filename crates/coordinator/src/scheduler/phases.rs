@@ -26,7 +26,7 @@ impl Scheduler {
             Phase::Copy => {
                 let directories = match self.settings.options.dry_run {
                     true => BTreeSet::new(),
-                    false => self.written_by_several(task)?,
+                    false => self.left_open(task)?,
                 };
                 if directories.is_empty() {
                     self.close(task)
@@ -88,12 +88,12 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Directories below the root that more than one item wrote into, so that no item could set
-    /// their times for good: the parents of what was handed over, and of a list in pieces all
-    /// directories on the way to its paths.
-    fn written_by_several(&self, task: TaskId) -> Result<BTreeSet<RelPath>, StoreError> {
+    /// Directories below the root whose times no item could set for good: the parents of what was handed
+    /// over, into which several items wrote, and all directories on the way to the paths of a list,
+    /// which no item has as an entry.
+    fn left_open(&self, task: TaskId) -> Result<BTreeSet<RelPath>, StoreError> {
         let mut directories = BTreeSet::new();
-        let mut pieces = 0;
+        let mut has_list = false;
         for record in self.store.items(self.run, task)? {
             match record.item.work {
                 Work::Walk {
@@ -105,10 +105,10 @@ impl Scheduler {
                     }
                 }
                 Work::Walk { .. } => {}
-                Work::Paths { .. } => pieces += 1,
+                Work::Paths { .. } => has_list = true,
             }
         }
-        if pieces > 1
+        if has_list
             && let Err(e) = self.directories_of_list(task, &mut directories)
         {
             tracing::warn!(

@@ -630,6 +630,7 @@ fn pages_of_a_list_end_between_paths_whatever_is_asked_for() {
         file,
         hash: String::new(),
         paths: 5,
+        patterns: 0,
         refused: Vec::new(),
     };
     scheduler.lists.insert(TaskId(1), stored);
