@@ -12,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-pub use judge::{Begun, assert_no_leftovers, assert_tree, begun};
+pub use judge::{Begun, Counts, assert_no_leftovers, assert_tree, begun};
 use testkit::results::Table;
 use testkit::tree::{self, Made, Recipe};
 use testkit::{Program, Scratch, free_port};
