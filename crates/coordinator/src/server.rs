@@ -29,6 +29,9 @@ const TICK: Duration = Duration::from_millis(250);
 
 const EMBEDDED_HEARTBEAT: Duration = Duration::from_millis(500);
 
+/// How long the last answers may take to get out.
+const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
 /// What the command line adds to the config file.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -205,14 +208,22 @@ impl Server {
             .max_encoding_message_size(wire::MAX_MESSAGE_BYTES);
         let incoming =
             tonic::transport::server::TcpIncoming::from(incoming).with_nodelay(Some(true));
-        let grpc = tokio::spawn(
+        let (end, end_asked) = tokio::sync::oneshot::channel::<()>();
+        let mut grpc = tokio::spawn(
             tonic::transport::Server::builder()
                 .add_service(service)
-                .serve_with_incoming(incoming),
+                .serve_with_incoming_shutdown(incoming, async {
+                    let _ = end_asked.await;
+                }),
         );
         let ticks = tokio::spawn(tick(self.scheduler.clone()));
         let lines = tokio::spawn(progress(self.scheduler.clone(), self.progress));
         let ended = until_over(&self.scheduler, &self.run, self.keep, self.end_wait, stop).await;
+        drop(end);
+        if let Ok(Ended::Over { .. }) = &ended {
+            // A worker whose goodbye has no answer would wait for it.
+            let _ = tokio::time::timeout(LAST_ANSWERS, &mut grpc).await;
+        }
         // Nothing that counts is lost by this: what was answered is stored, what was not is repeated.
         grpc.abort();
         ticks.abort();

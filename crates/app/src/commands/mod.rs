@@ -18,6 +18,12 @@ fn raise_descriptor_limit() {
     }
 }
 
+/// To be called last: an attempt that hangs in a file call must not hold up the exit, and a call that
+/// one is making would panic if its runtime were shut down beneath it.
+fn leave_running(runtime: tokio::runtime::Runtime) {
+    std::mem::forget(runtime);
+}
+
 /// How this process is named among workers, unless the user says: host and process id.
 fn default_name() -> String {
     format!(

@@ -10,7 +10,7 @@ use coordinator::scheduler::{Scheduler, Snapshot};
 use coordinator::server::{Ended, Options, Server};
 
 use super::server::{ConfigFlag, NewRunFlag, finish, told};
-use super::{default_name, raise_descriptor_limit};
+use super::{default_name, leave_running, raise_descriptor_limit};
 use crate::exit::End;
 use crate::flags::{LogFlags, Maybe, given, port};
 use crate::{console, logging, stop};
@@ -50,7 +50,7 @@ pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
         .build()
         .context("cannot start")?;
     let ended = runtime.block_on(both(server));
-    runtime.shutdown_background();
+    leave_running(runtime);
     Ok(finish(ended?))
 }
 

@@ -6,7 +6,7 @@ use anyhow::Context;
 use clap::Args;
 use worker::{Address, Ended, Options, WorkerError};
 
-use super::{default_name, raise_descriptor_limit};
+use super::{default_name, leave_running, raise_descriptor_limit};
 use crate::exit::{End, Usage};
 use crate::flags::{LogFlags, Maybe, given, maybe, whole_number};
 use crate::{logging, stop};
@@ -65,8 +65,7 @@ pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
         let stop = stop::listen().context("cannot listen for signals")?;
         worker::run(options, stop::asked(stop)).await.map_err(told)
     });
-    // An attempt that hangs in a file call must not hold up the exit.
-    runtime.shutdown_background();
+    leave_running(runtime);
     Ok(match ended? {
         Ended::RunOver => End::Success,
         Ended::Stopped => End::Signal(stop::received().unwrap_or(15)),
