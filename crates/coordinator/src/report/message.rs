@@ -109,13 +109,16 @@ fn unknown_parts(ended: &Ended<'_>) -> Vec<String> {
 }
 
 fn failed_part(ended: &Ended<'_>) -> Option<String> {
-    let names = named(
-        ended
-            .failures
-            .iter()
-            .filter(|f| f.class != FailureClass::Unreadable),
-    );
-    match ended.outcome.counters.failed {
+    let files = || {
+        let failures = ended.failures.iter();
+        failures.filter(|f| f.class != FailureClass::Unreadable)
+    };
+    let names = named(files());
+    // Unreadable directories are failed entries too, and told by themselves; but not those that an item
+    // began with, which are no entries of it.
+    let failed = ended.outcome.counters.failed;
+    let others = failed.saturating_sub(ended.outcome.unreadable_directories);
+    match others.max(files().count() as u64) {
         0 => None,
         1 => Some(with_names("1 file failed".to_owned(), &names)),
         n if names.is_empty() => Some(format!("{n} files failed")),
@@ -248,6 +251,11 @@ mod tests {
                  1 file failed: f: cannot read: Permission denied (os error 13)"
                     .to_owned()
             )
+        );
+
+        assert_eq!(
+            verdict(&ended(&with_failure, &unreadable[..1])).1,
+            "incomplete: 1 directory could not be read: d: cannot read: Permission denied (os error 13)"
         );
 
         let fine = outcome(0, 0);
