@@ -44,7 +44,7 @@ fn a_finished_run_is_not_started_again() {
     assert!(
         again
             .stderr()
-            .contains("is over already; --new-run begins another"),
+            .contains("is over already, nothing is done again; --new-run begins another"),
         "{}",
         again.stderr()
     );

@@ -69,7 +69,7 @@ fn rows_are_appended_over_runs_and_a_table_of_others_is_moved_aside() {
     let done = place.migrate("config.yaml").assert_code(1);
     assert!(
         done.stderr
-            .contains("is over already; --new-run begins another"),
+            .contains("is over already, nothing is done again; --new-run begins another"),
         "{}",
         done.stderr
     );

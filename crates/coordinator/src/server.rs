@@ -315,7 +315,9 @@ fn announce(begun: &BegunRun, config: &Config, config_file: &Path, data_dir: &Da
         Begun::New => tracing::info!("run {run} begins: {config_file}, state in {directory}"),
         Begun::Resumed => tracing::info!("run {run} goes on: {config_file}, state in {directory}"),
         Begun::AlreadyFinished => {
-            tracing::info!("run {run} of {config_file} is over already; --new-run begins another")
+            tracing::warn!(
+                "run {run} of {config_file} is over already, nothing is done again; --new-run begins another"
+            )
         }
     }
     tracing::info!("engine: native, for all tasks");
