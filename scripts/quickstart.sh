@@ -41,14 +41,16 @@ $directory/source/photos $directory/target/photos
 $directory/source/archive $directory/target/archive $directory/archive.list
 TASKS
 
+fs_type=$("$built/data-migrate" fstype "$directory" | sed -n 's/^type: *//p')
+
 cat >"$directory/sample.yaml" <<CONFIG
 report_config:
   format: html
 global_config:
-  # A task runs only where its source and target are on these file systems; any: no matter which.
-  source_fs_types: [any]
-  target_fs_types: [any]
-  file_list_dir_fs_type: any
+  # A task runs only where its source and target are on these file systems, so that nothing is written where a mount
+  # is missing. What a path is on: data-migrate fstype PATH
+  source_fs_types: ["$fs_type"]
+  target_fs_types: ["$fs_type"]
   tasks_file: tasks.txt
 CONFIG
 
@@ -58,8 +60,12 @@ cd "$directory"
 status=0
 "$built/data-migrate" run --config.file sample.yaml || status=$?
 
-# The sample has directories that a plain user may not write into.
+# The report is in /tmp too, where people look for it.
 remove="rm -rf $directory"
+for report in "$directory"/data-migrate.d/sample/reports/*; do
+  remove+=" /tmp/${report##*/}"
+done
+# The sample has directories that a plain user may not write into.
 [[ $(id -u) == 0 ]] || remove="chmod -R u+rwX $directory && $remove"
 
 cat <<END
@@ -71,7 +77,7 @@ Took $((SECONDS - started)) s after the build. In $directory:
   data-migrate.d/sample/reports/        the report, a page for the browser
   data-migrate.d/sample/logs/           the logs
 Again, to see everything unchanged:
-  cd $directory && $built/data-migrate run --config.file sample.yaml
+  cd $directory && $built/data-migrate run --config.file sample.yaml --new-run
 Away with it:
   $remove
 END
