@@ -108,9 +108,7 @@ impl Scheduler {
                 Work::Paths { .. } => has_list = true,
             }
         }
-        if has_list
-            && let Err(e) = self.directories_of_list(task, &mut directories)
-        {
+        if has_list && let Err(e) = self.directories_of_list(task, &mut directories) {
             tracing::warn!(
                 "task {task}: cannot read its list again, some directory times may be off: {e}"
             );
