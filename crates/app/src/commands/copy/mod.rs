@@ -7,13 +7,12 @@ mod show;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::SystemTime;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
 use ids::Ids;
 use model::fs_type::AllowedTypes;
-use model::{CopyOptions, Durability, Outcome, RelPath};
+use model::{CopyOptions, Durability, Epoch, Outcome, RelPath};
 use storage::roots::{Guard, MarkerUse, Roots, RootsError, RootsErrorKind, TargetUse};
 use transfer::{Attempt, AttemptWork, Cancel, Fence, NotTaken, Progress, Share, Stopped, Threads};
 
@@ -110,7 +109,7 @@ pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
         roots: Arc::new(roots),
         threads: Threads::new(flags.transfers as usize),
         options: flags.options(),
-        ids: Ids::of(&flags.source, &flags.target, SystemTime::now()),
+        ids: Ids::of(&flags.source, &flags.target),
         progress: Arc::default(),
         cancel: Arc::default(),
     };
@@ -173,34 +172,36 @@ impl Copy {
 
     fn to_end(&self) -> Result<Outcome, Stopped> {
         let mut tries = 1;
-        let mut outcome = loop {
-            match self.attempt(tries, AttemptWork::Walk(vec![RelPath::ROOT])) {
+        let (epoch, mut outcome) = loop {
+            let epoch = ids::next_epoch();
+            match self.attempt(epoch, AttemptWork::Walk(vec![RelPath::ROOT])) {
                 Err(Stopped::Again(why)) if tries < TRIES => {
                     tracing::warn!("beginning again: {why}");
                     tries += 1;
                 }
-                other => break other?,
+                other => break (epoch, other?),
             }
         };
         if !self.options.dry_run {
             // Last, since whatever is made in the root changes its times.
-            outcome.add(self.attempt(tries + 1, AttemptWork::Attributes(vec![RelPath::ROOT]))?);
+            outcome.add(self.attempt(epoch, AttemptWork::Attributes(vec![RelPath::ROOT]))?);
         }
         Ok(outcome)
     }
 
-    fn attempt(&self, number: u32, work: AttemptWork) -> Result<Outcome, Stopped> {
+    fn attempt(&self, epoch: Epoch, work: AttemptWork) -> Result<Outcome, Stopped> {
         let roots = self.roots.clone();
         let attempt = Attempt {
             run: self.ids.run,
             item: self.ids.item,
-            epoch: self.ids.attempt(number),
+            epoch,
             options: self.options.clone(),
             target_is_shared: false,
             source: self.roots.source.clone(),
             target: self.roots.target.clone(),
             work,
             excluded: Vec::new(),
+            ancestors: Vec::new(),
             check_roots: Arc::new(move || roots.check().map_err(|e| coordinator::error_chain(&e))),
             fence: Arc::new(Alone),
             share: Arc::new(Alone),
