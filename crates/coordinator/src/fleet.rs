@@ -67,6 +67,8 @@ pub struct Session {
     pub request: Option<u64>,
     pub registered: Instant,
     pub last_heard: Instant,
+    /// How long its worker counts on each renewal, as it was told at its registration.
+    pub lease: Duration,
     pub held: HashMap<ItemId, Held>,
     pub refusals: BTreeMap<TaskId, Refusal>,
     /// The newest answer to `Lease`, for repetitions of the call.
@@ -76,8 +78,15 @@ pub struct Session {
 }
 
 impl Session {
-    pub fn new(name: String, address: String, request: Option<u64>, now: Instant) -> Self {
+    pub fn new(
+        name: String,
+        address: String,
+        request: Option<u64>,
+        lease: Duration,
+        now: Instant,
+    ) -> Self {
         Self {
+            lease,
             name,
             address,
             program_version: String::new(),
@@ -208,7 +217,7 @@ impl Fleet {
         let dead: Vec<SessionId> = self
             .sessions
             .iter()
-            .filter(|(_, session)| now.duration_since(session.last_heard) > self.lease)
+            .filter(|(_, session)| now.duration_since(session.last_heard) > session.lease)
             .map(|(id, _)| *id)
             .collect();
         let mut expired = Vec::with_capacity(dead.len());
@@ -216,7 +225,7 @@ impl Fleet {
             if let Some(session) = self.sessions.remove(&id) {
                 let tasks: Vec<TaskId> = session.held.values().map(|held| held.task).collect();
                 if !tasks.is_empty() {
-                    self.suspect(id, tasks, now);
+                    self.suspect_until(id, tasks, now + session.lease.max(self.lease) * 2);
                 }
                 expired.push(Expired { id, session });
             }
@@ -226,7 +235,10 @@ impl Fleet {
 
     /// Notes that attempts of unknown sessions may be alive, as after a restart of the server.
     pub fn suspect(&mut self, id: SessionId, tasks: Vec<TaskId>, now: Instant) {
-        let until = now + self.lease * 2;
+        self.suspect_until(id, tasks, now + self.lease * 2);
+    }
+
+    fn suspect_until(&mut self, id: SessionId, tasks: Vec<TaskId>, until: Instant) {
         let suspected = self.superseded.entry(id).or_insert((until, Vec::new()));
         suspected.0 = until;
         suspected.1.extend(tasks);
@@ -351,7 +363,7 @@ mod tests {
     fn fleet(now: Instant, sessions: u64) -> Fleet {
         let mut fleet = Fleet::new(LEASE);
         for n in 0..sessions {
-            let session = Session::new(format!("w{n}"), String::new(), Some(n), now);
+            let session = Session::new(format!("w{n}"), String::new(), Some(n), LEASE, now);
             fleet.sessions.insert(SessionId::from_random(n), session);
         }
         fleet

@@ -38,6 +38,8 @@ pub struct Plan {
     pub new_run: NewRun,
     /// Of tasks that have one.
     pub lists: HashMap<TaskId, StoredList>,
+    /// Lists that could not be read, with the reasons that fail their tasks.
+    pub unread_lists: Vec<String>,
     pub warnings: Vec<String>,
 }
 
@@ -60,6 +62,7 @@ pub fn plan(
 ) -> Result<Plan, PlanError> {
     let mut lists = HashMap::new();
     let mut warnings = Vec::new();
+    let mut unread_lists = Vec::new();
     let mut new_tasks = Vec::with_capacity(tasks.len());
     for task in tasks {
         let items = match first_works(config, &task, data_dir, &mut warnings)? {
@@ -72,7 +75,12 @@ pub fn plan(
                     .map(|work| (ItemId::from_random(draw()), work))
                     .collect())
             }
-            Err(message) => Err(message),
+            Err(message) => {
+                if task.list.is_some() {
+                    unread_lists.push(message.clone());
+                }
+                Err(message)
+            }
         };
         new_tasks.push(NewTask { task, items });
     }
@@ -90,6 +98,7 @@ pub fn plan(
             tasks: new_tasks,
         },
         lists,
+        unread_lists,
         warnings,
     })
 }
@@ -147,7 +156,12 @@ fn first_works(
             )));
         }
     };
-    let (list, encoded) = store_list(&bytes, task.id, data_dir)?;
+    let (list, works) = store_list(
+        &bytes,
+        task.id,
+        data_dir,
+        config.global.max_files_per_output,
+    )?;
     if list.patterns > 0 {
         let entries = human::counted(list.patterns, "entry", "entries");
         warnings.push(format!(
@@ -163,7 +177,6 @@ fn first_works(
             path.display()
         ));
     }
-    let works = pieces(&encoded, config.global.max_files_per_output);
     Ok(Ok((works, Some(list))))
 }
 
@@ -194,7 +207,8 @@ fn store_list(
     bytes: &[u8],
     task: TaskId,
     data_dir: &DataDir,
-) -> Result<(StoredList, Vec<u8>), PlanError> {
+    piece: u64,
+) -> Result<(StoredList, Vec<Work>), PlanError> {
     let list = file_list::normalise(bytes);
     let encoded = file_list::encode(&list.paths);
     let hash = blake3::hash(&encoded).to_hex().to_string();
@@ -225,7 +239,7 @@ fn store_list(
         patterns: list.patterns,
         refused,
     };
-    Ok((stored, encoded))
+    Ok((stored, pieces(&list.paths, piece)))
 }
 
 fn write_synced(file: &Path, bytes: &[u8]) -> io::Result<()> {
@@ -241,33 +255,45 @@ fn write_synced(file: &Path, bytes: &[u8]) -> io::Result<()> {
     std::fs::rename(&temp, file)
 }
 
-/// Cuts a stored list into pieces of `size` paths.
-fn pieces(encoded: &[u8], size: u64) -> Vec<Work> {
+/// Cuts a stored list into pieces of some `size` paths. What lies below a listed directory stays in that one's
+/// piece, so that it is found to be covered and counts once.
+fn pieces(paths: &[RelPath], size: u64) -> Vec<Work> {
     let mut works = Vec::new();
-    let (mut begin, mut paths) = (0usize, 0u64);
-    for (at, _) in encoded.iter().enumerate().filter(|(_, b)| **b == 0) {
-        paths += 1;
-        let end = at + 1;
-        if paths == size || end == encoded.len() {
-            works.push(Work::Paths {
-                offset: begin as u64,
-                length: (end - begin) as u64,
-            });
-            (begin, paths) = (end, 0);
+    let (mut begin, mut end, mut count) = (0, 0, 0);
+    let mut head: Option<&RelPath> = None;
+    for path in paths {
+        if head.is_none_or(|head| !path.is_within(head)) {
+            head = Some(path);
+            if count >= size {
+                works.push(Work::Paths {
+                    offset: begin,
+                    length: end - begin,
+                });
+                (begin, count) = (end, 0);
+            }
         }
+        count += 1;
+        end += path.as_bytes().len() as u64 + 1;
+    }
+    if end > begin {
+        works.push(Work::Paths {
+            offset: begin,
+            length: end - begin,
+        });
     }
     works
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Work, pieces};
+    use super::{Work, file_list, pieces};
 
     #[test]
-    fn pieces_cover_the_list_once_and_end_between_paths() {
-        let encoded = b"a\0bb\0ccc\0";
+    fn pieces_cover_the_list_once_and_keep_together_what_overlaps() {
+        let list = file_list::normalise(b"a\nbb\nbb/x\nbb/y\nccc\n");
+        let encoded = file_list::encode(&list.paths);
         let cut = |size| -> Vec<&[u8]> {
-            pieces(encoded, size)
+            pieces(&list.paths, size)
                 .into_iter()
                 .map(|work| match work {
                     Work::Paths { offset, length } => {
@@ -277,9 +303,9 @@ mod tests {
                 })
                 .collect()
         };
-        assert_eq!(cut(2), [&b"a\0bb\0"[..], b"ccc\0"]);
-        assert_eq!(cut(3), [&encoded[..]]);
-        assert_eq!(cut(1), [&b"a\0"[..], b"bb\0", b"ccc\0"]);
-        assert!(pieces(b"", 5).is_empty());
+        assert_eq!(cut(2), [&b"a\0bb\0bb/x\0bb/y\0"[..], b"ccc\0"]);
+        assert_eq!(cut(9), [&encoded[..]]);
+        assert_eq!(cut(1), [&b"a\0"[..], b"bb\0bb/x\0bb/y\0", b"ccc\0"]);
+        assert!(pieces(&[], 5).is_empty());
     }
 }

@@ -22,7 +22,7 @@ use crate::results::{Results, ResultsError, Written};
 use crate::scheduler::{Scheduler, Settings, now_ms};
 use crate::service::Service;
 use crate::store::SqliteStore;
-use crate::store::{Begun, BegunRun, RunRecord, Store, StoreError, WhenFinished};
+use crate::store::{Begun, BegunRun, NewRun, RunRecord, RunState, Store, StoreError, WhenFinished};
 
 /// How often the scheduler looks at what time alone brings about.
 const TICK: Duration = Duration::from_millis(250);
@@ -80,6 +80,10 @@ pub enum ServerError {
     #[error(transparent)]
     Results(#[from] ResultsError),
     #[error(
+        "{0}, and an unfinished run is there which had it: make it readable to go on with that run, or give that run up with --new-run"
+    )]
+    ListGone(String),
+    #[error(
         "the state can't be stored any more: {0}; the run can be resumed by starting the server again"
     )]
     Broken(String),
@@ -101,6 +105,7 @@ impl ServerError {
             ServerError::Plan(_)
             | ServerError::Store(_)
             | ServerError::Results(_)
+            | ServerError::ListGone(_)
             | ServerError::Broken(_)
             | ServerError::Serve { .. } => false,
         }
@@ -144,6 +149,7 @@ impl Server {
         let Plan {
             new_run,
             lists,
+            unread_lists,
             warnings,
         } = plan(&config, tasks, &data_dir, crate::random)?;
         warn_all(&warnings);
@@ -152,6 +158,12 @@ impl Server {
             true => WhenFinished::BeginNew,
             false => WhenFinished::Keep,
         };
+        if let Some(why) = unread_lists.into_iter().next()
+            && would_cancel(&*store, &new_run)?
+            && !options.new_run
+        {
+            return Err(ServerError::ListGone(why));
+        }
         let begun = store.begin_run(new_run, when, now_ms())?;
         announce(&begun, &config, &options.config_file, &data_dir);
         let results = Results::open(
@@ -163,6 +175,9 @@ impl Server {
         )?;
         let settings = settings(&config, options);
         let scheduler = Scheduler::new(store, &begun.run, settings, lists, results)?;
+        if let Some(cancelled) = begun.cancelled {
+            scheduler.wait_for_attempts_of(cancelled)?;
+        }
         Ok(Self {
             listener,
             address,
@@ -230,6 +245,13 @@ impl Server {
         lines.abort();
         ended
     }
+}
+
+/// Whether an unfinished run of other tasks, lists or options would give way to this one.
+fn would_cancel(store: &dyn Store, new_run: &NewRun) -> Result<bool, StoreError> {
+    Ok(store.latest_run()?.is_some_and(|latest| {
+        latest.state == RunState::Running && latest.identity != new_run.identity
+    }))
 }
 
 fn read(config_file: &Path) -> Result<(Config, Vec<model::Task>), ServerError> {

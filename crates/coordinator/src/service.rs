@@ -402,6 +402,7 @@ impl Service {
                 engine: "native".to_owned(),
             }),
             has_children: granted.has_children,
+            ancestors: granted.ancestors.iter().map(|item| item.get()).collect(),
         }
     }
 }

@@ -51,6 +51,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             target: Some(Arc::new(Dir::open_root(Path::new(target))?)),
             work,
             excluded: Vec::new(),
+            ancestors: Vec::new(),
             check_roots: Arc::new(|| Ok(())),
             fence: Arc::new(Always),
             share: Arc::new(Always),

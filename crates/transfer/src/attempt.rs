@@ -65,6 +65,9 @@ pub struct Attempt {
     pub work: AttemptWork,
     /// Directories handed to other items by earlier attempts.
     pub excluded: Vec<RelPath>,
+    /// Items that this one was handed over by. What they left unfinished in its directories is removed: they are
+    /// dead, or work elsewhere.
+    pub ancestors: Vec<ItemId>,
     /// Called at each publish batch and at most once a second besides.
     pub check_roots: CheckRoots,
     pub fence: Arc<dyn Fence>,

@@ -149,6 +149,7 @@ impl Engine {
                 let name = name.to_bytes();
                 if TempName::parse(name).is_some_and(|temp| {
                     temp.is_superseded_by(attempt.run, attempt.item, attempt.epoch)
+                        || (temp.run == attempt.run && attempt.ancestors.contains(&temp.item))
                 }) {
                     superseded.push(name.to_vec());
                 } else if names.len() < MAX_NAMES {

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use model::{Durability, FailureClass, SkipReason};
+use model::{Durability, FailureClass, ItemId, SkipReason};
 use support::{Place, assert_same, temp_name, temps, tree, walk};
 use transfer::{AttemptWork, Stopped};
 
@@ -70,12 +70,15 @@ fn only_superseded_temps_are_removed() {
     let place = Place::new("temps");
     place.write("d/file", "x");
     fs::create_dir_all(place.target("d").join(temp_name(1, 2, 0)).join("sub")).unwrap();
+    // Left by an item that handed this one over, in whatever attempt.
+    fs::write(place.target("d").join(temp_name(3, 9, 0)), "left").unwrap();
     for kept in [temp_name(1, 3, 0), temp_name(2, 1, 0)] {
         fs::write(place.target("d").join(kept), "another's").unwrap();
     }
     fs::write(place.target(&temp_name(1, 1, 9)), "left").unwrap();
     let mut attempt = walk();
     attempt.epoch = 3;
+    attempt.ancestors = vec![ItemId::from_random(3)];
     attempt.run(&place).unwrap();
     assert_eq!(temps(&place.target("")).len(), 2);
 }

@@ -182,6 +182,7 @@ struct Slot<'a> {
     options: CopyOptions,
     task: proto::TaskSpec,
     has_children: bool,
+    ancestors: Vec<ItemId>,
 }
 
 impl<'a> Slot<'a> {
@@ -198,6 +199,11 @@ impl<'a> Slot<'a> {
             work: grant.work.unwrap_or_default().try_into()?,
             options: task.options.unwrap_or_default().try_into()?,
             has_children: grant.has_children,
+            ancestors: grant
+                .ancestors
+                .into_iter()
+                .map(|item| Ok(wire::item_epoch(item, 0)?.0))
+                .collect::<Result<_, BadMessage>>()?,
             task,
         })
     }
@@ -228,6 +234,7 @@ impl<'a> Slot<'a> {
             target: roots.target.clone(),
             work: self.attempt_work()?,
             excluded: self.excluded()?,
+            ancestors: self.ancestors.clone(),
             check_roots: Arc::new(move || match closing {
                 true => Ok(()),
                 false => checked.check().map_err(|e| chain(&e)),

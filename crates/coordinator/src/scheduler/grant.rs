@@ -126,9 +126,13 @@ impl Scheduler {
         slots: usize,
         now: Instant,
     ) -> Result<Vec<GrantFrom>, Refused> {
-        let state = self.state();
+        let mut state = self.state();
         if !state.fleet.sessions.contains_key(&id) {
             return Err(Refused::UnknownSession);
+        }
+        state.predecessors.retain(|_, until| now < *until);
+        if !state.predecessors.is_empty() {
+            return Ok(Vec::new());
         }
         let mut from: Vec<GrantFrom> = state
             .tasks

@@ -128,6 +128,9 @@ pub struct Scheduler {
 struct State {
     fleet: Fleet,
     tasks: HashMap<TaskId, TaskState>,
+    /// Workers with attempts of a cancelled run, until when each may go on with them: nothing is granted before they
+    /// have heard that the attempts are over.
+    predecessors: HashMap<SessionId, Instant>,
     /// What went wrong with the store; the server can't go on.
     broken: Option<String>,
 }
@@ -159,7 +162,8 @@ impl Scheduler {
         let mut fleet = Fleet::new(settings.lease);
         for record in store.sessions()? {
             // Deadlines are not stored: who is known gets a whole lease time to be heard.
-            let session = Session::new(record.name, String::new(), None, now);
+            let lease = Duration::from_millis(record.lease.max(0) as u64);
+            let session = Session::new(record.name, String::new(), None, lease, now);
             fleet.sessions.insert(record.id, session);
         }
         let mut tasks = HashMap::new();
@@ -183,6 +187,7 @@ impl Scheduler {
             state: Mutex::new(State {
                 fleet,
                 tasks,
+                predecessors: HashMap::new(),
                 broken: None,
             }),
             work: Notify::new(),
@@ -233,6 +238,21 @@ impl Scheduler {
                 "its worker is gone",
                 Duration::ZERO,
             )?;
+        }
+        Ok(())
+    }
+
+    /// Grants nothing before the attempts of a cancelled run have ended: they may write where this run's will.
+    pub fn wait_for_attempts_of(&self, cancelled: RunId) -> Result<(), StoreError> {
+        let now = Instant::now();
+        let leased = self.store.leased(cancelled)?;
+        let mut state = self.state();
+        for item in leased {
+            if let model::ItemState::Leased(session) = item.state {
+                let known = state.fleet.session(session).map(|s| s.lease);
+                let lease = known.unwrap_or(self.settings.lease);
+                state.predecessors.insert(session, now + lease);
+            }
         }
         Ok(())
     }
@@ -296,9 +316,11 @@ impl Scheduler {
             id,
             name: name.clone(),
             registered: now_ms(),
+            lease: self.settings.lease.as_millis() as Millis,
         })?;
         tracing::info!("worker {name} ({address}) is here");
-        let mut session = Session::new(name, address, Some(request), Instant::now());
+        let lease = self.settings.lease;
+        let mut session = Session::new(name, address, Some(request), lease, Instant::now());
         session.program_version = program_version;
         self.state().fleet.sessions.insert(id, session);
         Ok(id)
@@ -313,6 +335,10 @@ impl Scheduler {
     ) -> Result<Vec<(ItemId, Epoch)>, Refused> {
         let heard = {
             let mut state = self.state();
+            // What it was told to stop by the answer before, it no longer lists.
+            if listed.is_empty() && state.predecessors.remove(&id).is_some() {
+                self.work.notify_waiters();
+            }
             if let Some(session) = state.fleet.session(id)
                 && session.address != address
             {
@@ -474,6 +500,7 @@ impl Scheduler {
         let session = {
             let mut state = self.state();
             state.fleet.acknowledged(id);
+            state.predecessors.remove(&id);
             state.fleet.sessions.remove(&id)
         };
         let Some(session) = session else {
@@ -631,9 +658,9 @@ impl Scheduler {
     }
 }
 
-/// Growing waits between attempts: 1, 2, 4… up to 60 s.
+/// Growing waits between attempts, 5, 10, 20… up to 60 s: all of them together outlast a storage server that fails over.
 fn retry_wait(attempts: u32) -> Duration {
-    Duration::from_secs((1u64 << attempts.min(6)).min(60))
+    Duration::from_secs((5u64 << attempts.min(6)).min(60))
 }
 
 pub fn now_ms() -> Millis {

@@ -16,6 +16,8 @@ const GRACE: Duration = Duration::from_secs(10);
 struct Place {
     directory: tempfile::TempDir,
     works: Vec<Vec<Work>>,
+    /// Another number is a run of another identity.
+    run: u64,
     settings: Settings,
 }
 
@@ -25,6 +27,7 @@ impl Place {
         Self {
             directory: tempfile::tempdir().unwrap(),
             works,
+            run: 77,
             settings: Settings {
                 lease: LEASE,
                 heartbeat: Duration::from_secs(5),
@@ -54,13 +57,18 @@ impl Place {
                 task: task(number),
                 items: Ok((0..)
                     .zip(works)
-                    .map(|(k, work)| (item(u64::from(number) * 100 + k), work.clone()))
+                    .map(|(k, work)| {
+                        (
+                            item(u64::from(number) * 100 + k + (self.run - 77) * 10_000),
+                            work.clone(),
+                        )
+                    })
                     .collect()),
             })
             .collect();
         let new_run = NewRun {
-            id: RunId::from_random(77),
-            identity: "same".into(),
+            id: RunId::from_random(self.run),
+            identity: self.run.to_string(),
             tasks,
         };
         let begun = store.begin_run(new_run, WhenFinished::Keep, now_ms());
@@ -639,4 +647,47 @@ fn pages_of_a_list_end_between_paths_whatever_is_asked_for() {
     assert_eq!(page(8, 3), (b"b\0".to_vec(), true));
     assert_eq!(page(8, 100), (b"b\0c\0".to_vec(), false));
     assert_eq!(page(u64::MAX, 100), (Vec::new(), false));
+}
+
+#[test]
+fn a_shorter_lease_after_a_restart_does_not_shorten_those_that_workers_count_on() {
+    let mut place = Place::with_tasks(1);
+    let worker = {
+        let scheduler = place.open();
+        let worker = Worker::register(&scheduler, 1);
+        worker.begin_first(&scheduler);
+        worker
+    };
+    place.settings.lease = Duration::from_secs(2);
+    let scheduler = place.open();
+    let other = Worker::register(&scheduler, 2);
+    let now = Instant::now();
+    pass(&scheduler, now, LEASE - Duration::from_secs(1));
+    assert!(scheduler.state().fleet.session(worker.session).is_some());
+    pass(&scheduler, now + LEASE, Duration::from_secs(2));
+    assert!(scheduler.state().fleet.session(worker.session).is_none());
+    assert!(scheduler.state().fleet.session(other.session).is_none());
+}
+
+#[test]
+fn a_new_run_begins_when_the_attempts_of_the_cancelled_one_have_ended() {
+    let mut place = Place::with_tasks(1);
+    let (worker, old) = {
+        let scheduler = place.open();
+        let worker = Worker::register(&scheduler, 1);
+        let lease = worker.begin_first(&scheduler);
+        (worker, lease)
+    };
+    let cancelled = RunId::from_random(77);
+    place.run = 78;
+    place.works = vec![vec![walk(&["other"])]];
+    let scheduler = place.open();
+    scheduler.wait_for_attempts_of(cancelled).unwrap();
+    let other = Worker::register(&scheduler, 2);
+    assert!(other.lease(&scheduler).is_empty());
+    // It hears that its attempt is over, and lists it no more.
+    assert_eq!(worker.beat(&scheduler, &[old]), [old]);
+    assert!(other.lease(&scheduler).is_empty());
+    worker.beat(&scheduler, &[]);
+    other.lease_one(&scheduler);
 }

@@ -69,6 +69,7 @@ macro_rules! contract_suite {
             sequences: any_sequence_of_verbs_keeps_the_books;
             splits: children_wait_beside_their_parent
                 a_later_attempt_is_told_of_children
+                an_item_knows_by_whom_it_was_handed_over
                 a_repeated_split_changes_nothing
                 a_repeated_split_is_answered_after_the_end
                 an_attempt_that_is_over_can_not_split
@@ -180,6 +181,7 @@ fn add_session(store: &dyn Store, n: u64) {
         id: session(n),
         name: format!("worker-{n}"),
         registered: NOW,
+        lease: 30_000,
     };
     store.add_session(record).expect("add a session");
 }

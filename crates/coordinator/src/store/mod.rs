@@ -161,6 +161,8 @@ pub struct SessionRecord {
     /// Name of the worker.
     pub name: String,
     pub registered: Millis,
+    /// How long the worker counts on each renewal; it was told at its registration.
+    pub lease: Millis,
 }
 
 /// A granted item.
@@ -169,6 +171,9 @@ pub struct Granted {
     pub item: Item,
     /// Whether the item has children, which this attempt must leave out.
     pub has_children: bool,
+    /// The items that this one was handed over by, one by another, nearest first. What their dead attempts left in its
+    /// directories is this item's to clear up: a living one never works below what it handed over.
+    pub ancestors: Vec<ItemId>,
 }
 
 /// Whether a hand-back counts against the item's attempts.

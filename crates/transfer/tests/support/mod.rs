@@ -103,6 +103,7 @@ pub struct Try {
     pub share: Arc<Taker>,
     pub cancel: Arc<Cancel>,
     pub excluded: Vec<RelPath>,
+    pub ancestors: Vec<model::ItemId>,
     pub target_is_shared: bool,
     pub no_target: bool,
     pub check_roots: transfer::CheckRoots,
@@ -124,6 +125,7 @@ pub fn walk() -> Try {
         share: Arc::default(),
         cancel: Arc::default(),
         excluded: Vec::new(),
+        ancestors: Vec::new(),
         target_is_shared: false,
         no_target: false,
         check_roots: Arc::new(|| Ok(())),
@@ -148,6 +150,7 @@ impl Try {
             target: (!self.no_target).then(|| open(target)),
             work: self.work,
             excluded: self.excluded,
+            ancestors: self.ancestors,
             check_roots: self.check_roots,
             fence: Arc::new(CountingFence {
                 left: AtomicI64::new(self.writes),

@@ -67,6 +67,18 @@ pub(crate) fn a_later_attempt_is_told_of_children<F: Fixture>() {
     assert_eq!(told, [(first.0, true), (child_id(0), false)]);
 }
 
+pub(crate) fn an_item_knows_by_whom_it_was_handed_over<F: Fixture>() {
+    let fixture = F::new();
+    let scene = Scene::begin(&fixture, &[1]);
+    let first = scene.grant_one();
+    split(&scene, first, &works(0..1));
+    let second = scene.grant(1).remove(0);
+    assert_eq!(second.ancestors, [first.0]);
+    split(&scene, (second.item.id, second.item.epoch), &works(1..2));
+    let third = scene.grant(1).remove(0);
+    assert_eq!(third.ancestors, [child_id(0), first.0]);
+}
+
 pub(crate) fn a_repeated_split_changes_nothing<F: Fixture>() {
     let fixture = F::new();
     let scene = Scene::begin(&fixture, &[1]);

@@ -149,7 +149,7 @@ fn wake_delayed(connection: &Connection, task: i64, now: Millis) -> Result<(), C
 }
 
 const READY_ITEMS: &str = "
-    SELECT item.seq, item.id, item.epoch, item.attempts, work, task.number,
+    SELECT item.seq, item.parent, item.id, item.epoch, item.attempts, work, task.number,
         item.state, item.session,
         EXISTS (SELECT 1 FROM item AS child WHERE child.parent = item.seq) AS has_children
     FROM item INDEXED BY item_ready
@@ -169,10 +169,29 @@ fn ready_items(
             let granted = Granted {
                 item: item(row)?,
                 has_children: row.get("has_children")?,
+                ancestors: ancestors(connection, row.get("parent")?)?,
             };
             Ok((row.get("seq")?, granted))
         })?
         .collect()
+}
+
+/// The item with this number, the one that handed it over, and so on.
+fn ancestors(connection: &Connection, parent: Option<i64>) -> Result<Vec<ItemId>, CallError> {
+    let mut chain = Vec::new();
+    let mut next = parent;
+    let mut select = connection.prepare_cached("SELECT id, parent FROM item WHERE seq = ?1")?;
+    while let Some(seq) = next {
+        let (id, above) = select.query_row([seq], |row| {
+            Ok((
+                ItemId::from_random(super::rows::count(row, "id")?),
+                row.get("parent")?,
+            ))
+        })?;
+        chain.push(id);
+        next = above;
+    }
+    Ok(chain)
 }
 
 const RECORD_COLUMNS: &str = "item.phase, item.worker, item.started, item.finished,

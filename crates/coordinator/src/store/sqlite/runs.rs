@@ -128,20 +128,26 @@ pub(super) fn add_session(
 ) -> Result<(), CallError> {
     connection
         .prepare_cached(
-            "INSERT OR REPLACE INTO session (id, name, registered) VALUES (?1, ?2, ?3)",
+            "INSERT OR REPLACE INTO session (id, name, registered, lease) VALUES (?1, ?2, ?3, ?4)",
         )?
-        .execute((integer(session.id.get()), &session.name, session.registered))?;
+        .execute((
+            integer(session.id.get()),
+            &session.name,
+            session.registered,
+            session.lease,
+        ))?;
     Ok(())
 }
 
 pub(super) fn sessions(connection: &Connection) -> Result<Vec<SessionRecord>, CallError> {
     connection
-        .prepare_cached("SELECT id, name, registered FROM session ORDER BY registered, id")?
+        .prepare_cached("SELECT id, name, registered, lease FROM session ORDER BY registered, id")?
         .query_map([], |row| {
             Ok(SessionRecord {
                 id: SessionId::from_random(super::rows::count(row, "id")?),
                 name: row.get("name")?,
                 registered: row.get("registered")?,
+                lease: row.get("lease")?,
             })
         })?
         .map(|session| Ok(session?))

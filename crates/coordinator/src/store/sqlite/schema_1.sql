@@ -62,7 +62,8 @@ CREATE TABLE task_worker (
 CREATE TABLE session (
     id INTEGER PRIMARY KEY,
     name TEXT NOT NULL,
-    registered INTEGER NOT NULL
+    registered INTEGER NOT NULL,
+    lease INTEGER NOT NULL
 ) STRICT;
 
 CREATE TABLE item (
