@@ -107,6 +107,15 @@ impl Results {
         })
     }
 
+    /// The run is a new one: rows that are in the file already are of others, however equal.
+    pub fn begin_new_run(&self) {
+        let mut file = self
+            .file
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        file.forget_found();
+    }
+
     /// Logs a task's failures and appends its rows to the results file.
     pub fn task_ended(&self, task: &FinishedTask) -> Result<(), ResultsError> {
         self.write_log(task)?;

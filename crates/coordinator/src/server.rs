@@ -173,6 +173,9 @@ impl Server {
             &config,
             options.config_file.display().to_string(),
         )?;
+        if begun.begun == Begun::New {
+            results.begin_new_run();
+        }
         let settings = settings(&config, options);
         let scheduler = Scheduler::new(store, &begun.run, settings, lists, results)?;
         if let Some(cancelled) = begun.cancelled {

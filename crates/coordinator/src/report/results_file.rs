@@ -110,6 +110,11 @@ impl ResultsFile {
         self.appended.contains(&cells) || (may_be_found && self.found.contains(&cells))
     }
 
+    /// None of the rows found is of this run: it is a new one.
+    pub fn forget_found(&mut self) {
+        self.found.clear();
+    }
+
     /// Appends a row; when this returns, it is on disk. When it fails, nothing of the row is left.
     /// A file that was moved away since is begun anew.
     pub fn append(&mut self, row: &Row) -> Result<(), ReportError> {
