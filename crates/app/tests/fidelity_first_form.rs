@@ -6,12 +6,12 @@ mod place;
 
 use std::collections::BTreeMap;
 use std::fs::{self, Permissions};
-use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, lchown, symlink};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use fleet::Counts;
-use place::{MAIN, PLAIN_USER, Place};
+use place::{MAIN, Place, give_to_plain_user};
 use testkit::rsync::HardLinks;
 use testkit::tree::{Made, Recipe, make};
 use testkit::{assert_same, leftovers, rsync_differences};
@@ -52,24 +52,6 @@ fn odd_source(user: User) -> (Place, Made) {
         }
     }
     (place, made)
-}
-
-/// Makes a tree one that a plain user can have and read.
-fn give_to_plain_user(root: &Path) {
-    let below = place::list(root).into_keys();
-    for path in below.chain([root.to_owned()]) {
-        let about = path.symlink_metadata().unwrap();
-        lchown(&path, Some(PLAIN_USER), Some(PLAIN_USER)).unwrap();
-        let mode = about.mode() & 0o7777;
-        let readable = match about.is_dir() {
-            true => mode | 0o500,
-            false => mode | 0o400,
-        };
-        // A new owner takes some bits away: all are set again.
-        if !about.is_symlink() {
-            fs::set_permissions(&path, Permissions::from_mode(readable)).unwrap();
-        }
-    }
 }
 
 fn command(place: &Place, user: User, by: By) -> Command {

@@ -7,7 +7,7 @@
 use std::collections::BTreeMap;
 use std::ffi::OsStr;
 use std::fs;
-use std::os::unix::fs::PermissionsExt as _;
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, lchown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
@@ -188,6 +188,24 @@ pub fn list(directory: &Path) -> BTreeMap<PathBuf, u64> {
         }
     }
     found
+}
+
+/// Makes a tree one that a plain user can have and read.
+pub fn give_to_plain_user(root: &Path) {
+    let below = list(root).into_keys();
+    for path in below.chain([root.to_owned()]) {
+        let about = path.symlink_metadata().unwrap();
+        lchown(&path, Some(PLAIN_USER), Some(PLAIN_USER)).unwrap();
+        let mode = about.mode() & 0o7777;
+        let readable = match about.is_dir() {
+            true => mode | 0o500,
+            false => mode | 0o400,
+        };
+        // A new owner takes some bits away: all are set again.
+        if !about.is_symlink() {
+            fs::set_permissions(&path, fs::Permissions::from_mode(readable)).unwrap();
+        }
+    }
 }
 
 /// The reports of which a program's output says that they are in `/tmp`.
