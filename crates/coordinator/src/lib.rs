@@ -1,13 +1,15 @@
 //! The server's side of a migration: it decides who does what, remembers it, and shows it.
 //! It never copies.
 //!
-//! From outside in: [`server`] reads what the user wrote and serves; `service` turns calls
-//! into verbs of the [`scheduler`], which decides with the help of the `fleet` (who is there) and
-//! the [`store`] (what must not be forgotten); `ledger` adds up what a task did, `results` and
-//! [`report`] show it.
+//! From outside in: [`server`] reads what the user wrote and serves; `callers` tells who speaks
+//! no HTTP, `http` answers probes, `service` turns calls into verbs of the [`scheduler`], which
+//! decides with the help of the `fleet` (who is there) and the [`store`] (what must not be
+//! forgotten); `ledger` adds up what a task did, `results` and [`report`] show it.
 
+mod callers;
 pub mod data_dir;
 mod fleet;
+mod http;
 mod ledger;
 mod plan;
 pub mod report;

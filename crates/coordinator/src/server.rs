@@ -13,9 +13,13 @@ use std::time::{Duration, Instant};
 use model::config::{self, Config, ConfigError};
 use model::tasks_file::{self, TasksFileError};
 use tokio::time::MissedTickBehavior;
+use tokio_stream::StreamExt;
+use tonic::service::Routes;
 use wire::proto::coordinator_server::CoordinatorServer;
 
+use crate::callers::{Caller, Strangers};
 use crate::data_dir::{DataDir, DataDirError, host_name};
+use crate::http::{Readiness, with_pages};
 use crate::plan::{Plan, PlanError, plan};
 use crate::report::progress_line;
 use crate::results::{Results, ResultsError, Written};
@@ -129,6 +133,7 @@ pub struct Server {
     listener: TcpListener,
     address: SocketAddr,
     scheduler: Arc<Scheduler>,
+    readiness: Readiness,
     run: RunRecord,
     keep: bool,
     end_wait: Duration,
@@ -177,14 +182,16 @@ impl Server {
             results.begin_new_run();
         }
         let settings = settings(&config, options);
-        let scheduler = Scheduler::new(store, &begun.run, settings, lists, results)?;
+        let scheduler = Scheduler::new(store.clone(), &begun.run, settings, lists, results)?;
         if let Some(cancelled) = begun.cancelled {
             scheduler.wait_for_attempts_of(cancelled)?;
         }
+        let scheduler = Arc::new(scheduler);
         Ok(Self {
             listener,
             address,
-            scheduler: Arc::new(scheduler),
+            readiness: Readiness::new(store, scheduler.clone()),
+            scheduler,
             run: begun.run,
             keep: options
                 .keep
@@ -224,12 +231,16 @@ impl Server {
         let service = CoordinatorServer::new(Service::new(self.scheduler.clone()))
             .max_decoding_message_size(wire::MAX_MESSAGE_BYTES)
             .max_encoding_message_size(wire::MAX_MESSAGE_BYTES);
-        let incoming =
-            tonic::transport::server::TcpIncoming::from(incoming).with_nodelay(Some(true));
+        let strangers = Arc::new(Strangers::default());
+        let routes = with_pages(Routes::new(service), self.readiness, strangers.clone());
+        let incoming = tonic::transport::server::TcpIncoming::from(incoming)
+            .with_nodelay(Some(true))
+            .map(move |accepted| accepted.map(|stream| Caller::new(stream, strangers.clone())));
         let (end, end_asked) = tokio::sync::oneshot::channel::<()>();
         let mut grpc = tokio::spawn(
             tonic::transport::Server::builder()
-                .add_service(service)
+                .accept_http1(true)
+                .add_routes(routes)
                 .serve_with_incoming_shutdown(incoming, async {
                     let _ = end_asked.await;
                 }),
