@@ -3,10 +3,12 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build-local quickstart test bench lint clean toolchain
+.PHONY: help build build-local quickstart test bench lint lint-deploy clean toolchain
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PROGRAMS := data-migrate data-migrate-server data-migrate-worker
+DOCKER ?= docker
+IMAGE ?= data-migrate:$(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -21,6 +23,13 @@ build-local: toolchain ## Build the release programs into bin/
 	@mkdir -p bin
 	@for program in $(PROGRAMS); do install -m 755 $(TARGET_DIR)/release/$$program bin/$$program; done
 	@echo "in bin/: $(PROGRAMS)"
+
+build: ## Build the container image (IMAGE=name:tag, DOCKER=podman)
+	@command -v $(DOCKER) >/dev/null || { \
+	  echo "no container engine: $(DOCKER) is not in PATH. Install Docker, or name another engine: make build DOCKER=podman." >&2; exit 2; }
+	@$(DOCKER) info >/dev/null 2>&1 || { \
+	  echo "$(DOCKER) is here, but its engine does not answer: is it running, and may you use it? See: $(DOCKER) info" >&2; exit 2; }
+	$(DOCKER) build --tag $(IMAGE) .
 
 quickstart: toolchain ## Build, migrate a sample tree, and show the results
 	@scripts/quickstart.sh
@@ -37,6 +46,9 @@ bench: toolchain ## Measure side by side with cp, rsync and rclone (BENCH_FILES=
 lint: toolchain ## Check the formatting, and clippy without warnings
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- -D warnings
+
+lint-deploy: ## Check manifests, units, scripts and Dockerfile (installs linters by package name)
+	@deploy/lint.sh
 
 clean: ## Remove what was built
 	rm -rf bin
