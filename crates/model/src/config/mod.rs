@@ -5,7 +5,9 @@
 //! Secrets are kept apart ([`Secret`]) and no message repeats what may be one.
 
 mod error;
+mod list;
 mod nearest;
+mod notify;
 mod options;
 mod raw;
 mod read;
@@ -21,6 +23,7 @@ use std::path::Path;
 use serde::de::DeserializeSeed;
 
 pub use error::{ConfigError, Position};
+pub use notify::{NoticeKind, WebUrl, Webhook};
 pub use options::{
     Acl, Config, DEFAULT_CONCURRENCY, DEFAULT_MAX_FILES_PER_OUTPUT, DEFAULT_TRANSFERS, Engine,
     GlobalConfig, LogLevel, MAX_TRANSFERS, RcloneFlags, ReportConfig, ReportFormat, S3Config,
@@ -63,6 +66,7 @@ pub fn parse(text: &[u8], file: &Path) -> Result<Parsed, ConfigError> {
         report: resolve::report(raw.report.unwrap_or_default(), &mut warnings),
         global: resolve::global(raw.global.unwrap_or_default(), &mut warnings),
         server: resolve::server(raw.server.unwrap_or_default()),
+        notify: resolve::notify(raw.notify.unwrap_or_default()),
     };
     Ok(Parsed { config, warnings })
 }

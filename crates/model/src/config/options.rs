@@ -2,6 +2,7 @@
 
 use std::path::PathBuf;
 
+use super::notify::{WebUrl, Webhook};
 use super::server::ServerConfig;
 use super::value::{Choice, Secret};
 use crate::options::{CopyOptions, Durability};
@@ -20,6 +21,7 @@ pub struct Config {
     pub report: ReportConfig,
     pub global: GlobalConfig,
     pub server: ServerConfig,
+    pub notify: Vec<Webhook>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -222,18 +224,10 @@ impl GlobalConfig {
         }
     }
 
-    /// Where notices are posted; none when what is given is no URL (older configs hold the
+    /// Where cards are posted; none when what is given is no URL (older configs hold the
     /// placeholder `feishu_url`).
-    pub fn feishu_url(&self) -> Option<&Secret> {
-        self.feishu_url.as_ref().filter(|url| {
-            let scheme_and_rest = url.expose().split_once("://");
-            scheme_and_rest.is_some_and(|(scheme, rest)| {
-                (scheme.eq_ignore_ascii_case("http") || scheme.eq_ignore_ascii_case("https"))
-                    && !rest.is_empty()
-                    && !rest.starts_with('/')
-                    && !rest.contains(|c: char| c.is_whitespace() || c.is_control())
-            })
-        })
+    pub fn feishu_url(&self) -> Option<WebUrl> {
+        WebUrl::parse(self.feishu_url.as_ref()?.expose().trim())
     }
 
     fn flag<T>(&self, get: fn(&RcloneFlags) -> Option<T>) -> Option<T> {

@@ -4,6 +4,8 @@
 
 use std::path::PathBuf;
 
+use super::list::{List, Several};
+use super::notify::{NoticeKind, WebUrl};
 use super::options::{Acl, Engine, LogLevel, ReportFormat};
 use super::read::section;
 use super::value::{Choice, Names, Number, OneOf, Secret};
@@ -19,6 +21,14 @@ section! {
         "report_config" report: RawReport,
         "global_config" global: RawGlobal,
         "server" server: RawServer,
+        "notify" notify: List<RawNotify>,
+    }
+}
+
+section! {
+    RawNotify in "notify" {
+        "webhook" webhook: WebUrl,
+        "on" on: Several<OneOf<NoticeKind>>,
     }
 }
 
@@ -94,6 +104,7 @@ section! {
         "ineligible_grace_secs" ineligible_grace_secs: Seconds<0>,
         "item_attempts" item_attempts: Number<1, 1_000_000>,
         "keep" keep: bool,
+        "notice_wait_secs" notice_wait_secs: Seconds<0>,
     }
 }
 
@@ -118,6 +129,14 @@ impl RawConfig {
             "the section global_config is missing, expected it with tasks_file, source_fs_types \
              and target_fs_types"
                 .into()
+        })
+    }
+}
+
+impl RawNotify {
+    fn check(&self) -> Verdict {
+        require(self.webhook.is_some(), || {
+            "notify.webhook is missing, expected the URL that notices are posted to".into()
         })
     }
 }

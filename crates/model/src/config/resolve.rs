@@ -2,10 +2,12 @@
 
 use std::path::PathBuf;
 
+use super::list::List;
+use super::notify::{NoticeKind, Webhook};
 use super::options::{
     DEFAULT_MAX_FILES_PER_OUTPUT, GlobalConfig, MAX_TRANSFERS, RcloneFlags, ReportConfig, S3Config,
 };
-use super::raw::{RawGlobal, RawRcloneFlags, RawReport, RawS3, RawServer};
+use super::raw::{RawGlobal, RawNotify, RawRcloneFlags, RawReport, RawS3, RawServer};
 use super::server::ServerConfig;
 use super::value::{Names, Number, OneOf, Secret};
 
@@ -165,5 +167,20 @@ pub(crate) fn server(raw: RawServer) -> ServerConfig {
             .map_or(default.ineligible_grace_secs, Number::to),
         item_attempts: raw.item_attempts.map_or(default.item_attempts, Number::to),
         keep: raw.keep,
+        notice_wait_secs: raw
+            .notice_wait_secs
+            .map_or(default.notice_wait_secs, Number::to),
     }
+}
+
+/// Each as given; one that doesn't say of what tells of everything.
+pub(crate) fn notify(raw: List<RawNotify>) -> Vec<Webhook> {
+    let webhook = |raw: RawNotify| {
+        let on: Vec<NoticeKind> = match raw.on {
+            Some(kinds) => kinds.0.into_iter().map(|OneOf(kind)| kind).collect(),
+            None => NoticeKind::ALL.to_vec(),
+        };
+        raw.webhook.map(|url| Webhook { url, on })
+    };
+    raw.0.into_iter().filter_map(webhook).collect()
 }

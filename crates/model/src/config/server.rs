@@ -26,6 +26,8 @@ pub struct ServerConfig {
     pub item_attempts: u32,
     /// Whether the server stays after the end of the run.
     pub keep: Option<bool>,
+    /// How long after the end of the run notices are tried again.
+    pub notice_wait_secs: u64,
 }
 
 impl Default for ServerConfig {
@@ -40,6 +42,7 @@ impl Default for ServerConfig {
             ineligible_grace_secs: 10,
             item_attempts: 5,
             keep: None,
+            notice_wait_secs: 60,
         }
     }
 }
