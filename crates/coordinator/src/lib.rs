@@ -4,13 +4,15 @@
 //! From outside in: [`server`] reads what the user wrote and serves; `callers` tells who speaks
 //! no HTTP, `http` answers probes, `service` turns calls into verbs of the [`scheduler`], which
 //! decides with the help of the `fleet` (who is there) and the [`store`] (what must not be
-//! forgotten); `ledger` adds up what a task did, `results` and [`report`] show it.
+//! forgotten); `ledger` adds up what a task did, `results` and [`report`] show it, `notices` tell
+//! of it.
 
 mod callers;
 pub mod data_dir;
 mod fleet;
 mod http;
 mod ledger;
+mod notices;
 mod plan;
 pub mod report;
 pub mod results;

@@ -195,7 +195,8 @@ impl Results {
         })
     }
 
-    fn rows(&self, task: &FinishedTask) -> Vec<Row> {
+    /// The row of the task as a whole.
+    pub(crate) fn task_row(&self, task: &FinishedTask) -> Row {
         let record = &task.record;
         let result = record.result.as_ref();
         let list = record
@@ -203,7 +204,7 @@ impl Results {
             .list
             .as_ref()
             .map_or_else(String::new, |list| list.display().to_string());
-        let whole = Row {
+        Row {
             id: record.task.id.0,
             subtask_id: 0,
             source_dir: record.task.source.to_string(),
@@ -222,7 +223,11 @@ impl Results {
             failures: task.ledger.outcome.counters.failed,
             retries: task.ledger.retries,
             engine: self.engine.clone(),
-        };
+        }
+    }
+
+    /// The task's row, and one for each piece of its list where there are several.
+    fn rows(&self, task: &FinishedTask) -> Vec<Row> {
         let pieces: Vec<&ItemRecord> = task
             .items
             .iter()
@@ -230,7 +235,7 @@ impl Results {
                 item.phase == Phase::Copy && matches!(item.item.work, Work::Paths { .. })
             })
             .collect();
-        let mut rows = vec![whole];
+        let mut rows = vec![self.task_row(task)];
         if pieces.len() > 1 {
             let piece_rows: Vec<Row> = (1..)
                 .zip(pieces)

@@ -20,13 +20,16 @@ use wire::proto::coordinator_server::CoordinatorServer;
 use crate::callers::{Caller, Strangers};
 use crate::data_dir::{DataDir, DataDirError, host_name};
 use crate::http::{Readiness, with_pages};
+use crate::notices::{Event, Notices, RunEnd};
 use crate::plan::{Plan, PlanError, plan};
 use crate::report::progress_line;
 use crate::results::{Results, ResultsError, Written};
 use crate::scheduler::{Scheduler, Settings, now_ms};
 use crate::service::Service;
 use crate::store::SqliteStore;
-use crate::store::{Begun, BegunRun, NewRun, RunRecord, RunState, Store, StoreError, WhenFinished};
+use crate::store::{
+    Begun, BegunRun, Millis, NewRun, RunRecord, RunState, Store, StoreError, WhenFinished,
+};
 
 /// How often the scheduler looks at what time alone brings about.
 const TICK: Duration = Duration::from_millis(250);
@@ -35,6 +38,9 @@ const EMBEDDED_HEARTBEAT: Duration = Duration::from_millis(500);
 
 /// How long the last answers may take to get out.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
+
+/// How long a server that is told to stop tries to deliver the notices that it has.
+const LAST_NOTICES: Duration = Duration::from_secs(2);
 
 /// What the command line adds to the config file.
 #[derive(Debug, Clone)]
@@ -138,6 +144,8 @@ pub struct Server {
     keep: bool,
     end_wait: Duration,
     progress: Duration,
+    notices: Notices,
+    notice_wait: Duration,
     /// Held as long as the server lives.
     _data_dir: DataDir,
 }
@@ -182,7 +190,13 @@ impl Server {
             results.begin_new_run();
         }
         let settings = settings(&config, options);
+        let config_name = options.config_file.display().to_string();
+        let notices = match begun.begun {
+            Begun::AlreadyFinished => Notices::default(),
+            Begun::New | Begun::Resumed => Notices::start(&config, begun.run.id, &config_name),
+        };
         let scheduler = Scheduler::new(store.clone(), &begun.run, settings, lists, results)?;
+        let scheduler = scheduler.with_notices(notices.clone());
         if let Some(cancelled) = begun.cancelled {
             scheduler.wait_for_attempts_of(cancelled)?;
         }
@@ -199,6 +213,8 @@ impl Server {
                 .unwrap_or_else(|| std::env::var_os("KUBERNETES_SERVICE_HOST").is_some()),
             end_wait: Duration::from_secs(config.server.end_wait_secs),
             progress: Duration::from_secs(config.server.progress_secs),
+            notices,
+            notice_wait: Duration::from_secs(config.server.notice_wait_secs),
             _data_dir: data_dir,
         })
     }
@@ -247,7 +263,13 @@ impl Server {
         );
         let ticks = tokio::spawn(tick(self.scheduler.clone()));
         let lines = tokio::spawn(progress(self.scheduler.clone(), self.progress));
-        let ended = until_over(&self.scheduler, &self.run, self.keep, self.end_wait, stop).await;
+        let at_end = RunsEnd {
+            keep: self.keep,
+            end_wait: self.end_wait,
+            notices: self.notices,
+            notice_wait: self.notice_wait,
+        };
+        let ended = until_over(&self.scheduler, &self.run, at_end, stop).await;
         drop(end);
         if let Ok(Ended::Over { .. }) = &ended {
             // A worker whose goodbye has no answer would wait for it.
@@ -369,9 +391,6 @@ fn announce(begun: &BegunRun, config: &Config, config_file: &Path, data_dir: &Da
     if config.report.s3.is_some() {
         tracing::warn!("s3_config: this version keeps reports and logs on this machine only");
     }
-    if config.global.feishu_url().is_some() {
-        tracing::warn!("feishu_url: this version sends no notices");
-    }
     for (side, types) in [
         ("source", &config.global.source_fs_types),
         ("target", &config.global.target_fs_types),
@@ -430,11 +449,18 @@ async fn progress(scheduler: Arc<Scheduler>, every: Duration) {
     }
 }
 
+/// What is done, and how long, once the run is over.
+struct RunsEnd {
+    keep: bool,
+    end_wait: Duration,
+    notices: Notices,
+    notice_wait: Duration,
+}
+
 async fn until_over(
     scheduler: &Arc<Scheduler>,
     run: &RunRecord,
-    keep: bool,
-    end_wait: Duration,
+    end: RunsEnd,
     stop: impl Future<Output = ()>,
 ) -> Result<Ended, ServerError> {
     tokio::pin!(stop);
@@ -445,25 +471,40 @@ async fn until_over(
     tokio::select! {
         _ = is_over => {}
         broken = broken(scheduler) => return Err(ServerError::Broken(broken)),
-        () = &mut stop => return Ok(Ended::Stopped),
+        () = &mut stop => {
+            end.notices.settle(LAST_NOTICES).await;
+            return Ok(Ended::Stopped);
+        }
     }
-    let written = write_report(scheduler, run).await?;
+    let (written, finished) = write_report(scheduler, run).await?;
+    if run.state == RunState::Running {
+        let report = written.report.clone();
+        let run_end = RunEnd::new(run.started, finished, &written.rows, report);
+        end.notices.tell(&Event::Run(run_end));
+    }
+    let settled = end.notices.settle(end.notice_wait);
+    tokio::pin!(settled);
     let snapshot = scheduler.clone();
     let all_succeeded = blocking(move || snapshot.snapshot()).await?.all_succeeded();
-    if keep {
+    if end.keep {
         tracing::info!("the run is over; its results are served until this server is stopped");
-        stop.await;
+        tokio::select! {
+            () = async { settled.await; std::future::pending().await } => {}
+            () = &mut stop => {}
+        }
     } else {
         let all_left = async {
             while scheduler.sessions_left() > 0 {
                 tokio::time::sleep(Duration::from_millis(20)).await;
             }
         };
+        let all_left = tokio::time::timeout(end.end_wait, all_left);
         tokio::select! {
-            _ = tokio::time::timeout(end_wait, all_left) => {}
+            _ = async { tokio::join!(all_left, settled) } => {}
             () = &mut stop => {}
         }
     }
+    end.notices.give_up();
     Ok(Ended::Over {
         all_succeeded,
         written,
@@ -479,16 +520,21 @@ async fn broken(scheduler: &Scheduler) -> String {
     }
 }
 
-async fn write_report(scheduler: &Arc<Scheduler>, run: &RunRecord) -> Result<Written, ServerError> {
+/// Also says when the run's last task ended.
+async fn write_report(
+    scheduler: &Arc<Scheduler>,
+    run: &RunRecord,
+) -> Result<(Written, Millis), ServerError> {
     let (scheduler, run) = (scheduler.clone(), run.clone());
-    let written = tokio::task::spawn_blocking(move || -> Result<Written, ServerError> {
+    let written = tokio::task::spawn_blocking(move || -> Result<(Written, Millis), ServerError> {
         let tasks = scheduler.finished_tasks()?;
         let finished = tasks
             .iter()
             .filter_map(|task| task.record.result.as_ref().map(|r| r.finished))
             .max()
             .unwrap_or_else(now_ms);
-        Ok(scheduler.write_report(run.started, finished, &tasks)?)
+        let written = scheduler.write_report(run.started, finished, &tasks)?;
+        Ok((written, finished))
     });
     written
         .await

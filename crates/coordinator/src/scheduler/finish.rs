@@ -6,6 +6,7 @@ use model::TaskId;
 
 use super::{Scheduler, State, failed, now_ms};
 use crate::ledger::{Ledger, ledger};
+use crate::notices::Event;
 use crate::report::TaskEnd;
 use crate::report::message::{self, Ended};
 use crate::results::{FinishedTask, ResultsError, Written};
@@ -110,6 +111,9 @@ impl Scheduler {
 
     fn write_rows(&self, record: &TaskRecord) -> Result<(), StoreError> {
         let finished = self.finished_task(record)?;
+        // Before the row counts as written: after a crash here it is told of again, not never.
+        let row = self.results.task_row(&finished);
+        self.notices.tell(&Event::Task(Box::new(row)));
         if let Err(e) = self.results.task_ended(&finished) {
             // The run goes on: its report at the end has the row too.
             tracing::error!(

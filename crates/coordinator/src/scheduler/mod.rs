@@ -21,6 +21,7 @@ use model::{CopyOptions, Epoch, ItemId, Outcome, RunId, SessionId, TaskId, Work}
 use tokio::sync::{Notify, watch};
 
 use crate::fleet::{Fleet, Progress, Session};
+use crate::notices::{Notices, Paused};
 use crate::plan::StoredList;
 use crate::results::Results;
 use crate::store::{
@@ -113,6 +114,7 @@ pub struct Scheduler {
     settings: Settings,
     lists: HashMap<TaskId, StoredList>,
     results: Results,
+    notices: Notices,
     state: Mutex<State>,
     /// Woken when items may have become grantable, or the run is over.
     work: Notify,
@@ -184,6 +186,7 @@ impl Scheduler {
             settings,
             lists,
             results,
+            notices: Notices::default(),
             state: Mutex::new(State {
                 fleet,
                 tasks,
@@ -198,6 +201,12 @@ impl Scheduler {
         };
         scheduler.take_up_leases(now)?;
         Ok(scheduler)
+    }
+
+    /// Tells of tasks that end and of targets that are full.
+    pub(crate) fn with_notices(mut self, notices: Notices) -> Self {
+        self.notices = notices;
+        self
     }
 
     /// Leases that were there before this server was.
@@ -474,6 +483,7 @@ impl Scheduler {
             ReleaseReason::TargetFull => {
                 let wait = FULL_TARGET_WAIT.as_secs();
                 tracing::warn!("task {task} waits: {message}; it is tried again in {wait} s");
+                self.tell_of_full_target(task, name, message);
                 (Cost::Free, FULL_TARGET_WAIT)
             }
             ReleaseReason::Failed => {
@@ -493,6 +503,22 @@ impl Scheduler {
         }
         self.give_up_refused(Instant::now())?;
         Ok(())
+    }
+
+    fn tell_of_full_target(&self, task: TaskId, client: String, message: &str) {
+        let places = self.state().tasks.get(&task).map(|state| {
+            let task = &state.record.task;
+            (task.source.to_string(), task.target.to_string())
+        });
+        if let Some((source, target)) = places {
+            self.notices.target_full(Paused {
+                task,
+                source,
+                target,
+                client,
+                message: message.to_owned(),
+            });
+        }
     }
 
     /// The worker ends, or has stopped what it did in a session that was lost.

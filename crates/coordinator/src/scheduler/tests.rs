@@ -691,3 +691,34 @@ fn a_new_run_begins_when_the_attempts_of_the_cancelled_one_have_ended() {
     worker.beat(&scheduler, &[]);
     other.lease_one(&scheduler);
 }
+
+#[test]
+fn a_task_is_told_of_once_and_again_only_if_its_row_was_not_written() {
+    let told_at = |scheduler: Scheduler| {
+        let (notices, fake) = crate::notices::fake::taken_at("http://a/x");
+        (scheduler.with_notices(notices.clone()), notices, fake)
+    };
+    let settled = |notices, fake: Arc<crate::notices::fake::Fake>| {
+        crate::notices::fake::settle(notices, Duration::from_secs(60));
+        fake.posts("http://a")
+    };
+    let place = Place::with_tasks(3);
+    let (scheduler, notices, fake) = told_at(place.open());
+    let failed = || failed("a reason".to_owned());
+    scheduler.fail_task(TaskId(1), "a reason".into()).unwrap();
+    // The server dies between the end of the task and its row.
+    let (store, run) = (scheduler.store.clone(), scheduler.run);
+    store.finish_task(run, TaskId(2), failed()).unwrap();
+    drop(scheduler);
+    assert_eq!(settled(&notices, fake), ["task 1"]);
+
+    let (scheduler, notices, fake) = told_at(place.open());
+    scheduler.take_up_results().unwrap();
+    scheduler.fail_task(TaskId(3), "a reason".into()).unwrap();
+    assert!(scheduler.is_over());
+    assert_eq!(settled(&notices, fake), ["task 2", "task 3"]);
+
+    let (scheduler, notices, fake) = told_at(place.open());
+    scheduler.take_up_results().unwrap();
+    assert_eq!(settled(&notices, fake), [""; 0]);
+}

@@ -1,0 +1,87 @@
+//! What notices tell of.
+
+use std::path::PathBuf;
+
+use model::config::NoticeKind;
+use model::{TaskId, go_duration};
+
+use crate::report::{Row, TaskCounts, TaskEnd};
+use crate::store::Millis;
+
+#[derive(Debug, Clone)]
+pub(crate) enum Event {
+    /// A task has ended: its row, never one of a piece of its list.
+    Task(Box<Row>),
+    Run(RunEnd),
+    Paused(Paused),
+}
+
+/// The run is over.
+#[derive(Debug, Clone)]
+pub(crate) struct RunEnd {
+    pub(crate) started: Millis,
+    pub(crate) finished: Millis,
+    pub(crate) tasks: TaskCounts,
+    /// Where the report is.
+    pub(crate) report: PathBuf,
+}
+
+/// A target is full, its tasks wait.
+#[derive(Debug, Clone)]
+pub(crate) struct Paused {
+    pub(crate) task: TaskId,
+    pub(crate) source: String,
+    pub(crate) target: String,
+    /// Who found it full.
+    pub(crate) client: String,
+    pub(crate) message: String,
+}
+
+impl Event {
+    pub(super) fn kind(&self) -> NoticeKind {
+        match self {
+            Event::Task(_) => NoticeKind::Task,
+            Event::Run(_) => NoticeKind::Run,
+            Event::Paused(_) => NoticeKind::Paused,
+        }
+    }
+
+    /// How it is named in the log.
+    pub(super) fn name(&self) -> String {
+        match self {
+            Event::Task(row) => format!("task {}", row.id),
+            Event::Run(_) => "the run".to_owned(),
+            Event::Paused(paused) => format!("task {} paused", paused.task),
+        }
+    }
+}
+
+impl RunEnd {
+    /// From the rows of its report.
+    pub(crate) fn new(started: Millis, finished: Millis, rows: &[Row], report: PathBuf) -> Self {
+        let mut tasks = TaskCounts::default();
+        for row in rows.iter().filter(|row| row.subtask_id == 0) {
+            tasks.add(TaskEnd::of(row.success, &row.message));
+        }
+        Self {
+            started,
+            finished,
+            tasks,
+            report,
+        }
+    }
+
+    /// Tasks that did not succeed.
+    pub(super) fn failed(&self) -> u64 {
+        self.tasks.failed + self.tasks.incomplete
+    }
+
+    pub(super) fn duration_ms(&self) -> u64 {
+        (self.finished - self.started).max(0) as u64
+    }
+
+    /// As Go prints it.
+    pub(super) fn duration(&self) -> String {
+        go_duration::format(std::time::Duration::from_millis(self.duration_ms()))
+    }
+}
