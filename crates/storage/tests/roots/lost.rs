@@ -73,7 +73,7 @@ fn a_worker_whose_mount_is_missing_does_not_write_on_its_own_disk() {
             &format!(
                 "the run's marker {} is not at {}: another file system is mounted here, \
                  or the mount is missing",
-                marker_name().to_string(),
+                marker_name(),
                 target.display()
             ),
         );
