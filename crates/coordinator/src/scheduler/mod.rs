@@ -6,27 +6,27 @@
 //!
 //! All functions here block on the store: async callers run them on blocking threads.
 
+mod attempts;
 mod finish;
 mod grant;
 mod phases;
 mod report;
+mod sessions;
 
 use std::collections::{HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use model::location::SourceIdentity;
-use model::{CopyOptions, Epoch, ItemId, Outcome, RunId, SessionId, TaskId, Work};
+use model::{CopyOptions, Epoch, ItemId, RunId, SessionId, TaskId};
 use tokio::sync::{Notify, watch};
 
-use crate::fleet::{Fleet, Progress, Session};
-use crate::notices::{Notices, Paused};
+use crate::fleet::{Fleet, Session};
+use crate::notices::Notices;
 use crate::plan::StoredList;
 use crate::results::Results;
 use crate::store::{
-    Cost, Millis, Phase, Release, ReleasedTo, RunRecord, RunState, SessionRecord, Store,
-    StoreError, TaskRecord, TaskResult,
+    Cost, Millis, Phase, RunRecord, RunState, Store, StoreError, TaskRecord, TaskResult,
 };
 
 pub use grant::LeaseAnswer;
@@ -53,9 +53,6 @@ pub struct Settings {
 
 /// Work that began less than this long ago is not shared: handing it over would cost more than it wins.
 const LEAST_TO_SHARE: Duration = Duration::from_secs(2);
-
-/// A target that is full is tried again after this time.
-const FULL_TARGET_WAIT: Duration = Duration::from_secs(60);
 
 /// What a call can be answered with besides success.
 #[derive(Debug, thiserror::Error)]
@@ -310,304 +307,6 @@ impl Scheduler {
         tasks
     }
 
-    pub fn register(
-        &self,
-        name: String,
-        address: String,
-        program_version: String,
-        request: u64,
-        id: SessionId,
-    ) -> Result<SessionId, Refused> {
-        if let Some(known) = self.state().fleet.by_request(request) {
-            return Ok(known);
-        }
-        self.store.add_session(SessionRecord {
-            id,
-            name: name.clone(),
-            registered: now_ms(),
-            lease: self.settings.lease.as_millis() as Millis,
-        })?;
-        tracing::info!("worker {name} ({address}) is here");
-        let lease = self.settings.lease;
-        let mut session = Session::new(name, address, Some(request), lease, Instant::now());
-        session.program_version = program_version;
-        self.state().fleet.sessions.insert(id, session);
-        Ok(id)
-    }
-
-    /// Renews; returns what of the list is no longer the worker's.
-    pub fn heartbeat(
-        &self,
-        id: SessionId,
-        listed: Vec<(ItemId, Epoch, Progress)>,
-        address: &str,
-    ) -> Result<Vec<(ItemId, Epoch)>, Refused> {
-        let heard = {
-            let mut state = self.state();
-            // What it was told to stop by the answer before, it no longer lists.
-            if listed.is_empty() && state.predecessors.remove(&id).is_some() {
-                self.work.notify_waiters();
-            }
-            if let Some(session) = state.fleet.session(id)
-                && session.address != address
-            {
-                session.address = address.to_owned();
-            }
-            state
-                .fleet
-                .heard(id, listed, Instant::now())
-                .ok_or(Refused::UnknownSession)?
-        };
-        for (item, epoch) in heard.unheard {
-            tracing::warn!("item {item}: its grant never reached the worker, it waits again");
-            self.put_back(
-                item,
-                epoch,
-                Cost::Free,
-                "the grant was lost",
-                Duration::ZERO,
-            )?;
-        }
-        Ok(heard.lost)
-    }
-
-    /// Commands for a session that are due now. That of sharing is given once: if it is lost, the
-    /// worker is asked again while somebody idles. That of cancelling is repeated until it is obeyed.
-    pub fn commands(&self, id: SessionId) -> Result<Vec<Command>, Refused> {
-        let over = self.is_over();
-        let now = Instant::now();
-        let mut state = self.state();
-        let session = state.fleet.session(id).ok_or(Refused::UnknownSession)?;
-        let mut commands = Vec::new();
-        for (item, held) in &mut session.held {
-            if held.cancel {
-                let is_due = held
-                    .told_to_cancel
-                    .is_none_or(|told| now.duration_since(told) >= self.settings.lease);
-                if is_due {
-                    held.told_to_cancel = Some(now);
-                    commands.push(Command::Cancel(*item, held.epoch));
-                }
-            } else if std::mem::take(&mut held.share) {
-                commands.push(Command::Share(*item, held.epoch));
-            }
-        }
-        if over {
-            commands.push(Command::RunOver);
-        }
-        Ok(commands)
-    }
-
-    /// The first worker at a task's roots sets the identity of its source; all hear what holds.
-    pub fn roots(
-        &self,
-        item: ItemId,
-        epoch: Epoch,
-        identity: &SourceIdentity,
-    ) -> Result<SourceIdentity, Refused> {
-        let record = self.store.item(item)?;
-        record.item.check(epoch).map_err(StoreError::from)?;
-        let task = record.item.task;
-        let holds = self.store.set_source_identity(self.run, task, identity)?;
-        if let Some(task) = self.state().tasks.get_mut(&task) {
-            task.record.source_identity = Some(holds.clone());
-        }
-        // Other items of the task were waiting for this.
-        self.work.notify_waiters();
-        Ok(holds)
-    }
-
-    pub fn children(
-        &self,
-        item: ItemId,
-        from: u64,
-        n: usize,
-    ) -> Result<Vec<(ItemId, Work)>, Refused> {
-        Ok(self.store.children(item, from, n)?)
-    }
-
-    pub fn split(
-        &self,
-        item: ItemId,
-        epoch: Epoch,
-        children: &[(ItemId, Work)],
-    ) -> Result<(), Refused> {
-        let record = self.store.item(item)?;
-        self.store.split(item, epoch, children, now_ms())?;
-        self.waiting(record.item.task);
-        Ok(())
-    }
-
-    pub fn complete(
-        &self,
-        session: SessionId,
-        item: ItemId,
-        epoch: Epoch,
-        outcome: Outcome,
-    ) -> Result<(), Refused> {
-        let record = self.store.item(item)?;
-        let task = record.item.task;
-        let completed = self.store.complete(item, epoch, outcome, now_ms());
-        // Taken or refused, this attempt is over.
-        self.drop_held(session, item, epoch);
-        completed?;
-        self.advance(task)?;
-        Ok(())
-    }
-
-    pub fn release(
-        &self,
-        session: SessionId,
-        item: ItemId,
-        epoch: Epoch,
-        reason: ReleaseReason,
-        message: &str,
-    ) -> Result<(), Refused> {
-        let record = self.store.item(item)?;
-        let task = record.item.task;
-        let name = self
-            .state()
-            .fleet
-            .session(session)
-            .map_or_else(String::new, |s| s.name.clone());
-        let (cost, wait) = match reason {
-            ReleaseReason::Drain => (Cost::Free, Duration::ZERO),
-            ReleaseReason::Machine => {
-                tracing::warn!("worker {name} can't run task {task}: {message}; others may");
-                self.state()
-                    .fleet
-                    .refuse(session, task, message.to_owned(), Instant::now());
-                (Cost::Free, Duration::ZERO)
-            }
-            ReleaseReason::Task => (Cost::Free, Duration::ZERO),
-            ReleaseReason::TargetFull => {
-                let wait = FULL_TARGET_WAIT.as_secs();
-                tracing::warn!("task {task} waits: {message}; it is tried again in {wait} s");
-                self.tell_of_full_target(task, name, message);
-                (Cost::Free, FULL_TARGET_WAIT)
-            }
-            ReleaseReason::Failed => {
-                tracing::warn!(
-                    "item {item} of task {task} on {name}: {message}; it is tried again"
-                );
-                (Cost::Attempt, retry_wait(record.item.attempts))
-            }
-        };
-        self.drop_held(session, item, epoch);
-        self.hand_back(item, epoch, cost, message, wait)?;
-        if reason == ReleaseReason::Task {
-            self.fail_task(task, message.to_owned())?;
-        }
-        if let Some(state) = self.state().tasks.get_mut(&task) {
-            state.trouble = (reason != ReleaseReason::Drain).then(|| message.to_owned());
-        }
-        self.give_up_refused(Instant::now())?;
-        Ok(())
-    }
-
-    fn tell_of_full_target(&self, task: TaskId, client: String, message: &str) {
-        let places = self.state().tasks.get(&task).map(|state| {
-            let task = &state.record.task;
-            (task.source.to_string(), task.target.to_string())
-        });
-        if let Some((source, target)) = places {
-            self.notices.target_full(Paused {
-                task,
-                source,
-                target,
-                client,
-                message: message.to_owned(),
-            });
-        }
-    }
-
-    /// The worker ends, or has stopped what it did in a session that was lost.
-    pub fn leave(&self, id: SessionId) -> Result<(), Refused> {
-        let session = {
-            let mut state = self.state();
-            state.fleet.acknowledged(id);
-            state.predecessors.remove(&id);
-            state.fleet.sessions.remove(&id)
-        };
-        let Some(session) = session else {
-            return Ok(());
-        };
-        tracing::info!("worker {} has left", session.name);
-        for (item, held) in session.held {
-            self.put_back(
-                item,
-                held.epoch,
-                Cost::Free,
-                "its worker left",
-                Duration::ZERO,
-            )?;
-        }
-        self.store.remove_session(id)?;
-        Ok(())
-    }
-
-    pub fn sessions_left(&self) -> usize {
-        self.state().fleet.sessions.len()
-    }
-
-    /// The attempt is over; one with another epoch is not meant.
-    fn drop_held(&self, session: SessionId, item: ItemId, epoch: Epoch) {
-        if let Some(session) = self.state().fleet.session(session) {
-            session
-                .held
-                .retain(|held, h| *held != item || h.epoch != epoch);
-        }
-    }
-
-    /// Like [`Scheduler::hand_back`]; if it is stale, somebody else did it already.
-    fn put_back(
-        &self,
-        item: ItemId,
-        epoch: Epoch,
-        cost: Cost,
-        reason: &str,
-        wait: Duration,
-    ) -> Result<(), StoreError> {
-        match self.hand_back(item, epoch, cost, reason, wait) {
-            Err(StoreError::Stale(_)) => Ok(()),
-            other => other,
-        }
-    }
-
-    /// Makes a leased item grantable again, or failed. Safe to repeat under the newest epoch.
-    fn hand_back(
-        &self,
-        item: ItemId,
-        epoch: Epoch,
-        cost: Cost,
-        reason: &str,
-        wait: Duration,
-    ) -> Result<(), StoreError> {
-        let now = now_ms();
-        let release = Release {
-            cost,
-            max_attempts: self.settings.item_attempts,
-            reason,
-            not_before: now + wait.as_millis() as Millis,
-        };
-        let to = self.store.release(item, epoch, release, now)?;
-        let task = self.store.item(item)?.item.task;
-        if to == ReleasedTo::Failed {
-            tracing::error!("item {item} of task {task} has failed for good: {reason}");
-            self.advance(task)?;
-        }
-        self.waiting(task);
-        Ok(())
-    }
-
-    /// Items of the task may be waiting: whoever idles looks again.
-    fn waiting(&self, task: TaskId) {
-        if let Some(state) = self.state().tasks.get_mut(&task) {
-            state.may_have_waiting = true;
-        }
-        self.work.notify_waiters();
-    }
-
     /// What time alone brings about. To be called a few times a second.
     pub fn tick(&self, now: Instant) -> Result<(), StoreError> {
         let expired = self.state().fleet.expire(now);
@@ -682,11 +381,6 @@ impl Scheduler {
     pub fn what_broke(&self) -> Option<String> {
         self.state().broken.clone()
     }
-}
-
-/// Growing waits between attempts, 5, 10, 20… up to 60 s: all of them together outlast a storage server that fails over.
-fn retry_wait(attempts: u32) -> Duration {
-    Duration::from_secs((5u64 << attempts.min(6)).min(60))
 }
 
 pub fn now_ms() -> Millis {

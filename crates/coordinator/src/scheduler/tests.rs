@@ -3,10 +3,11 @@
 use std::path::Path;
 
 use model::config;
-use model::{Counters, ItemState, Location, Purpose, RelPath, Task};
+use model::{Counters, ItemState, Location, Outcome, Purpose, RelPath, SourceIdentity, Task, Work};
 
 use super::*;
 use crate::data_dir::DataDir;
+use crate::fleet::Progress;
 use crate::store::{NewRun, NewTask, SqliteStore, WhenFinished};
 
 const LEASE: Duration = Duration::from_secs(30);

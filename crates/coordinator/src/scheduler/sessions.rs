@@ -1,0 +1,128 @@
+//! Workers that come, are heard of, and leave.
+
+use std::time::{Duration, Instant};
+
+use model::{Epoch, ItemId, SessionId};
+
+use super::{Command, Refused, Scheduler, now_ms};
+use crate::fleet::{Progress, Session};
+use crate::store::{Cost, Millis, SessionRecord};
+
+impl Scheduler {
+    pub fn register(
+        &self,
+        name: String,
+        address: String,
+        program_version: String,
+        request: u64,
+        id: SessionId,
+    ) -> Result<SessionId, Refused> {
+        if let Some(known) = self.state().fleet.by_request(request) {
+            return Ok(known);
+        }
+        self.store.add_session(SessionRecord {
+            id,
+            name: name.clone(),
+            registered: now_ms(),
+            lease: self.settings.lease.as_millis() as Millis,
+        })?;
+        tracing::info!("worker {name} ({address}) is here");
+        let lease = self.settings.lease;
+        let mut session = Session::new(name, address, Some(request), lease, Instant::now());
+        session.program_version = program_version;
+        self.state().fleet.sessions.insert(id, session);
+        Ok(id)
+    }
+
+    /// Renews; returns what of the list is no longer the worker's.
+    pub fn heartbeat(
+        &self,
+        id: SessionId,
+        listed: Vec<(ItemId, Epoch, Progress)>,
+        address: &str,
+    ) -> Result<Vec<(ItemId, Epoch)>, Refused> {
+        let heard = {
+            let mut state = self.state();
+            // What it was told to stop by the answer before, it no longer lists.
+            if listed.is_empty() && state.predecessors.remove(&id).is_some() {
+                self.work.notify_waiters();
+            }
+            if let Some(session) = state.fleet.session(id)
+                && session.address != address
+            {
+                session.address = address.to_owned();
+            }
+            state
+                .fleet
+                .heard(id, listed, Instant::now())
+                .ok_or(Refused::UnknownSession)?
+        };
+        for (item, epoch) in heard.unheard {
+            tracing::warn!("item {item}: its grant never reached the worker, it waits again");
+            self.put_back(
+                item,
+                epoch,
+                Cost::Free,
+                "the grant was lost",
+                Duration::ZERO,
+            )?;
+        }
+        Ok(heard.lost)
+    }
+
+    /// Commands for a session that are due now. That of sharing is given once: if it is lost, the
+    /// worker is asked again while somebody idles. That of cancelling is repeated until it is obeyed.
+    pub fn commands(&self, id: SessionId) -> Result<Vec<Command>, Refused> {
+        let over = self.is_over();
+        let now = Instant::now();
+        let mut state = self.state();
+        let session = state.fleet.session(id).ok_or(Refused::UnknownSession)?;
+        let mut commands = Vec::new();
+        for (item, held) in &mut session.held {
+            if held.cancel {
+                let is_due = held
+                    .told_to_cancel
+                    .is_none_or(|told| now.duration_since(told) >= self.settings.lease);
+                if is_due {
+                    held.told_to_cancel = Some(now);
+                    commands.push(Command::Cancel(*item, held.epoch));
+                }
+            } else if std::mem::take(&mut held.share) {
+                commands.push(Command::Share(*item, held.epoch));
+            }
+        }
+        if over {
+            commands.push(Command::RunOver);
+        }
+        Ok(commands)
+    }
+
+    /// The worker ends, or has stopped what it did in a session that was lost.
+    pub fn leave(&self, id: SessionId) -> Result<(), Refused> {
+        let session = {
+            let mut state = self.state();
+            state.fleet.acknowledged(id);
+            state.predecessors.remove(&id);
+            state.fleet.sessions.remove(&id)
+        };
+        let Some(session) = session else {
+            return Ok(());
+        };
+        tracing::info!("worker {} has left", session.name);
+        for (item, held) in session.held {
+            self.put_back(
+                item,
+                held.epoch,
+                Cost::Free,
+                "its worker left",
+                Duration::ZERO,
+            )?;
+        }
+        self.store.remove_session(id)?;
+        Ok(())
+    }
+
+    pub fn sessions_left(&self) -> usize {
+        self.state().fleet.sessions.len()
+    }
+}
