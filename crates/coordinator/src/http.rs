@@ -60,7 +60,7 @@ impl Readiness {
         let latest = match tokio::time::timeout(ANSWER_WITHIN, looked).await {
             Err(_) => return Err("the store does not answer".to_owned()),
             Ok(Err(panic)) => return Err(panic.to_string()),
-            Ok(Ok(Err(error))) => return Err(crate::error_chain(&error)),
+            Ok(Ok(Err(error))) => return Err(model::error_chain(&error)),
             Ok(Ok(Ok(latest))) => latest,
         };
         let run = self.scheduler.run();

@@ -28,15 +28,3 @@ fn random() -> u64 {
     getrandom::fill(&mut bytes).expect("the system gives random bytes");
     u64::from_ne_bytes(bytes)
 }
-
-/// An error with its causes, on one line.
-pub fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
-}

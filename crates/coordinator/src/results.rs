@@ -272,7 +272,7 @@ impl Results {
         let copy = match report::write(self.format, &rows, &summary, &copy) {
             Ok(()) => Some(copy),
             Err(e) => {
-                tracing::warn!("{}", crate::error_chain(&e));
+                tracing::warn!("{}", model::error_chain(&e));
                 None
             }
         };

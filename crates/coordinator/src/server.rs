@@ -421,7 +421,7 @@ async fn tick(scheduler: Arc<Scheduler>) {
         let ticked = tokio::task::spawn_blocking(move || ticking.tick(Instant::now())).await;
         let why = match ticked {
             Ok(Ok(())) => continue,
-            Ok(Err(error)) => crate::error_chain(&error),
+            Ok(Err(error)) => model::error_chain(&error),
             Err(panic) => panic.to_string(),
         };
         // Without this, leases would never end, and perhaps the run wouldn't.

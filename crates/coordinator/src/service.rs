@@ -62,13 +62,13 @@ impl Service {
             Refused::Store(error) => {
                 // Nothing was stored: the worker repeats the call until another server, or this
                 // one started again, can store it.
-                self.scheduler.broken(crate::error_chain(error));
-                Status::unavailable(crate::error_chain(&refused))
+                self.scheduler.broken(model::error_chain(error));
+                Status::unavailable(model::error_chain(&refused))
             }
             Refused::List { .. } => {
                 // Repeating the call would not mend it: the attempt fails, and says so.
-                tracing::error!("{}", crate::error_chain(&refused));
-                Status::failed_precondition(crate::error_chain(&refused))
+                tracing::error!("{}", model::error_chain(&refused));
+                Status::failed_precondition(model::error_chain(&refused))
             }
         }
     }

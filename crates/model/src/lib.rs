@@ -5,6 +5,7 @@
 //! that each rule can be shown by a table of cases.
 
 pub mod config;
+mod error_chain;
 pub mod file_list;
 pub mod fs_type;
 pub mod go_duration;
@@ -18,6 +19,7 @@ pub mod path;
 pub mod tasks_file;
 pub mod temp_name;
 
+pub use error_chain::error_chain;
 pub use ids::{Epoch, ItemId, RunId, SessionId, TaskId};
 pub use item::{Item, ItemState, Lease, Purpose, StaleLease, Work};
 pub use location::{Location, SourceIdentity, Task};

@@ -101,7 +101,7 @@ impl From<RootsError> for Verdict {
             RootsErrorKind::EveryMachine => proto::ReleaseReason::Task,
             RootsErrorKind::TargetFull => proto::ReleaseReason::TargetFull,
         };
-        Verdict::Release(reason, chain(&error))
+        Verdict::Release(reason, model::error_chain(&error))
     }
 }
 
@@ -237,7 +237,7 @@ impl<'a> Slot<'a> {
             ancestors: self.ancestors.clone(),
             check_roots: Arc::new(move || match closing {
                 true => Ok(()),
-                false => checked.check().map_err(|e| chain(&e)),
+                false => checked.check().map_err(|e| model::error_chain(&e)),
             }),
             fence: self.running.fence.clone(),
             share: self.share(),
@@ -425,16 +425,4 @@ impl Share for Nothing {
     fn hand_over(&self, _: &[RelPath]) -> Result<(), NotTaken> {
         Err(NotTaken)
     }
-}
-
-/// An error with its causes, on one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text.push_str(": ");
-        text.push_str(&error.to_string());
-        cause = error.source();
-    }
-    text
 }

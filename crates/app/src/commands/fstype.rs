@@ -21,7 +21,7 @@ pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
         match storage::fs_type::detect_path(path) {
             Ok(seen) => println!("{seen}"),
             Err(error) => {
-                console::line(&format!("error: {}", coordinator::error_chain(&error)));
+                console::line(&format!("error: {}", model::error_chain(&error)));
                 end = End::Failed;
             }
         }

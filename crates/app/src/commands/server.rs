@@ -83,7 +83,7 @@ pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
 /// Which errors are the user's to mend.
 pub(crate) fn told(error: ServerError) -> anyhow::Error {
     match error.is_usage() {
-        true => Usage(coordinator::error_chain(&error)).into(),
+        true => Usage(model::error_chain(&error)).into(),
         false => error.into(),
     }
 }

@@ -35,7 +35,7 @@ pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
         (None, false) => Remove::Nothing,
     };
     let root = Dir::open_root(&flags.target)
-        .map_err(|e| Usage(coordinator::error_chain(&e)))
+        .map_err(|e| Usage(model::error_chain(&e)))
         .with_context(|| flags.target.display().to_string())?;
     let swept = sweep(&root, remove);
     if swept.runs.is_empty() {

@@ -119,7 +119,7 @@ impl Scheduler {
             tracing::error!(
                 "cannot write the results of task {}: {}",
                 record.task.id,
-                crate::error_chain(&e)
+                model::error_chain(&e)
             );
             return Ok(());
         }

@@ -133,7 +133,7 @@ pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
 fn told(error: RootsError) -> anyhow::Error {
     match error.kind() {
         RootsErrorKind::TargetFull => error.into(),
-        _ => Usage(coordinator::error_chain(&error)).into(),
+        _ => Usage(model::error_chain(&error)).into(),
     }
 }
 
@@ -202,7 +202,7 @@ impl Copy {
             work,
             excluded: Vec::new(),
             ancestors: Vec::new(),
-            check_roots: Arc::new(move || roots.check().map_err(|e| coordinator::error_chain(&e))),
+            check_roots: Arc::new(move || roots.check().map_err(|e| model::error_chain(&e))),
             fence: Arc::new(Alone),
             share: Arc::new(Alone),
             progress: self.progress.clone(),
