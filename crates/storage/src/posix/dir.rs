@@ -197,8 +197,7 @@ impl Dir {
 
     /// Whether a default ACL changes the mode of what is created here. An unreadable one counts.
     pub fn has_default_acl(&self) -> bool {
-        let mut value: [u8; 0] = [];
-        match rustix::fs::fgetxattr(&self.fd, c"system.posix_acl_default", &mut value) {
+        match rustix::fs::fgetxattr_query(&self.fd, c"system.posix_acl_default") {
             Ok(size) => size > 0,
             Err(Errno::NODATA | Errno::OPNOTSUPP) => false,
             Err(_) => true,
@@ -218,9 +217,12 @@ impl Dir {
         retry_on_intr(|| rustix::fs::syncfs(&self.fd)).attempted(Action::Sync)
     }
 
-    /// Writes the directory's own entries to disk.
+    /// Writes the directory's own entries to disk, where the file system can be asked to.
     pub fn sync(&self) -> Result<(), Error> {
-        retry_on_intr(|| rustix::fs::fsync(&self.fd)).attempted(Action::Sync)
+        match retry_on_intr(|| rustix::fs::fsync(&self.fd)) {
+            Err(Errno::INVAL | Errno::OPNOTSUPP | Errno::NOSYS) => Ok(()),
+            result => result.attempted(Action::Sync),
+        }
     }
 }
 
