@@ -75,6 +75,16 @@ impl Error {
         self.is(Errno::EXIST)
     }
 
+    /// A directory has entries.
+    pub fn is_not_empty(&self) -> bool {
+        self.is(Errno::NOTEMPTY) || self.is(Errno::EXIST)
+    }
+
+    /// The process or the machine has too many files open. That is nothing the entry can help.
+    pub fn is_out_of_descriptors(&self) -> bool {
+        self.is(Errno::MFILE) || self.is(Errno::NFILE)
+    }
+
     /// The name is a link or another kind of entry than was asked for.
     pub fn is_other_kind(&self) -> bool {
         self.is(Errno::LOOP) || self.is(Errno::NOTDIR) || self.is(Errno::ISDIR)
