@@ -18,4 +18,4 @@ pub use error::{Action, Error, Side, classify};
 pub use file::File;
 pub use listing::{Listed, ListingBuffer};
 pub use meta::{Kind, Meta, Owner, Times, Timestamp};
-pub use process::{Identity, isolate_creation_mask};
+pub use process::{Identity, isolate_creation_mask, kernel_is_since, max_descriptors};

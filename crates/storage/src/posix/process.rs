@@ -1,7 +1,7 @@
 //! What the process itself brings to each creation: who it is, and its creation mask.
 
 use rustix::fs::Mode;
-use rustix::process::{getegid, geteuid, umask};
+use rustix::process::{Resource, getegid, geteuid, getrlimit, umask};
 
 use super::meta::Owner;
 
@@ -25,6 +25,27 @@ impl Identity {
     /// Whether owners can be given away. A root without CAP_CHOWN is told by EPERM.
     pub fn is_root(&self) -> bool {
         self.owner.uid == 0
+    }
+}
+
+/// How many files this process may have open at once.
+pub fn max_descriptors() -> u64 {
+    getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
+}
+
+/// Whether the kernel is this one or a later one; one that doesn't tell is.
+pub fn kernel_is_since(major: u32, minor: u32) -> bool {
+    let release = std::fs::read_to_string("/proc/sys/kernel/osrelease").unwrap_or_default();
+    is_since(&release, major, minor)
+}
+
+fn is_since(release: &str, major: u32, minor: u32) -> bool {
+    let mut numbers = release
+        .split(|c: char| !c.is_ascii_digit())
+        .map_while(|number| number.parse::<u32>().ok());
+    match (numbers.next(), numbers.next()) {
+        (Some(a), Some(b)) => (a, b) >= (major, minor),
+        _ => true,
     }
 }
 
@@ -52,4 +73,23 @@ fn process_mask() -> Option<u32> {
         .lines()
         .find_map(|line| line.strip_prefix("Umask:"))?;
     u32::from_str_radix(line.trim(), 8).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_since;
+
+    #[test]
+    fn kernels_are_compared_by_their_numbers() {
+        for (release, since) in [
+            ("5.8.0-63-generic\n", true),
+            ("5.10.0+", true),
+            ("6.1", true),
+            ("5.7.19", false),
+            ("4.18.0-553.el8", false),
+            ("", true),
+        ] {
+            assert_eq!(is_since(release, 5, 8), since, "{release}");
+        }
+    }
 }
