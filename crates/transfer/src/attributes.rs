@@ -1,7 +1,7 @@
 //! Owner, mode and times: set in this order, through the descriptor, and only where they aren't
 //! right already.
 
-use model::RelPath;
+use model::{Durability, RelPath};
 use storage::posix::{Dir, Error, File, Identity, Meta, Owner};
 
 use crate::compare::{attributes_differ, kept_mode};
@@ -140,13 +140,20 @@ pub(crate) fn repair_file(
             |mode| file.set_mode(mode),
             |source| file.set_times(&source.times()),
         )
+        .and_then(|()| match engine.durability {
+            Durability::File => file.sync(),
+            Durability::Batch | Durability::None => Ok(()),
+        })
         .map_err(|error| engine.target_problem(&error))
 }
 
 /// When a directory's attributes are set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Set {
-    Now,
+    /// Where they aren't right.
+    IfNeeded,
+    /// Its times are not right any more, and its mode perhaps.
+    Now { is_opened_up: bool },
     /// Others still create entries in it.
     Later,
 }
@@ -155,7 +162,6 @@ pub(crate) enum Set {
 pub(crate) fn complete_directory(
     engine: &Engine,
     node: &Node,
-    wrote: bool,
     set: Set,
     tally: &mut Tally,
 ) -> Result<Verdict, Problem> {
@@ -169,18 +175,52 @@ pub(crate) fn complete_directory(
             &engine.options,
             engine.identity.is_root(),
         );
+    let now = match set {
+        Set::Now { is_opened_up: true } => &opened_up(now),
+        _ => now,
+    };
     match set {
         Set::Later => engine.defer_attributes(&node.path),
-        Set::Now if (differs || wrote) && !engine.options.dry_run => {
+        _ if engine.options.dry_run => {}
+        Set::IfNeeded if !differs => {}
+        Set::IfNeeded | Set::Now { .. } => {
             set_on_directory(engine, target, &node.source_meta, now, tally)?;
         }
-        Set::Now => {}
     }
     Ok(if differs {
         Verdict::Copied
     } else {
         Verdict::Unchanged
     })
+}
+
+fn opened_up(meta: &Meta) -> Meta {
+    Meta {
+        mode: meta.mode | 0o700,
+        ..*meta
+    }
+}
+
+/// Makes a directory's names and attributes durable, where no other call does.
+pub(crate) fn sync_directory(engine: &Engine, dir: &Dir, path: &RelPath) -> Result<(), Problem> {
+    if !engine.syncs_each_directory {
+        return Ok(());
+    }
+    dir.sync().map_err(|error| engine.stop_again(&error, path))
+}
+
+/// Lets a plain user write to a directory of its own that forbids it; whether that was the trouble.
+pub(crate) fn open_up(engine: &Engine, dir: &Dir) -> bool {
+    if engine.identity.is_root() {
+        return false;
+    }
+    let Ok(now) = dir.meta() else {
+        return false;
+    };
+    now.owner.uid == engine.identity.owner.uid
+        && now.mode & 0o700 != 0o700
+        && engine.check_fence().is_ok()
+        && dir.set_mode(opened_up(&now).mode).is_ok()
 }
 
 /// Sets a directory's attributes; `now` is what it has.
@@ -271,6 +311,7 @@ pub(crate) fn attributes_of_directory(
     let is_root = engine.identity.is_root();
     if !engine.options.dry_run && attributes_differ(&source, &now, &engine.options, is_root) {
         set_on_directory(engine, target, &source, &now, &mut tally)?;
+        sync_directory(engine, target, path)?;
     }
     Ok(tally)
 }

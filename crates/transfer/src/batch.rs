@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use model::RelPath;
-use storage::posix::Dir;
+use storage::posix::{Dir, kernel_is_since};
 
 use crate::attempt::Stopped;
 use crate::content::Written;
@@ -21,8 +21,9 @@ use crate::threads::Scratch;
 
 const MAX_FILES: usize = 1_000;
 const MAX_BYTES: u64 = 1 << 30;
-/// Directories whose files wait; each holds two descriptors.
-const MAX_DIRECTORIES: usize = 400;
+/// Directories whose files wait; each holds two descriptors. Fewer where descriptors are few.
+const MAX_DIRECTORIES: u64 = 400;
+const MAX_PART_OF_DESCRIPTORS: u64 = 16;
 const MAX_AGE: Duration = Duration::from_secs(10);
 
 /// A written file that waits for its batch.
@@ -38,15 +39,20 @@ pub(crate) struct Batch {
     files: Vec<Unpublished>,
     bytes: u64,
     /// Changes from one directory to another.
-    directories: usize,
+    directories: u64,
     began: Option<Instant>,
 }
 
+/// How many directories a batch may hold open.
+pub(crate) fn max_directories(max_descriptors: u64) -> u64 {
+    (max_descriptors / MAX_PART_OF_DESCRIPTORS).clamp(1, MAX_DIRECTORIES)
+}
+
 impl Batch {
-    fn is_full(&self) -> bool {
+    fn is_full(&self, max_directories: u64) -> bool {
         self.files.len() >= MAX_FILES
             || self.bytes >= MAX_BYTES
-            || self.directories >= MAX_DIRECTORIES
+            || self.directories >= max_directories
             || self.began.is_some_and(|began| began.elapsed() >= MAX_AGE)
     }
 
@@ -66,11 +72,13 @@ impl Batch {
 }
 
 /// Whether syncfs on this type of file system reaches the disk, and tells of errors. On
-/// FUSE it doesn't reach the daemon, and of other types we don't know: each file is synced there.
+/// FUSE it doesn't reach the daemon, on SMB not the server's disk, of other types we don't know, and
+/// kernels before 5.8 don't tell: each file is synced there.
 pub(crate) fn is_synced_as_a_whole(fs_magic: u64) -> bool {
-    matches!(
-        fs_magic,
-        0xef53 // ext2, ext3, ext4
+    kernel_is_since(5, 8)
+        && matches!(
+            fs_magic,
+            0xef53 // ext2, ext3, ext4
             | 0x5846_5342 // xfs
             | 0x9123_683e // btrfs
             | 0x0102_1994 // tmpfs
@@ -80,10 +88,14 @@ pub(crate) fn is_synced_as_a_whole(fs_magic: u64) -> bool {
             | 0xf2f5_2010 // f2fs
             | 0x2fc1_2fc1 // zfs
             | 0x794c_7630 // overlayfs
-            | 0xff53_4d42 // cifs
-            | 0xfe53_4d42 // smb2
             | 0x00c3_6400 // ceph
-    )
+        )
+}
+
+/// Whether errors of writing come late, at fsync or close, while an fsync costs no more than the
+/// close would: then it is the fsync that is asked, since what close answers gets lost.
+pub(crate) fn reports_errors_at_close(fs_magic: u64) -> bool {
+    fs_magic == 0x6969 // nfs
 }
 
 impl Engine {
@@ -96,7 +108,7 @@ impl Engine {
         let is_full = {
             let mut batch = lock(&self.batch);
             batch.push(file);
-            batch.is_full()
+            batch.is_full(self.max_batch_directories)
         };
         if !is_full {
             return Ok(());
@@ -107,7 +119,8 @@ impl Engine {
         self.check_on()?;
         let batch = {
             let mut batch = lock(&self.batch);
-            batch.is_full().then(|| std::mem::take(&mut *batch))
+            let is_full = batch.is_full(self.max_batch_directories);
+            is_full.then(|| std::mem::take(&mut *batch))
         };
         match batch {
             Some(batch) => self.publish_batch(batch, scratch),

@@ -62,7 +62,8 @@ impl Entry<'_> {
     fn try_write(&mut self, sync: bool) -> Result<Option<Written>, Problem> {
         let engine = self.engine;
         let source_problem = |error| engine.source_problem(&error);
-        let source = self.source.open_file(self.name).map_err(|error| {
+        let opened = engine.opening(|| self.source.open_file(self.name));
+        let source = opened.map_err(|error| {
             if error.is_other_kind() {
                 return changed("it became another kind of entry");
             }
@@ -92,7 +93,10 @@ impl Entry<'_> {
         let name = temp
             .as_ref()
             .map_or(self.name.to_bytes(), |(_, name)| name.as_bytes());
-        let target = target_dir.create_file(name, mode.mode).map_err(|error| {
+        let created = self.node.create(engine, || {
+            engine.opening(|| target_dir.create_file(name, mode.mode))
+        });
+        let target = created.map_err(|error| {
             if let Some((seq, _)) = &temp {
                 engine.forget_temp(*seq);
             }

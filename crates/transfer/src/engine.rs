@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use model::{CopyOptions, Durability, FailureClass, RelPath};
-use storage::posix::{Dir, Error, Identity, Side};
+use storage::posix::{Dir, Error, Identity, Side, max_descriptors};
 
 use crate::attempt::{Attempt, Finished, Stopped};
-use crate::batch::Batch;
+use crate::batch::{Batch, is_synced_as_a_whole, max_directories, reports_errors_at_close};
 use crate::ledger::{Tally, Verdict};
 use crate::queue::{Job, Queue};
 use crate::start::Feeder;
@@ -19,6 +19,10 @@ use crate::unfinished::Unfinished;
 
 /// Roots are checked at most this often besides the publish batches.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// How often and how long a thread waits for others to close what they have open: 5 s.
+const MAX_WAITS: u32 = 250;
+const WAIT_FOR_DESCRIPTORS: Duration = Duration::from_millis(20);
 
 /// Why an entry got no copy.
 #[derive(Debug)]
@@ -35,6 +39,11 @@ pub(crate) struct Engine {
     pub(crate) pool: Arc<Pool>,
     pub(crate) identity: Identity,
     pub(crate) durability: Durability,
+    /// A file is synced before it gets its name.
+    pub(crate) syncs_each_file: bool,
+    /// No call syncs the names of the whole file system.
+    pub(crate) syncs_each_directory: bool,
+    pub(crate) max_batch_directories: u64,
     pub(crate) excluded: HashSet<RelPath>,
     pub(crate) batch: Mutex<Batch>,
     /// Held by the thread that publishes a batch.
@@ -46,6 +55,7 @@ pub(crate) struct Engine {
     pub(crate) is_sharing: AtomicBool,
     ledger: Mutex<Ledger>,
     pub(crate) unfinished: Unfinished,
+    /// Not all that is at the target is known to be durable.
     wrote: AtomicBool,
     started: Instant,
     /// Milliseconds after `started`.
@@ -88,16 +98,29 @@ impl Engine {
             None => None,
         };
         let mut durability = attempt.options.durability;
-        if let (Durability::Batch, Some(target)) = (durability, &sync_target)
-            && !crate::batch::is_synced_as_a_whole(target.fs_magic().map_err(again)?)
-        {
-            durability = Durability::File;
+        let mut syncs_each_file = durability == Durability::File;
+        let mut syncs_each_directory = false;
+        if let Some(target) = &sync_target {
+            let fs_magic = target.fs_magic().map_err(again)?;
+            if durability == Durability::None {
+                syncs_each_file = reports_errors_at_close(fs_magic);
+            } else if !is_synced_as_a_whole(fs_magic) {
+                durability = Durability::File;
+                syncs_each_file = true;
+                syncs_each_directory = true;
+            }
         }
+        // What an earlier attempt has published is found unchanged and written by nobody: its names
+        // must be durable all the same before the item counts as done.
+        let wrote = AtomicBool::new(!attempt.options.dry_run);
         Ok(Self {
             options: attempt.options.clone(),
             pool: Arc::clone(pool),
             identity: Identity::current(),
             durability,
+            syncs_each_file,
+            syncs_each_directory,
+            max_batch_directories: max_directories(max_descriptors()),
             excluded: attempt.excluded.drain(..).collect(),
             batch: Mutex::default(),
             publishing: Mutex::default(),
@@ -106,7 +129,7 @@ impl Engine {
             is_sharing: AtomicBool::new(false),
             ledger: Mutex::default(),
             unfinished: Unfinished::default(),
-            wrote: AtomicBool::new(false),
+            wrote,
             started: Instant::now(),
             next_check: AtomicU64::new(0),
             stopping: AtomicBool::new(false),
@@ -123,10 +146,11 @@ impl Engine {
     /// Does one job; when the attempt is stopping, drops it.
     pub(crate) fn perform(self: &Arc<Self>, job: Job, scratch: &mut Scratch) {
         if let Job::Clean = job {
+            // Before anything else: should this panic, it is not done for ever.
+            *lock(&self.end) = End::Done;
             if *lock(&self.stopped) != Some(Stopped::LeaseLost) {
                 self.drop_all_temps();
             }
-            *lock(&self.end) = End::Done;
             return;
         }
         if self.check_on().is_err() {
@@ -246,8 +270,30 @@ impl Engine {
         self.stop_with(Stopped::Again(format!("{path}: {}", describe(error))))
     }
 
-    /// An error at the source is the entry's own.
+    /// Opens something. While this process has too many files open, it waits for other threads
+    /// to close theirs; when that doesn't help, the error is the attempt's and not the entry's.
+    pub(crate) fn opening<T>(&self, open: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
+        let mut waits = 0;
+        loop {
+            match open() {
+                Err(error)
+                    if error.is_out_of_descriptors()
+                        && waits < MAX_WAITS
+                        && self.check_on().is_ok() =>
+                {
+                    waits += 1;
+                    std::thread::sleep(WAIT_FOR_DESCRIPTORS);
+                }
+                result => return result,
+            }
+        }
+    }
+
+    /// An error at the source is the entry's own, unless it is this process's.
     pub(crate) fn source_problem(&self, error: &Error) -> Problem {
+        if error.is_out_of_descriptors() {
+            return self.stop_with(Stopped::Again(describe(error)));
+        }
         if error.is_missing() {
             return Problem::Entry(Verdict::Skipped(model::SkipReason::Vanished));
         }
@@ -257,8 +303,11 @@ impl Engine {
         })
     }
 
-    /// An error at the target is the entry's own, unless the target is full.
+    /// An error at the target is the entry's own, unless the target is full or it is this process's.
     pub(crate) fn target_problem(&self, error: &Error) -> Problem {
+        if error.is_out_of_descriptors() {
+            return self.stop_with(Stopped::Again(describe(error)));
+        }
         match error.class(Side::Target) {
             FailureClass::TargetFull => self.stop_with(Stopped::TargetFull),
             class => Problem::Entry(Verdict::Failed {

@@ -131,7 +131,8 @@ impl Engine {
             match entry.copy(kind, presence) {
                 Ok(Done::Later) => {}
                 Ok(Done::Now(verdict)) | Err(Problem::Entry(verdict)) => {
-                    wrote |= matches!(verdict, Verdict::CopiedFile(_) | Verdict::Copied);
+                    // One that failed may have been made and removed again.
+                    wrote |= !matches!(verdict, Verdict::Unchanged | Verdict::Skipped(_));
                     done += 1;
                     tally.count(verdict, || node.path.join(name.to_bytes()));
                 }
@@ -220,8 +221,15 @@ impl Entry<'_> {
         let Some(target) = &self.node.target else {
             return Ok(Done::Now(Verdict::Copied));
         };
-        match target.open_file(self.name) {
+        match self.engine.opening(|| target.open_file(self.name)) {
             Ok(file) => {
+                let found = file
+                    .meta()
+                    .map_err(|error| self.engine.target_problem(&error))?;
+                if (found.ino, found.dev, found.kind) != (present.ino, present.dev, present.kind) {
+                    // Somebody put another there since: that one is not ours to change.
+                    return self.copy_new();
+                }
                 attributes::repair_file(self.engine, &file, meta, present, self.tally)?;
                 Ok(Done::Now(Verdict::Copied))
             }
@@ -233,7 +241,7 @@ impl Entry<'_> {
 
     /// Copies the file, whatever has its name at the target (but for a directory).
     fn copy_new(&mut self) -> Result<Done, Problem> {
-        let written = self.write_copy(self.engine.durability == Durability::File)?;
+        let written = self.write_copy(self.engine.syncs_each_file)?;
         if written.source.nlink > 1 {
             self.tally.note(Note::HardLinks);
         }

@@ -45,12 +45,16 @@ impl Entry<'_> {
         if equal.is_some() {
             self.set_on_link(target, self.name.to_bytes(), &meta)?;
         } else if self.node.is_staged {
-            let made = target.symlink(&content, self.name);
+            let made = self
+                .node
+                .create(engine, || target.symlink(&content, self.name));
             made.map_err(target_problem)?;
             self.set_on_link(target, self.name.to_bytes(), &meta)?;
         } else {
             let (seq, temp) = engine.new_temp(target);
-            let made = target.symlink(&content, temp.as_bytes());
+            let made = self
+                .node
+                .create(engine, || target.symlink(&content, temp.as_bytes()));
             if let Err(problem) = made
                 .map_err(target_problem)
                 .and_then(|()| self.set_on_link(target, temp.as_bytes(), &meta))

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use model::{FailureClass, RelPath};
-use storage::posix::{Dir, Meta, Replace};
+use storage::posix::{Dir, Error, Meta, Replace};
 
 use crate::attributes::{self, Creation, Set};
 use crate::engine::{Engine, Problem, lock};
@@ -79,6 +79,8 @@ struct State {
     /// Others will create entries in here.
     is_shared_out: bool,
     attributes_done: bool,
+    /// Its mode forbade writing, and was changed until its attributes are set.
+    is_opened_up: bool,
     /// Reading it broke off, with this error.
     unreadable: Option<String>,
     origin: Origin,
@@ -117,6 +119,7 @@ impl Node {
                 wrote: false,
                 is_shared_out: false,
                 attributes_done: false,
+                is_opened_up: false,
                 unreadable: None,
                 origin,
                 tally: Tally::default(),
@@ -184,6 +187,34 @@ impl Node {
         self.sub_directory_done(engine, false)
     }
 
+    /// Creates an entry in here. Where the mode of a plain user's own directory forbids that, it
+    /// is opened up first; its mode is set again with its attributes.
+    pub(crate) fn create<T>(
+        &self,
+        engine: &Engine,
+        create: impl Fn() -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        match create() {
+            Err(error) if error.is_refused() && self.open_up(engine) => create(),
+            result => result,
+        }
+    }
+
+    fn open_up(&self, engine: &Engine) -> bool {
+        let Some(target) = &self.target else {
+            return false;
+        };
+        let mut state = lock(&self.state);
+        if !state.is_opened_up && attributes::open_up(engine, target) {
+            state.is_opened_up = true;
+            state.wrote = true;
+            if self.role == Role::Passage {
+                engine.defer_attributes(&self.path);
+            }
+        }
+        state.is_opened_up
+    }
+
     /// Not all of its entries could be read.
     pub(crate) fn mark_unreadable(&self, error: String) {
         lock(&self.state).unreadable = Some(error);
@@ -242,19 +273,33 @@ impl Node {
 
     /// Nothing changes its entries any more: sets its attributes and counts it, once.
     fn complete(&self, engine: &Engine) -> Result<(), Problem> {
-        let (wrote, is_shared_out, unreadable) = {
+        let (wrote, is_shared_out, is_opened_up, unreadable) = {
             let mut state = lock(&self.state);
-            if std::mem::replace(&mut state.attributes_done, true) || self.role == Role::Passage {
+            if std::mem::replace(&mut state.attributes_done, true) {
                 return Ok(());
             }
-            (state.wrote, state.is_shared_out, state.unreadable.take())
+            let unreadable = state.unreadable.take();
+            (
+                state.wrote,
+                state.is_shared_out,
+                state.is_opened_up,
+                unreadable,
+            )
         };
+        if self.role == Role::Passage {
+            return self.sync(engine, wrote);
+        }
         let mut tally = Tally::default();
-        let set = if is_shared_out { Set::Later } else { Set::Now };
-        let verdict = match attributes::complete_directory(engine, self, wrote, set, &mut tally) {
+        let set = match (is_shared_out, wrote) {
+            (true, _) => Set::Later,
+            (false, true) => Set::Now { is_opened_up },
+            (false, false) => Set::IfNeeded,
+        };
+        let verdict = match attributes::complete_directory(engine, self, set, &mut tally) {
             Ok(verdict) | Err(Problem::Entry(verdict)) => verdict,
             Err(problem) => return Err(problem),
         };
+        self.sync(engine, wrote || matches!(verdict, Verdict::Copied))?;
         let verdict = match unreadable {
             Some(error) => Verdict::Failed {
                 class: FailureClass::Unreadable,
@@ -265,5 +310,15 @@ impl Node {
         tally.count(verdict, || RelPath::clone(&self.path));
         engine.record(tally);
         Ok(())
+    }
+
+    /// What an earlier attempt wrote is found unchanged, but need not be durable.
+    fn sync(&self, engine: &Engine, wrote: bool) -> Result<(), Problem> {
+        match &self.target {
+            Some(target) if wrote || engine.attempt.epoch.0 > 1 => {
+                attributes::sync_directory(engine, target, &self.path)
+            }
+            _ => Ok(()),
+        }
     }
 }

@@ -57,10 +57,16 @@ impl Parents {
 }
 
 fn enter(engine: &Engine, from: &Both, path: &RelPath, name: &[u8]) -> Result<Both, NoWay> {
-    let source = from.source.open_dir(name).map_err(NoWay::Source)?;
+    let no_way = |error: Error| match error.is_out_of_descriptors() {
+        true => NoWay::Problem(engine.source_problem(&error)),
+        false => NoWay::Source(error),
+    };
+    let source = engine
+        .opening(|| from.source.open_dir(name))
+        .map_err(no_way)?;
     let meta = source.meta().map_err(NoWay::Source)?;
     let target = match &from.target {
-        Some(into) => match into.open_dir(name) {
+        Some(into) => match engine.opening(|| into.open_dir(name)) {
             Ok(dir) => Some(dir),
             Err(error) if error.is_missing() && engine.options.dry_run => None,
             Err(error) if error.is_missing() => Some(make(engine, into, path, name, &meta)?),
@@ -83,7 +89,13 @@ fn make(
     meta: &Meta,
 ) -> Result<Dir, NoWay> {
     engine.check_fence().map_err(NoWay::Problem)?;
-    match into.mkdir(name, 0o700) {
+    let made = match into.mkdir(name, 0o700) {
+        Err(error) if error.is_refused() && attributes::open_up(engine, into) => {
+            into.mkdir(name, 0o700)
+        }
+        made => made,
+    };
+    match made {
         Err(error) if !error.is_existing() => return Err(NoWay::Target(error)),
         _ => {}
     }
@@ -95,8 +107,10 @@ fn make(
         ..*meta
     };
     attributes::set_on_directory(engine, &dir, &wanted, &now, &mut Tally::default())
+        .and_then(|()| attributes::sync_directory(engine, into, path))
         .map_err(NoWay::Problem)?;
     let mut prefix = RelPath::ROOT;
+    // With those above it: they may have been opened up.
     for component in path.components() {
         prefix = prefix.join(component);
         engine.defer_attributes(&prefix);

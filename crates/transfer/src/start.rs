@@ -26,10 +26,12 @@ const PIECE: usize = 256;
 pub(crate) struct Feeder {
     purpose: Purpose,
     /// Sorted by components, so that those of one parent stand together and what lies below
-    /// a directory comes right after it.
+    /// a directory comes right after it (right before it when attributes are set).
     paths: VecDeque<RelPath>,
     parents: Parents,
     is_expanded: bool,
+    /// Rid of what earlier attempts left in it.
+    cleared: Option<RelPath>,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,11 +48,17 @@ impl Feeder {
             AttemptWork::Paths(paths) => (Purpose::Paths, paths),
             AttemptWork::Attributes(paths) => (Purpose::Attributes, paths),
         };
+        let mut paths = in_order(paths.clone());
+        if purpose == Purpose::Attributes {
+            // What lies below first: a directory's own mode may close the way to it.
+            paths.reverse();
+        }
         Self {
             purpose,
-            paths: in_order(paths.clone()).into(),
+            paths: paths.into(),
             parents: Parents::default(),
             is_expanded: purpose != Purpose::Paths,
+            cleared: None,
         }
     }
 }
@@ -120,11 +128,13 @@ impl Engine {
     ) -> Result<(), Problem> {
         let opened = feeder.parents.open(self, parent).and_then(|both| {
             if self.attempt.epoch.0 > 1
+                && feeder.cleared.as_ref() != Some(parent)
                 && let Some(target) = &both.target
             {
                 let fresh = target.reopen().map_err(NoWay::Target)?;
                 self.names_at_target(&fresh, &mut scratch.listing)
                     .map_err(NoWay::Target)?;
+                feeder.cleared = Some(parent.clone());
             }
             let node = passage(&both, parent.clone()).map_err(NoWay::Source)?;
             Ok((both, node))

@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use std::sync::Arc;
 
 use model::{FailureClass, TempName};
-use storage::posix::{Dir, Error, Kind, Listed, ListingBuffer, Meta};
+use storage::posix::{Dir, Error, Listed, ListingBuffer, Meta};
 
 use crate::attributes::Creation;
 use crate::engine::{Engine, Problem};
@@ -60,19 +60,18 @@ impl Engine {
             return Ok(imagined);
         };
         if presence == Presence::Unknown {
-            match into.stat(name) {
-                Ok(meta) if meta.kind == Kind::Directory => {
-                    let target = into
-                        .open_dir(name)
-                        .map_err(|error| self.target_problem(&error))?;
+            match self.open_made(into, name.to_bytes()) {
+                Ok((target, meta)) => {
                     return Ok(Made {
-                        target: Some(Arc::new(target)),
+                        target: Some(target),
                         origin: Origin::Existing,
                         creation: Creation::UNKNOWN,
                         meta: Some(meta),
                     });
                 }
-                Ok(_) => return Err(conflict("the target has another kind of entry there")),
+                Err(error) if error.is_other_kind() => {
+                    return Err(conflict("the target has another kind of entry there"));
+                }
                 Err(error) if error.is_missing() => {}
                 Err(error) => return Err(self.target_problem(&error)),
             }
@@ -82,19 +81,21 @@ impl Engine {
         }
         self.check_fence()?;
         if self.attempt.target_is_shared {
-            self.make_in_place(into, name)
+            self.make_in_place(parent, into, name)
         } else {
             self.make_staged(parent, into)
         }
     }
 
     /// Others may make the same directory at any time.
-    fn make_in_place(&self, into: &Dir, name: &CStr) -> Result<Made, Problem> {
-        match into.mkdir(name, 0o700) {
+    fn make_in_place(&self, parent: &Node, into: &Dir, name: &CStr) -> Result<Made, Problem> {
+        match parent.create(self, || into.mkdir(name, 0o700)) {
             Err(error) if !error.is_existing() => return Err(self.target_problem(&error)),
             _ => {}
         }
-        let (target, meta) = self.open_made(into, name.to_bytes())?;
+        let (target, meta) = self
+            .open_made(into, name.to_bytes())
+            .map_err(|error| self.target_problem(&error))?;
         Ok(Made {
             target: Some(target),
             origin: Origin::Made,
@@ -105,15 +106,15 @@ impl Engine {
 
     fn make_staged(&self, parent: &Arc<Node>, into: &Arc<Dir>) -> Result<Made, Problem> {
         let (seq, temp) = self.new_temp(into);
-        if let Err(error) = into.mkdir(temp.as_bytes(), 0o700) {
+        if let Err(error) = parent.create(self, || into.mkdir(temp.as_bytes(), 0o700)) {
             self.forget_temp(seq);
             return Err(self.target_problem(&error));
         }
         let (target, meta) = match self.open_made(into, temp.as_bytes()) {
             Ok(made) => made,
-            Err(problem) => {
+            Err(error) => {
                 self.drop_temp(seq);
-                return Err(problem);
+                return Err(self.target_problem(&error));
             }
         };
         let parent = Arc::clone(parent);
@@ -125,13 +126,10 @@ impl Engine {
         })
     }
 
-    fn open_made(&self, into: &Dir, name: &[u8]) -> Result<(Arc<Dir>, Meta), Problem> {
-        let open = || {
-            let dir = into.open_dir(name)?;
-            let meta = dir.meta()?;
-            Ok((Arc::new(dir), meta))
-        };
-        open().map_err(|error| self.target_problem(&error))
+    fn open_made(&self, into: &Dir, name: &[u8]) -> Result<(Arc<Dir>, Meta), Error> {
+        let dir = self.opening(|| into.open_dir(name))?;
+        let meta = dir.meta()?;
+        Ok((Arc::new(dir), meta))
     }
 
     /// Reads the names at the target, removing what earlier attempts left unfinished.

@@ -64,10 +64,12 @@ impl Engine {
                 self.list(group, lister, scratch)
             }
             Err(Problem::Entry(verdict)) => {
+                // It may have been made and removed again.
+                let wrote = matches!(&verdict, Verdict::Failed { class, .. } if *class != FailureClass::Unreadable);
                 let mut tally = Tally::default();
                 tally.count(verdict, || path);
                 self.record(tally);
-                parent.sub_directory_done(self, false)
+                parent.sub_directory_done(self, wrote)
             }
             Err(problem) => Err(problem),
         }
@@ -89,12 +91,17 @@ impl Engine {
             if error.is_missing() {
                 return Problem::Entry(Verdict::Skipped(SkipReason::Vanished));
             }
+            if error.is_out_of_descriptors() {
+                return self.source_problem(&error);
+            }
             Problem::Entry(Verdict::Failed {
                 class: FailureClass::Unreadable,
                 error: describe(&error),
             })
         };
-        let opened = source.open_dir(name.as_c_str()).map_err(unreadable)?;
+        let opened = self
+            .opening(|| source.open_dir(name.as_c_str()))
+            .map_err(unreadable)?;
         let source_meta = opened.meta().map_err(unreadable)?;
         if self.target_root == Some((source_meta.dev, source_meta.ino)) {
             return Err(conflict("the target lies within its own source"));

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::process::Command;
 use std::sync::Arc;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
@@ -108,6 +109,8 @@ pub struct Try {
     pub no_target: bool,
     pub check_roots: transfer::CheckRoots,
     pub progress: Arc<Progress>,
+    /// Asked instead of the one that counts.
+    pub fence: Option<Arc<dyn Fence>>,
 }
 
 pub fn walk() -> Try {
@@ -130,6 +133,7 @@ pub fn walk() -> Try {
         no_target: false,
         check_roots: Arc::new(|| Ok(())),
         progress: Arc::default(),
+        fence: None,
     }
 }
 
@@ -139,6 +143,16 @@ impl Try {
     }
 
     pub fn run_between(self, source: &Path, target: &Path) -> Result<Finished, Stopped> {
+        let threads = Threads::new(self.threads);
+        self.run_on(&threads, source, target)
+    }
+
+    pub fn run_on(
+        self,
+        threads: &Threads,
+        source: &Path,
+        target: &Path,
+    ) -> Result<Finished, Stopped> {
         let open = |path| Arc::new(Dir::open_root(path).unwrap());
         let attempt = Attempt {
             run: RunId::from_random(RUN),
@@ -152,15 +166,17 @@ impl Try {
             excluded: self.excluded,
             ancestors: self.ancestors,
             check_roots: self.check_roots,
-            fence: Arc::new(CountingFence {
-                left: AtomicI64::new(self.writes),
-                meddle: self.meddle,
+            fence: self.fence.unwrap_or_else(|| {
+                Arc::new(CountingFence {
+                    left: AtomicI64::new(self.writes),
+                    meddle: self.meddle,
+                })
             }),
             share: self.share,
             progress: self.progress,
             cancel: self.cancel,
         };
-        let finished = transfer::run(&Threads::new(self.threads), attempt);
+        let finished = transfer::run(threads, attempt);
         if let Ok(finished) = &finished {
             assert!(finished.outcome.is_balanced(), "{:?}", finished.outcome);
         }
@@ -225,4 +241,57 @@ pub fn assert_same(place: &Place) {
 pub fn temps(root: &Path) -> Vec<PathBuf> {
     let is_temp = |path: &PathBuf| path.to_string_lossy().contains(".dm.");
     tree(root).into_keys().filter(is_temp).collect()
+}
+
+const INNER: &str = "TRANSFER_TEST_PLACE";
+
+/// Where the test runs again in a process of its own, or `None` in the first one.
+pub fn inner_place() -> Option<PathBuf> {
+    std::env::var_os(INNER).map(PathBuf::from)
+}
+
+/// Runs this test again in a process of its own, under a command that changes its circumstances.
+pub fn run_again(test: &str, place: &Place, under: &[&str]) {
+    let program = place.root.join("program");
+    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    let output = Command::new(under[0])
+        .args(&under[1..])
+        .arg(&program)
+        .args(["--exact", test, "--nocapture"])
+        .env(INNER, &place.root)
+        .output()
+        .unwrap();
+    let said = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    assert!(
+        output.status.success(),
+        "{}{}",
+        said(&output.stdout),
+        said(&output.stderr)
+    );
+}
+
+pub const AS_PLAIN_USER: [&str; 4] = [
+    "setpriv",
+    "--reuid=12345",
+    "--regid=12345",
+    "--clear-groups",
+];
+
+/// Gives all of a place to the plain user.
+pub fn give_away(place: &Place) {
+    let mut waiting = vec![place.root.clone()];
+    while let Some(path) = waiting.pop() {
+        std::os::unix::fs::lchown(&path, Some(12345), Some(12345)).unwrap();
+        if fs::symlink_metadata(&path).unwrap().is_dir() {
+            waiting.extend(
+                fs::read_dir(&path)
+                    .unwrap()
+                    .map(|entry| entry.unwrap().path()),
+            );
+        }
+    }
+}
+
+pub fn set_mode(path: &Path, mode: u32) {
+    fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
 }

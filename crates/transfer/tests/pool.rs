@@ -1,0 +1,211 @@
+//! Several attempts in one pool, and what a thread that breaks or waits does to them.
+
+mod support;
+
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Condvar, Mutex};
+
+use model::Durability;
+use support::{Place, assert_same, temps, tree, walk};
+use transfer::{Fence, Stopped, Threads};
+
+fn some_tree(place: &Place) {
+    for directory in 0..20 {
+        for file in 0..30 {
+            place.write(&format!("d{directory}/s{}/f{file}", file % 3), vec![1; 100]);
+        }
+    }
+}
+
+/// Holds everybody up until it is opened.
+#[derive(Default)]
+struct Gate {
+    is_open: Mutex<bool>,
+    changed: Condvar,
+    waiting: AtomicU64,
+}
+
+impl Gate {
+    fn open(&self) {
+        *self.is_open.lock().unwrap() = true;
+        self.changed.notify_all();
+    }
+}
+
+impl Fence for Gate {
+    fn may_write(&self) -> bool {
+        let mut is_open = self.is_open.lock().unwrap();
+        self.waiting.fetch_add(1, Ordering::SeqCst);
+        while !*is_open {
+            is_open = self.changed.wait(is_open).unwrap();
+        }
+        true
+    }
+}
+
+#[test]
+fn one_attempt_is_cancelled_while_others_of_the_pool_go_on() {
+    for durability in [Durability::None, Durability::Batch] {
+        let threads = Threads::new(3);
+        let places = [Place::new("pool"), Place::new("pool"), Place::new("pool")];
+        places.iter().for_each(some_tree);
+        std::thread::scope(|scope| {
+            let runs: Vec<_> = places
+                .iter()
+                .enumerate()
+                .map(|(n, place)| {
+                    let mut attempt = walk();
+                    attempt.item = n as u64 + 1;
+                    attempt.options.durability = durability;
+                    if n == 1 {
+                        let cancel = Arc::clone(&attempt.cancel);
+                        let calls = AtomicU64::new(0);
+                        attempt.meddle = Box::new(move || {
+                            if calls.fetch_add(1, Ordering::Relaxed) == 50 {
+                                cancel.cancel();
+                            }
+                        });
+                    }
+                    let threads = &threads;
+                    scope.spawn(move || {
+                        attempt.run_on(threads, &place.source(""), &place.target(""))
+                    })
+                })
+                .collect();
+            for (n, run) in runs.into_iter().enumerate() {
+                let result = run.join().unwrap();
+                if n == 1 {
+                    assert_eq!(result.unwrap_err(), Stopped::Cancelled);
+                    assert!(temps(&places[n].target("")).is_empty());
+                } else {
+                    assert_eq!(result.unwrap().outcome.counters.copied_files, 600);
+                    assert_same(&places[n]);
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn a_fence_that_waits_holds_up_nothing_but_changes() {
+    for durability in [Durability::None, Durability::Batch] {
+        let place = Place::new("gate");
+        some_tree(&place);
+        let gate = Arc::new(Gate::default());
+        let mut attempt = walk();
+        attempt.options.durability = durability;
+        attempt.fence = Some(Arc::clone(&gate) as Arc<dyn Fence>);
+        let progress = Arc::clone(&attempt.progress);
+        std::thread::scope(|scope| {
+            let run = scope.spawn(|| attempt.run(&place));
+            while gate.waiting.load(Ordering::SeqCst) < 4 {
+                std::thread::yield_now();
+            }
+            // All threads of the pool wait; whoever reports the progress doesn't.
+            progress.current_paths();
+            let listed = progress.listed.load(Ordering::Relaxed);
+            let found = tree(&place.target(""));
+            gate.open();
+            run.join().unwrap().unwrap();
+            assert_eq!((listed, found.len()), (20, 0));
+        });
+        assert_same(&place);
+    }
+}
+
+#[test]
+fn a_waiting_fence_of_one_attempt_leaves_threads_to_the_others() {
+    let (held, free) = (Place::new("held"), Place::new("free"));
+    // One job can wait here, so three threads are left.
+    held.write("file", "x");
+    some_tree(&free);
+    let threads = Threads::new(4);
+    let gate = Arc::new(Gate::default());
+    let mut waits = walk();
+    waits.item = 2;
+    waits.fence = Some(Arc::clone(&gate) as Arc<dyn Fence>);
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| waits.run_on(&threads, &held.source(""), &held.target("")));
+        while gate.waiting.load(Ordering::SeqCst) == 0 {
+            std::thread::yield_now();
+        }
+        walk()
+            .run_on(&threads, &free.source(""), &free.target(""))
+            .unwrap();
+        gate.open();
+        run.join().unwrap().unwrap();
+    });
+    assert_same(&held);
+    assert_same(&free);
+}
+
+#[test]
+fn a_panic_ends_its_attempt_and_no_other() {
+    for lasting in [false, true] {
+        let place = Place::new("panic");
+        some_tree(&place);
+        let threads = Threads::new(2);
+        let mut attempt = walk();
+        attempt.options.durability = Durability::Batch;
+        let calls = AtomicU64::new(0);
+        let over = AtomicBool::new(false);
+        attempt.meddle = Box::new(move || {
+            let n = calls.fetch_add(1, Ordering::Relaxed);
+            if n >= 50 && (lasting || !over.swap(true, Ordering::Relaxed)) {
+                panic!("as the test wants it");
+            }
+        });
+        let result = attempt.run_on(&threads, &place.source(""), &place.target(""));
+        assert!(matches!(result, Err(Stopped::Again(_))), "{result:?}");
+        if !lasting {
+            assert!(temps(&place.target("")).is_empty());
+        }
+        let mut next = walk();
+        next.epoch = 2;
+        next.run_on(&threads, &place.source(""), &place.target(""))
+            .unwrap();
+        assert_same(&place);
+    }
+}
+
+#[test]
+fn two_attempts_make_the_same_directories_at_once() {
+    for durability in [Durability::None, Durability::Batch] {
+        let place = Place::new("shared");
+        let second = place.root.join("second");
+        for directory in 0..30 {
+            place.write(&format!("a/d{directory}/one"), "1");
+            let path = second.join(format!("a/d{directory}"));
+            std::fs::create_dir_all(&path).unwrap();
+            std::fs::write(path.join("two"), "2").unwrap();
+        }
+        let threads = Threads::new(4);
+        std::thread::scope(|scope| {
+            let runs = [place.source(""), second].map(|source| {
+                let (threads, place) = (&threads, &place);
+                scope.spawn(move || {
+                    let mut attempt = walk();
+                    attempt.item = 1 + u64::from(source.ends_with("second"));
+                    attempt.target_is_shared = true;
+                    attempt.options.durability = durability;
+                    attempt.run_on(threads, &source, &place.target(""))
+                })
+            });
+            for run in runs {
+                let outcome = run.join().unwrap().unwrap().outcome;
+                assert_eq!(
+                    (outcome.counters.copied_files, outcome.counters.failed),
+                    (30, 0),
+                    "{outcome:?}"
+                );
+            }
+        });
+        for directory in 0..30 {
+            for name in ["one", "two"] {
+                let path = place.target(&format!("a/d{directory}/{name}"));
+                assert!(path.exists(), "{path:?}");
+            }
+        }
+        assert!(temps(&place.target("")).is_empty());
+    }
+}
