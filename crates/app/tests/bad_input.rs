@@ -43,7 +43,7 @@ fn server(place: &Place, config: &str) -> Command {
 
 #[test]
 fn a_config_that_can_not_be_used_is_refused_with_its_place() {
-    let long_keys = "report_config, global_config, server";
+    let long_keys = "report_config, global_config, server, notify";
     let yaml: &[(&str, &str)] = &[
         ("", ": the file is empty, expected a config"),
         ("# only this\n", ": the file is empty, expected a config"),
