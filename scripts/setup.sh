@@ -5,7 +5,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # program=Debian package
-test_tools=(rsync=rsync mkfs.ext4=e2fsprogs mkfs.xfs=xfsprogs mount=mount strace=strace fusermount3=fuse3)
+test_tools=(rsync=rsync mkfs.ext4=e2fsprogs mkfs.xfs=xfsprogs mount=mount strace=strace fusermount3=fuse3 setfacl=acl
+  setpriv=util-linux unshare=util-linux script=bsdutils)
 bench_tools=(rsync=rsync mkfs.ext4=e2fsprogs mount=mount python3=python3)
 
 fail() {
