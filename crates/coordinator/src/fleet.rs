@@ -62,6 +62,11 @@ pub struct Session {
     pub name: String,
     pub address: String,
     pub program_version: String,
+    /// Its rclone's version, or why it has no usable one. Not known of sessions that registered with an earlier
+    /// server: they are believed to have one.
+    pub rclone: Option<Result<String, String>>,
+    /// It stands beside the server and takes only items that look at sources.
+    pub only_walks: bool,
     /// Of its registration: a repetition finds the session by it. Not known of sessions that
     /// registered with an earlier server.
     pub request: Option<u64>,
@@ -90,6 +95,8 @@ impl Session {
             name,
             address,
             program_version: String::new(),
+            rclone: None,
+            only_walks: false,
             request,
             registered: now,
             last_heard: now,
@@ -98,6 +105,11 @@ impl Session {
             last_lease: None,
             idle_slots: 0,
         }
+    }
+
+    /// Why it can't run rclone's items.
+    pub fn rclone_problem(&self) -> Option<&str> {
+        self.rclone.as_ref()?.as_ref().err().map(String::as_str)
     }
 
     /// Notes a grant. It is how a refusal of its task is tried again, so that is forgotten.

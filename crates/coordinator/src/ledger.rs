@@ -68,7 +68,8 @@ fn add_up(totals: TaskTotals, taken_over: u64, refused: &[Failure]) -> Ledger {
     }
 }
 
-/// Directories that items took over from others: all walked ones but the root.
+/// What items took over from others: all walked directories but the root, and all files of lists that walks
+/// wrote down.
 fn taken_over(items: &[ItemRecord]) -> u64 {
     items
         .iter()
@@ -77,6 +78,7 @@ fn taken_over(items: &[ItemRecord]) -> u64 {
                 directories,
                 purpose: Purpose::Copy,
             } => directories.iter().filter(|d| !d.is_root()).count() as u64,
+            Work::Files(files) => files.files,
             _ => 0,
         })
         .sum()

@@ -14,6 +14,7 @@ mod http;
 mod ledger;
 mod notices;
 mod plan;
+mod received;
 pub mod report;
 pub mod results;
 pub mod scheduler;

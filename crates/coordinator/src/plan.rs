@@ -11,7 +11,6 @@ use std::path::{Path, PathBuf};
 
 use model::config::Config;
 use model::fs_type::AllowedTypes;
-use model::location::Location;
 use model::{
     Failure, FailureClass, ItemId, Purpose, RelPath, RunId, Task, TaskId, Work, file_list,
 };
@@ -112,14 +111,6 @@ fn first_works(
     data_dir: &DataDir,
     warnings: &mut Vec<String>,
 ) -> Result<Result<Works, String>, PlanError> {
-    for location in [&task.source, &task.target] {
-        if let Location::Remote(remote) = location {
-            return Ok(Err(format!(
-                "{remote} is an rclone remote, which needs the rclone engine: this version moves \
-                 between mounted file systems only"
-            )));
-        }
-    }
     let Some(path) = &task.list else {
         let walk = Work::Walk {
             directories: vec![RelPath::ROOT],

@@ -1,15 +1,16 @@
 //! Where a run's results are put: rows in the results file as tasks end, a log of each task's
 //! failures, and the report at the end.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
 use std::time::Duration;
 
-use model::config::{Config, ReportFormat};
+use model::config::{Config, GlobalConfig, ReportFormat};
 use model::go_duration;
-use model::{Failure, ItemState, Outcome, RunId, Work};
+use model::{Failure, ItemId, ItemState, Outcome, RunId, Work};
 
 use crate::data_dir::DataDir;
 use crate::ledger::Ledger;
@@ -27,8 +28,10 @@ const FAILURES_IN_REPORT: usize = 200;
 pub struct FinishedTask {
     pub record: TaskRecord,
     pub ledger: Ledger,
-    /// Of a task with a list.
+    /// Of a task that may have pieces: with a list, or with the rclone engine.
     pub items: Vec<ItemRecord>,
+    /// Logs that attempts at its items sent, the newest of each item.
+    pub item_logs: HashMap<ItemId, PathBuf>,
     pub failures: Vec<Failure>,
 }
 
@@ -58,7 +61,7 @@ pub struct Results {
     results_file: PathBuf,
     data_dir: PathBuf,
     logs: PathBuf,
-    engine: String,
+    config: GlobalConfig,
     format: Format,
     config_name: String,
     notes: Vec<String>,
@@ -96,7 +99,7 @@ impl Results {
             file: Mutex::new(file),
             data_dir: data_dir.path().to_owned(),
             logs,
-            engine: "native".to_owned(),
+            config: config.global.clone(),
             format: match config.report.format {
                 ReportFormat::Csv => Format::Csv,
                 ReportFormat::Markdown => Format::Markdown,
@@ -105,6 +108,11 @@ impl Results {
             config_name,
             notes,
         })
+    }
+
+    /// Where logs of tasks and attempts are kept.
+    pub fn logs(&self) -> &Path {
+        &self.logs
     }
 
     /// The run is a new one: rows that are in the file already are of others, however equal.
@@ -213,7 +221,10 @@ impl Results {
             duration: duration_between(record.started, result.map(|r| r.finished)),
             success: result.is_some_and(|r| r.success),
             split_pattern: String::new(),
-            split_files: String::new(),
+            split_files: match pieces(task).len() {
+                0 | 1 => String::new(),
+                n => n.to_string(),
+            },
             file_from: list.clone(),
             log_file: self.log_of(task).display().to_string(),
             message: result.map_or_else(|| "not finished".to_owned(), |r| r.message.clone()),
@@ -222,28 +233,30 @@ impl Results {
             bytes: task.ledger.outcome.counters.copied_bytes,
             failures: task.ledger.outcome.counters.failed,
             retries: task.ledger.retries,
-            engine: self.engine.clone(),
+            engine: self
+                .config
+                .engine_of(&record.task)
+                .engine()
+                .name()
+                .to_owned(),
         }
     }
 
-    /// The task's row, and one for each piece of its list where there are several.
+    /// The task's row, and one for each of its pieces where there are several.
     fn rows(&self, task: &FinishedTask) -> Vec<Row> {
-        let pieces: Vec<&ItemRecord> = task
-            .items
-            .iter()
-            .filter(|item| {
-                item.phase == Phase::Copy && matches!(item.item.work, Work::Paths { .. })
+        let whole = self.task_row(task);
+        let pieces = pieces(task);
+        if pieces.len() < 2 {
+            return vec![whole];
+        }
+        let piece_rows: Vec<Row> = (1..)
+            .zip(pieces)
+            .map(|(n, piece)| {
+                let log = task.item_logs.get(&piece.item.id);
+                piece_row(&whole, n, piece, log.map(PathBuf::as_path))
             })
             .collect();
-        let mut rows = vec![self.task_row(task)];
-        if pieces.len() > 1 {
-            let piece_rows: Vec<Row> = (1..)
-                .zip(pieces)
-                .map(|(n, piece)| piece_row(&rows[0], n, piece))
-                .collect();
-            rows.extend(piece_rows);
-        }
-        rows
+        std::iter::once(whole).chain(piece_rows).collect()
     }
 
     /// Writes the report of a run, into the data directory and into `/tmp`.
@@ -340,15 +353,34 @@ impl Results {
     }
 }
 
-fn piece_row(whole: &Row, n: u32, piece: &ItemRecord) -> Row {
+/// The parts in which a task's files were copied: those of rclone's processes, else those of its list.
+fn pieces(task: &FinishedTask) -> Vec<&ItemRecord> {
+    let of_kind = |is_piece: fn(&Work) -> bool| -> Vec<&ItemRecord> {
+        task.items
+            .iter()
+            .filter(|item| item.phase == Phase::Copy && is_piece(&item.item.work))
+            .collect()
+    };
+    let of_rclone = of_kind(|work| matches!(work, Work::Files(_)));
+    match of_rclone.is_empty() {
+        true => of_kind(|work| matches!(work, Work::Paths { .. })),
+        false => of_rclone,
+    }
+}
+
+fn piece_row(whole: &Row, n: u32, piece: &ItemRecord, log: Option<&Path>) -> Row {
     let counters = piece
         .outcome
         .as_ref()
         .map(|o| o.counters)
         .unwrap_or_default();
     let done = piece.item.state == ItemState::Done;
+    let split_files = match piece.item.work {
+        Work::Files(files) => files.files.to_string(),
+        _ => String::new(),
+    };
     let message = match (&piece.last_error, done, counters.failed) {
-        (_, true, 0) => format!("piece {n} of the list migrated"),
+        (_, true, 0) => format!("piece {n} migrated"),
         (_, true, failed) => format!("{failed} of the piece's files failed"),
         (Some(error), false, _) => error.clone(),
         (None, false, _) => "not finished".to_owned(),
@@ -364,6 +396,8 @@ fn piece_row(whole: &Row, n: u32, piece: &ItemRecord) -> Row {
                 .as_ref()
                 .is_some_and(|o| o.unreadable_directories == 0),
         message,
+        split_files,
+        log_file: log.map_or_else(|| whole.log_file.clone(), |log| log.display().to_string()),
         files: counters.copied_files,
         bytes: counters.copied_bytes,
         failures: counters.failed,

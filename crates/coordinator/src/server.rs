@@ -3,6 +3,7 @@
 //! Everything that can be wrong with what the user wrote is found before anything is created; the
 //! port is taken before the data directory, so that a second server on it changes nothing.
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -11,7 +12,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use model::config::{self, Config, ConfigError};
+use model::engine::EngineChoice;
 use model::tasks_file::{self, TasksFileError};
+use model::{Engine, TaskId};
 use tokio::time::MissedTickBehavior;
 use tokio_stream::StreamExt;
 use tonic::service::Routes;
@@ -22,13 +25,15 @@ use crate::data_dir::{DataDir, DataDirError, host_name};
 use crate::http::{Readiness, with_pages};
 use crate::notices::{Event, Notices, RunEnd};
 use crate::plan::{Plan, PlanError, plan};
+use crate::received::Received;
 use crate::report::progress_line;
 use crate::results::{Results, ResultsError, Written};
 use crate::scheduler::{Scheduler, Settings, now_ms};
 use crate::service::Service;
 use crate::store::SqliteStore;
 use crate::store::{
-    Begun, BegunRun, Millis, NewRun, RunRecord, RunState, Store, StoreError, WhenFinished,
+    Begun, BegunRun, Millis, NewRun, RunRecord, RunState, Store, StoreError, TaskRecord,
+    WhenFinished,
 };
 
 /// How often the scheduler looks at what time alone brings about.
@@ -74,10 +79,6 @@ pub enum ServerError {
     #[error(transparent)]
     Tasks(#[from] TasksFileError),
     #[error(
-        "{config}: engine: rclone is not in this version: leave the key out or write engine: native"
-    )]
-    NoRclone { config: PathBuf },
-    #[error(
         "cannot listen on port {port}: another server may be running; --server.port takes another one"
     )]
     Port { port: u16, source: io::Error },
@@ -89,6 +90,8 @@ pub enum ServerError {
     Store(#[from] StoreError),
     #[error(transparent)]
     Results(#[from] ResultsError),
+    #[error("cannot make {path} in the data directory")]
+    Pieces { path: PathBuf, source: io::Error },
     #[error(
         "{0}, and an unfinished run is there which had it: make it readable to go on with that run, or give that run up with --new-run"
     )]
@@ -109,12 +112,12 @@ impl ServerError {
             | ServerError::Config(_)
             | ServerError::ReadTasks { .. }
             | ServerError::Tasks(_)
-            | ServerError::NoRclone { .. }
             | ServerError::Port { .. }
             | ServerError::DataDir(_) => true,
             ServerError::Plan(_)
             | ServerError::Store(_)
             | ServerError::Results(_)
+            | ServerError::Pieces { .. }
             | ServerError::ListGone(_)
             | ServerError::Broken(_)
             | ServerError::Serve { .. } => false,
@@ -179,6 +182,7 @@ impl Server {
         }
         let begun = store.begin_run(new_run, when, now_ms())?;
         announce(&begun, &config, &options.config_file, &data_dir);
+        announce_engines(&config, &store.tasks(begun.run.id)?);
         let results = Results::open(
             &std::env::current_dir().unwrap_or_default(),
             &data_dir,
@@ -189,13 +193,30 @@ impl Server {
         if begun.begun == Begun::New {
             results.begin_new_run();
         }
-        let settings = settings(&config, options);
+        let settings = settings(&config, options, &store.tasks(begun.run.id)?);
         let config_name = options.config_file.display().to_string();
         let notices = match begun.begun {
             Begun::AlreadyFinished => Notices::default(),
             Begun::New | Begun::Resumed => Notices::start(&config, begun.run.id, &config_name),
         };
-        let scheduler = Scheduler::new(store.clone(), &begun.run, settings, lists, results)?;
+        let lists_of_run = Path::new("pieces").join(begun.run.started.to_string());
+        let directory = data_dir.directory(&lists_of_run);
+        let received = Received::new(
+            directory.map_err(|source| ServerError::Pieces {
+                path: lists_of_run,
+                source,
+            })?,
+            results.logs().to_owned(),
+            begun.run.started,
+        );
+        let scheduler = Scheduler::new(
+            store.clone(),
+            &begun.run,
+            settings,
+            lists,
+            received,
+            results,
+        )?;
         let scheduler = scheduler.with_notices(notices.clone());
         if let Some(cancelled) = begun.cancelled {
             scheduler.wait_for_attempts_of(cancelled)?;
@@ -221,6 +242,17 @@ impl Server {
 
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Whether a worker in this process is to look at the sources of rclone's tasks.
+    pub fn wants_listing_worker(&self) -> bool {
+        self.scheduler.settings().server_side_listing
+            && self
+                .scheduler
+                .settings()
+                .engines
+                .values()
+                .any(|engine| *engine == Engine::Rclone)
     }
 
     pub fn scheduler(&self) -> Arc<Scheduler> {
@@ -298,11 +330,6 @@ fn read(config_file: &Path) -> Result<(Config, Vec<model::Task>), ServerError> {
     let parsed = config::parse(&text, config_file)?;
     warn_all(&parsed.warnings);
     let config = parsed.config;
-    if config.global.engine == Some(config::Engine::Rclone) {
-        return Err(ServerError::NoRclone {
-            config: config_file.to_owned(),
-        });
-    }
     let tasks_path = tasks_path(&config.global.tasks_file, config_file);
     let bytes = std::fs::read(&tasks_path).map_err(|source| ServerError::ReadTasks {
         path: tasks_path.clone(),
@@ -337,8 +364,16 @@ fn listen(options: &Options, config: &Config) -> Result<TcpListener, ServerError
     TcpListener::bind((ip, port)).map_err(|source| ServerError::Port { port, source })
 }
 
-fn settings(config: &Config, options: &Options) -> Settings {
+fn settings(config: &Config, options: &Options, tasks: &[TaskRecord]) -> Settings {
+    let engine = |record: &TaskRecord| {
+        let task = &record.task;
+        (task.id, config.global.engine_of(task).engine())
+    };
     Settings {
+        engines: tasks.iter().map(engine).collect(),
+        rclone: config.global.rclone_options(),
+        server_side_listing: config.global.lists_beside_server() && !options.embedded,
+        embedded: options.embedded,
         lease: config.server.lease(),
         heartbeat: match options.embedded {
             // Heartbeats carry the progress that is shown, and here they cost nothing.
@@ -378,15 +413,8 @@ fn announce(begun: &BegunRun, config: &Config, config_file: &Path, data_dir: &Da
             )
         }
     }
-    tracing::info!("engine: native, for all tasks");
     if config.global.copy_options().dry_run {
         tracing::warn!("dryrun is on: nothing is changed, only counted");
-    }
-    if config.global.rclone_flags.is_some() {
-        tracing::warn!(
-            "rclone_flags: this version moves data with its own engine; of the flags it follows \
-             transfers, size_only, update, dryrun and local_no_set_modtime"
-        );
     }
     if config.report.s3.is_some() {
         tracing::warn!("s3_config: this version keeps reports and logs on this machine only");
@@ -402,6 +430,57 @@ fn announce(begun: &BegunRun, config: &Config, config_file: &Path, data_dir: &Da
                 "{side}_fs_types has 'any': a missing mount of the {side} will not be noticed by its type"
             );
         }
+    }
+}
+
+/// Says which engine each task uses and why, and what the other one would be like.
+fn announce_engines(config: &Config, tasks: &[TaskRecord]) {
+    let mut by_choice: BTreeMap<EngineChoice, Vec<TaskId>> = BTreeMap::new();
+    for record in tasks {
+        let choice = config.global.engine_of(&record.task);
+        by_choice.entry(choice).or_default().push(record.task.id);
+    }
+    for (choice, tasks_of_it) in &by_choice {
+        let which = match by_choice.len() {
+            1 => "all tasks".to_owned(),
+            _ => numbers(tasks_of_it),
+        };
+        tracing::info!(
+            "engine: {} for {which}: {}",
+            choice.engine().name(),
+            choice.reason()
+        );
+    }
+    if by_choice.contains_key(&EngineChoice::RcloneFlags) {
+        tracing::info!(
+            "engine: native in global_config would follow transfers, size_only, update, dryrun and \
+             local_no_set_modtime of rclone_flags, need no rclone, and be several times faster; it keeps \
+             holes, copies names of any bytes, publishes each file only when it is on the disk, and shares \
+             a big directory out while it is listed"
+        );
+    }
+    let has_remote = by_choice.contains_key(&EngineChoice::Remote);
+    if has_remote && config.global.engine == Some(Engine::Native) {
+        tracing::warn!(
+            "engine: native has no effect on tasks with a remote: only rclone reaches it"
+        );
+    }
+    if config.global.lists_beside_server()
+        && !by_choice.keys().any(|c| c.engine() == Engine::Rclone)
+    {
+        tracing::info!("server_side_listing: no effect with engine native, where all workers list");
+    }
+}
+
+/// `task 7`, `tasks 1, 2, 3 and 40 more`.
+fn numbers(tasks: &[TaskId]) -> String {
+    const SHOWN: usize = 20;
+    let shown: Vec<String> = tasks.iter().take(SHOWN).map(TaskId::to_string).collect();
+    let shown = shown.join(", ");
+    match tasks.len() {
+        1 => format!("task {shown}"),
+        n if n <= SHOWN => format!("tasks {shown}"),
+        n => format!("tasks {shown} and {} more", n - SHOWN),
     }
 }
 

@@ -6,14 +6,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Counters, SessionId, Task};
+use model::{Counters, Engine, SessionId, Task};
 use tokio::sync::futures::Notified;
 use tokio::time::{Instant, timeout_at};
 use tonic::{Request, Response, Status};
 use wire::proto::{self, Verdict, coordinator_server::Coordinator};
 
 use crate::fleet::Progress;
-use crate::scheduler::{Command, Refused, ReleaseReason, Scheduler};
+use crate::scheduler::{Command, Newcomer, Refused, ReleaseReason, Scheduler, Sent};
 use crate::status;
 use crate::store::{Granted, TaskRecord};
 
@@ -65,7 +65,7 @@ impl Service {
                 self.scheduler.broken(model::error_chain(error));
                 Status::unavailable(model::error_chain(&refused))
             }
-            Refused::List { .. } => {
+            Refused::List { .. } | Refused::Keep { .. } => {
                 // Repeating the call would not mend it: the attempt fails, and says so.
                 tracing::error!("{}", model::error_chain(&refused));
                 Status::failed_precondition(model::error_chain(&refused))
@@ -129,16 +129,9 @@ impl Coordinator for Service {
             )));
         }
         let id = session(crate::random());
+        let newcomer = newcomer(request, address);
         let id = self
-            .blocking(move |scheduler| {
-                scheduler.register(
-                    request.name,
-                    address,
-                    request.program_version,
-                    request.request_id,
-                    id,
-                )
-            })
+            .blocking(move |scheduler| scheduler.register(newcomer, id))
             .await?;
         let settings = self.scheduler.settings();
         Ok(Response::new(proto::RegisterReply {
@@ -335,17 +328,43 @@ impl Coordinator for Service {
             .outcome
             .ok_or_else(|| Status::invalid_argument("bad message: outcome: missing"))?
             .try_into()?;
+        let children = request
+            .children
+            .into_iter()
+            .map(TryInto::try_into)
+            .collect::<Result<Vec<_>, wire::BadMessage>>()?;
         self.change(move |scheduler| {
-            scheduler.complete(session(request.session), item, epoch, outcome)
+            scheduler.complete(session(request.session), item, epoch, outcome, &children)
         })
         .await
     }
 
     async fn upload(
         &self,
-        _: Request<proto::UploadRequest>,
+        request: Request<proto::UploadRequest>,
     ) -> Result<Response<proto::UploadReply>, Status> {
-        Err(Status::unimplemented("logs of attempts are not taken yet"))
+        let request = request.into_inner();
+        let attempt = wire::item_epoch(request.item, request.epoch)?;
+        let sent = match request.kind() {
+            proto::UploadKind::Log => Sent::Log,
+            proto::UploadKind::List => Sent::List(wire::item_epoch(request.list, 0)?.0),
+            proto::UploadKind::Unspecified => {
+                return Err(Status::invalid_argument("bad message: kind: missing"));
+            }
+        };
+        let stored = self
+            .blocking(move |scheduler| {
+                scheduler.take_piece(
+                    session(request.session),
+                    attempt,
+                    sent,
+                    request.offset,
+                    &request.bytes,
+                    request.last,
+                )
+            })
+            .await?;
+        Ok(Response::new(proto::UploadReply { stored }))
     }
 
     async fn leave(
@@ -379,12 +398,17 @@ impl Service {
             target_is_shared,
             ..
         } = record.task;
-        let bytes = |location: &model::Location| {
+        let ends = [source, target].map(|end| {
             use std::os::unix::ffi::OsStrExt;
-            location
-                .as_posix()
-                .map_or_else(Vec::new, |path| path.as_os_str().as_bytes().to_vec())
-        };
+            match end {
+                model::Location::Posix(path) => {
+                    (path.as_os_str().as_bytes().to_vec(), String::new())
+                }
+                model::Location::Remote(remote) => (Vec::new(), remote),
+            }
+        });
+        let [(source, source_remote), (target, target_remote)] = ends;
+        let engine = self.scheduler.engine_of(id);
         proto::Grant {
             item: granted.item.id.get(),
             epoch: granted.item.epoch.0,
@@ -392,14 +416,17 @@ impl Service {
             task: Some(proto::TaskSpec {
                 task: id.0,
                 run: self.scheduler.run().get(),
-                source: bytes(&source),
-                target: bytes(&target),
+                source,
+                target,
+                source_remote,
+                target_remote,
                 source_fs_types: settings.source_fs_types.clone(),
                 target_fs_types: settings.target_fs_types.clone(),
                 target_is_shared,
                 options: Some((&settings.options).into()),
                 source_identity: record.source_identity.as_ref().map(Into::into),
-                engine: "native".to_owned(),
+                engine: engine.name().to_owned(),
+                rclone: (engine == Engine::Rclone).then(|| (&settings.rclone).into()),
             }),
             has_children: granted.has_children,
             ancestors: granted.ancestors.iter().map(|item| item.get()).collect(),
@@ -426,12 +453,29 @@ impl Drop for Idle<'_> {
     }
 }
 
+/// What a worker says of itself; one that says nothing of rclone has none.
+fn newcomer(request: proto::RegisterRequest, address: String) -> Newcomer {
+    let rclone = request.engines.into_iter().find(|e| e.engine == "rclone");
+    Newcomer {
+        name: request.name,
+        address,
+        program_version: request.program_version,
+        request: request.request_id,
+        rclone: match rclone {
+            Some(engine) if engine.problem.is_empty() => Ok(engine.version),
+            Some(engine) => Err(engine.problem),
+            None => Err("the worker has none".to_owned()),
+        },
+        only_walks: request.only_walks,
+    }
+}
+
 fn work_bytes(work: &model::Work) -> usize {
     match work {
         model::Work::Walk { directories, .. } => {
             directories.iter().map(|d| d.as_bytes().len() + 8).sum()
         }
-        model::Work::Paths { .. } => 32,
+        model::Work::Paths { .. } | model::Work::Files(_) => 32,
     }
 }
 

@@ -54,6 +54,11 @@ pub fn reply(scheduler: &Scheduler, failures: usize) -> Result<proto::StatusRepl
                     })
                     .collect(),
                 program_version: worker.program_version,
+                rclone: worker.rclone.map(|rclone| proto::EngineVersion {
+                    engine: "rclone".to_owned(),
+                    version: rclone.clone().unwrap_or_default(),
+                    problem: rclone.err().unwrap_or_default(),
+                }),
             })
             .collect(),
         config: snapshot.config,

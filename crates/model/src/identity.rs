@@ -6,7 +6,8 @@
 
 use std::os::unix::ffi::OsStrExt;
 
-use crate::config::{Config, Engine};
+use crate::config::Config;
+use crate::engine::Engine;
 use crate::fs_type::AllowedTypes;
 use crate::location::{Location, Task};
 use crate::options::{CopyOptions, Durability};

@@ -28,6 +28,45 @@ pub enum Work {
     /// A piece of the task's file list: `length` bytes from `offset` of the list as
     /// the server keeps it (NUL after each path).
     Paths { offset: u64, length: u64 },
+    /// Regular files for one process of rclone, as a walk wrote them down; their list goes by
+    /// the item's id.
+    Files(FilesWork),
+}
+
+/// What is known of a list of files without reading it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FilesWork {
+    pub files: u64,
+    /// Their sizes, as far as they are known.
+    pub bytes: u64,
+    pub place: ListPlace,
+}
+
+/// Where the list of a [`Work::Files`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ListPlace {
+    /// The server has it and serves it.
+    Server,
+    /// In the folder that all workers share (`file_list_dir`).
+    Shared,
+}
+
+/// What an item does, as far as it matters who gets it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum WorkKind {
+    /// Looks at the source and finds out what there is.
+    Walk,
+    /// Runs rclone over files that were found.
+    Files,
+}
+
+impl Work {
+    pub fn kind(&self) -> WorkKind {
+        match self {
+            Work::Walk { .. } | Work::Paths { .. } => WorkKind::Walk,
+            Work::Files(_) => WorkKind::Files,
+        }
+    }
 }
 
 /// The right to work on an item, as granted.

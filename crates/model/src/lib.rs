@@ -5,8 +5,10 @@
 //! that each rule can be shown by a table of cases.
 
 pub mod config;
+pub mod engine;
 mod error_chain;
 pub mod file_list;
+pub mod found_files;
 pub mod fs_type;
 pub mod go_duration;
 pub mod identity;
@@ -19,11 +21,12 @@ pub mod path;
 pub mod tasks_file;
 pub mod temp_name;
 
+pub use engine::{Engine, RcloneOptions};
 pub use error_chain::error_chain;
 pub use ids::{Epoch, ItemId, RunId, SessionId, TaskId};
-pub use item::{Item, ItemState, Lease, Purpose, StaleLease, Work};
+pub use item::{FilesWork, Item, ItemState, Lease, ListPlace, Purpose, StaleLease, Work, WorkKind};
 pub use location::{Location, SourceIdentity, Task};
 pub use options::{CopyOptions, Durability};
 pub use outcome::{Counters, Failure, FailureClass, Outcome, SkipReason};
 pub use path::RelPath;
-pub use temp_name::TempName;
+pub use temp_name::{PartialSuffix, TempName};

@@ -70,13 +70,16 @@ pub enum SkipReason {
     NewerAtTarget,
     /// It was listed, and gone when it was looked at.
     Vanished,
+    /// A link or directory, and the target is a remote of rclone, which keeps files alone.
+    NotOnRemote,
 }
 
 impl SkipReason {
-    pub const ALL: [SkipReason; 3] = [
+    pub const ALL: [SkipReason; 4] = [
         SkipReason::Special,
         SkipReason::NewerAtTarget,
         SkipReason::Vanished,
+        SkipReason::NotOnRemote,
     ];
 
     pub fn name(self) -> &'static str {
@@ -84,6 +87,7 @@ impl SkipReason {
             SkipReason::Special => "special file",
             SkipReason::NewerAtTarget => "newer at target",
             SkipReason::Vanished => "vanished",
+            SkipReason::NotOnRemote => "link or directory, not kept on a remote",
         }
     }
 }

@@ -46,6 +46,38 @@ impl TempName {
     }
 }
 
+/// What the names end with under which rclone writes files before they are finished: `.dm`, ten
+/// hexadecimal digits of the item, three of the epoch. rclone takes 16 characters at most.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PartialSuffix {
+    pub item: ItemId,
+    pub epoch: Epoch,
+}
+
+impl PartialSuffix {
+    const ITEM_BITS: u64 = (1 << 40) - 1;
+    const EPOCH_BITS: u32 = (1 << 12) - 1;
+
+    /// Whether a name was left unfinished by this attempt or by another one at the same item.
+    pub fn is_of_item(&self, name: &[u8]) -> bool {
+        let own = self.to_string();
+        let same = own.len() - 3;
+        let Some(at) = name.len().checked_sub(own.len()) else {
+            return false;
+        };
+        let (end, epoch) = name[at..].split_at(same);
+        end == &own.as_bytes()[..same] && epoch.iter().all(u8::is_ascii_hexdigit)
+    }
+}
+
+impl fmt::Display for PartialSuffix {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let item = self.item.get() & Self::ITEM_BITS;
+        let epoch = self.epoch.0 & Self::EPOCH_BITS;
+        write!(f, ".dm{item:010x}{epoch:03x}")
+    }
+}
+
 /// The name of the marker that a run leaves at a task's target root, `.dm.RUN.TASK.marker`: every worker must find it
 /// there before it writes, so that a missing mount is never written under. Tasks may share a root, and
 /// each takes its own marker away at its end.
@@ -76,7 +108,7 @@ impl fmt::Display for MarkerName {
 
 #[cfg(test)]
 mod tests {
-    use super::{MarkerName, TempName};
+    use super::{MarkerName, PartialSuffix, TempName};
     use crate::ids::{Epoch, ItemId, RunId, TaskId};
 
     #[test]
@@ -115,6 +147,28 @@ mod tests {
             ".dm.marker",
         ] {
             assert_eq!(MarkerName::parse(other.as_bytes()), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn what_rclone_left_is_recognised_by_its_item() {
+        let suffix = |item, epoch| PartialSuffix {
+            item: ItemId::from_random(item),
+            epoch: Epoch(epoch),
+        };
+        let own = suffix(0x0123_4567_89ab_cdef, 3).to_string();
+        assert_eq!(own, ".dm6789abcdef003");
+        assert!(own.len() <= 16, "rclone takes no more");
+        let later = suffix(0x0123_4567_89ab_cdef, 4);
+        for (name, is_ours) in [
+            (format!("a.1ba2f16d{own}"), true),
+            (own.clone(), true),
+            (format!("a{own}x"), false),
+            (format!("a{}", suffix(7, 3)), false),
+            ("a.dm6789abcdefxyz".to_owned(), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(later.is_of_item(name.as_bytes()), is_ours, "{name}");
         }
     }
 }

@@ -7,6 +7,7 @@
 //! What this can not see: the first worker of a task leaves the marker, so if its own target mount is missing and the
 //! disk beneath is of an allowed type, the run begins there. The others then refuse to work, which shows it.
 
+mod beside_remote;
 mod error;
 mod marker;
 mod nesting;
@@ -27,6 +28,7 @@ use crate::posix::Dir;
 use marker::Marker;
 use pin::Pin;
 
+pub use beside_remote::{SourceRoot, TargetRoot, check_backends};
 pub use error::{RootsError, RootsErrorKind, Side};
 
 /// The file-system types that a task's roots may be on.
@@ -73,6 +75,11 @@ pub enum MarkerUse {
 }
 
 impl MarkerUse {
+    /// The source that the first worker of the task found.
+    pub fn source(&self) -> Option<&SourceIdentity> {
+        self.expected().map(|(_, source)| source)
+    }
+
     /// What the first worker of the task found.
     fn expected(&self) -> Option<(MarkerName, &SourceIdentity)> {
         match self {
@@ -161,39 +168,12 @@ impl Roots {
             marker: None,
         };
         if target_use == TargetUse::Write {
-            roots.take_marker(marker_use)?;
+            roots.marker = match &roots.target_pin {
+                Some(pin) => Marker::take(&marker_use, pin)?,
+                None => None,
+            };
         }
         Ok(roots)
-    }
-
-    fn take_marker(&mut self, marker_use: MarkerUse) -> Result<(), RootsError> {
-        let Some(pin) = &self.target_pin else {
-            return Ok(());
-        };
-        let marker = match marker_use {
-            MarkerUse::None => return Ok(()),
-            MarkerUse::Create(name) => {
-                let marker = Marker::new(name);
-                marker.create(&pin.fd, &pin.path)?;
-                marker
-            }
-            MarkerUse::Expect(name, _) => {
-                let marker = Marker::new(name);
-                if !marker.is_at(&pin.fd, &pin.path)? {
-                    return Err(marker.missing(&pin.path));
-                }
-                marker
-            }
-            MarkerUse::MayBeGone(name, _) => {
-                let marker = Marker::new(name);
-                if !marker.is_at(&pin.fd, &pin.path)? {
-                    return Ok(());
-                }
-                marker
-            }
-        };
-        self.marker = Some(marker);
-        Ok(())
     }
 
     /// What other workers must find at the source path, see [`MarkerUse::Expect`].
@@ -214,18 +194,9 @@ impl Roots {
     /// long as the file systems do.
     pub fn check(&self) -> Result<(), RootsError> {
         self.source_pin.check()?;
-        let Some(target) = &self.target_pin else {
-            return Ok(());
-        };
-        target.check()?;
-        match &self.marker {
-            Some(marker) if !marker.is_at(&target.fd, &target.path)? => {
-                Err(RootsError::MarkerGone {
-                    marker: marker.name().to_owned(),
-                    path: target.path.clone(),
-                })
-            }
-            _ => Ok(()),
+        match &self.target_pin {
+            Some(target) => target.check_with(self.marker.as_ref()),
+            None => Ok(()),
         }
     }
 

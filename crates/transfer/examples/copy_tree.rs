@@ -6,11 +6,15 @@ use std::time::Instant;
 
 use model::{CopyOptions, Durability, Epoch, ItemId, RelPath, RunId};
 use storage::posix::Dir;
-use transfer::{Attempt, AttemptWork, Cancel, Fence, NotTaken, Progress, Share, Threads};
+use transfer::{Attempt, AttemptWork, Cancel, Fence, FileWork, NotTaken, Progress, Share, Threads};
 
 struct Always;
 
 impl Fence for Always {
+    fn is_open(&self) -> bool {
+        true
+    }
+
     fn may_write(&self) -> bool {
         true
     }
@@ -50,6 +54,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             source: Arc::new(Dir::open_root(Path::new(source))?),
             target: Some(Arc::new(Dir::open_root(Path::new(target))?)),
             work,
+            files: FileWork::Copy,
             excluded: Vec::new(),
             ancestors: Vec::new(),
             check_roots: Arc::new(|| Ok(())),

@@ -8,18 +8,27 @@ use storage::posix::Dir;
 
 use crate::engine::Engine;
 use crate::progress::Progress;
+use crate::rclone::Claims;
 use crate::threads::Threads;
 
 /// Says whether this attempt still holds its lease. Asked before each change at the target.
 pub trait Fence: Send + Sync {
-    /// "May I still write?"
+    /// "May I still write?" Waits while it is not known.
     fn may_write(&self) -> bool;
+
+    /// Whether [`Fence::may_write`] would answer yes at once.
+    fn is_open(&self) -> bool;
 }
 
 /// Takes work off this attempt's hands.
 pub trait Share: Send + Sync {
     /// Whether somebody wants work; cheap (an atomic load).
     fn is_wanted(&self) -> bool;
+
+    /// Whether all of it is wanted, and not just a part: this attempt has done enough.
+    fn is_all_wanted(&self) -> bool {
+        false
+    }
 
     /// Hands directories over for good; they are forgotten only after Ok.
     ///
@@ -63,6 +72,7 @@ pub struct Attempt {
     /// `None` only in a dry run without a target root.
     pub target: Option<Arc<Dir>>,
     pub work: AttemptWork,
+    pub files: FileWork,
     /// Directories handed to other items by earlier attempts.
     pub excluded: Vec<RelPath>,
     /// Items that this one was handed over by. What they left unfinished in its directories is removed: they are
@@ -83,9 +93,38 @@ pub enum AttemptWork {
     Walk(Vec<RelPath>),
     /// These files, links and directories with all below them.
     Paths(Vec<RelPath>),
+    /// These files, which rclone has copied: see [`FileWork::Settle`].
+    Settle(Vec<RelPath>),
     /// The attributes of just these directories. They are counted elsewhere; only failures are
     /// listed and counted here.
     Attributes(Vec<RelPath>),
+}
+
+/// What is done about regular files.
+#[derive(Clone)]
+pub enum FileWork {
+    /// They are copied here.
+    Copy,
+    /// Those that must be written are only found, for rclone to copy; all else is done here.
+    Find(Arc<dyn Found>),
+    /// As [`FileWork::Find`], for a target that only rclone can reach: there is no target directory.
+    FindForRemote(Arc<dyn Found>),
+    /// rclone has copied them: what is there is looked at, and its attributes are set.
+    Settle(Arc<Settling>),
+}
+
+/// Takes down the files that a walk found.
+pub trait Found: Send + Sync {
+    /// # Errors
+    /// Why it could not be taken down, which ends the attempt.
+    fn add(&self, path: &RelPath, size: Option<u64>) -> Result<(), String>;
+}
+
+/// What rclone says of the files that are settled.
+pub struct Settling {
+    pub claims: Claims,
+    /// When rclone was started, seconds since 1970 by this machine's clock.
+    pub began_secs: i64,
 }
 
 /// An attempt that came to its end.

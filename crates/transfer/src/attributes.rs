@@ -1,7 +1,7 @@
 //! Owner, mode and times: set in this order, through the descriptor, and only where they aren't
 //! right already.
 
-use model::{Durability, RelPath};
+use model::{Durability, RelPath, SkipReason};
 use storage::posix::{Dir, Error, File, Identity, Meta, Owner};
 
 use crate::compare::{attributes_differ, kept_mode};
@@ -166,6 +166,9 @@ pub(crate) fn complete_directory(
     tally: &mut Tally,
 ) -> Result<Verdict, Problem> {
     let (Some(target), Some(now)) = (&node.target, &node.made_as) else {
+        if engine.has_remote_target() {
+            return Ok(Verdict::Skipped(SkipReason::NotOnRemote));
+        }
         return Ok(Verdict::Copied);
     };
     let differs = node.was_made

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use model::{CopyOptions, Durability, FailureClass, RelPath};
 use storage::posix::{Dir, Error, Identity, Side, max_descriptors};
 
-use crate::attempt::{Attempt, Finished, Stopped};
+use crate::attempt::{Attempt, FileWork, Finished, Stopped};
 use crate::batch::{Batch, is_synced_as_a_whole, max_directories, reports_errors_at_close};
 use crate::ledger::{Tally, Verdict};
 use crate::queue::{Job, Queue};
@@ -85,7 +85,7 @@ impl Engine {
         let again = |error: Error| Stopped::Again(describe(&error));
         let sync_target = match &attempt.target {
             Some(target) if !attempt.options.dry_run => Some(target.reopen().map_err(again)?),
-            None if !attempt.options.dry_run => {
+            None if !attempt.options.dry_run && !has_remote_target(&attempt.files) => {
                 return Err(Stopped::Again("internal: a copy without a target".into()));
             }
             _ => None,
@@ -137,6 +137,11 @@ impl Engine {
             end: Mutex::default(),
             attempt,
         })
+    }
+
+    /// A target that only rclone reaches, and that keeps files alone.
+    pub(crate) fn has_remote_target(&self) -> bool {
+        has_remote_target(&self.attempt.files)
     }
 
     pub(crate) fn first_jobs(&self, queue: &mut Queue) {
@@ -327,6 +332,10 @@ impl Engine {
     pub(crate) fn defer_attributes(&self, path: &RelPath) {
         lock(&self.ledger).deferred_attributes.insert(path.clone());
     }
+}
+
+fn has_remote_target(files: &FileWork) -> bool {
+    matches!(files, FileWork::FindForRemote(_))
 }
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use model::{Durability, FailureClass, RelPath, SkipReason};
 use storage::posix::{Dir, Kind, Meta, Replace};
 
+use crate::attempt::FileWork;
 use crate::attributes;
 use crate::batch::Unpublished;
 use crate::compare::{Comparison, compare_files};
@@ -132,7 +133,10 @@ impl Engine {
                 Ok(Done::Later) => {}
                 Ok(Done::Now(verdict)) | Err(Problem::Entry(verdict)) => {
                     // One that failed may have been made and removed again.
-                    wrote |= !matches!(verdict, Verdict::Unchanged | Verdict::Skipped(_));
+                    wrote |= !matches!(
+                        verdict,
+                        Verdict::Unchanged | Verdict::Skipped(_) | Verdict::Deferred
+                    );
                     done += 1;
                     tally.count(verdict, || node.path.join(name.to_bytes()));
                 }
@@ -170,6 +174,16 @@ impl Entry<'_> {
         if kind == Kind::Symlink {
             return self.copy_link(present);
         }
+        match &self.engine.attempt.files {
+            FileWork::Copy => self.copy_file(present),
+            FileWork::Find(found) | FileWork::FindForRemote(found) => {
+                self.find(&Arc::clone(found), present)
+            }
+            FileWork::Settle(settling) => self.settle(&Arc::clone(settling), present),
+        }
+    }
+
+    pub(crate) fn copy_file(&mut self, present: Option<Meta>) -> Result<Done, Problem> {
         match present {
             Some(present) => self.copy_over(&present),
             None if self.engine.options.dry_run => {
@@ -180,7 +194,7 @@ impl Entry<'_> {
         }
     }
 
-    fn stat_source(&self) -> Result<Meta, Problem> {
+    pub(crate) fn stat_source(&self) -> Result<Meta, Problem> {
         let stat = self.source.stat(self.name);
         let meta = stat.map_err(|error| self.engine.source_problem(&error))?;
         if meta.kind == Kind::File {
@@ -217,7 +231,7 @@ impl Entry<'_> {
         }
     }
 
-    fn repair(&mut self, meta: &Meta, present: &Meta) -> Result<Done, Problem> {
+    pub(crate) fn repair(&mut self, meta: &Meta, present: &Meta) -> Result<Done, Problem> {
         let Some(target) = &self.node.target else {
             return Ok(Done::Now(Verdict::Copied));
         };
@@ -240,7 +254,7 @@ impl Entry<'_> {
     }
 
     /// Copies the file, whatever has its name at the target (but for a directory).
-    fn copy_new(&mut self) -> Result<Done, Problem> {
+    pub(crate) fn copy_new(&mut self) -> Result<Done, Problem> {
         let written = self.write_copy(self.engine.syncs_each_file)?;
         if written.source.nlink > 1 {
             self.tally.note(Note::HardLinks);

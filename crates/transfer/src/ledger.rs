@@ -31,6 +31,8 @@ pub(crate) enum Verdict {
     Copied,
     Unchanged,
     Skipped(SkipReason),
+    /// Left to another item.
+    Deferred,
     Failed {
         class: FailureClass,
         error: String,
@@ -57,6 +59,7 @@ impl Tally {
             }
             Verdict::Copied => self.counters.copied += 1,
             Verdict::Unchanged => self.counters.unchanged += 1,
+            Verdict::Deferred => self.counters.deferred += 1,
             Verdict::Skipped(reason) => {
                 self.counters.skipped += 1;
                 *self.skipped.entry(reason).or_default() += 1;

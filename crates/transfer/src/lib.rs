@@ -22,6 +22,7 @@ mod compare;
 mod content;
 mod engine;
 mod entry;
+mod find;
 mod ledger;
 mod link;
 mod node;
@@ -29,6 +30,7 @@ mod parents;
 mod patterns;
 mod progress;
 mod queue;
+pub mod rclone;
 mod share;
 mod start;
 mod sweep;
@@ -38,7 +40,8 @@ mod unfinished;
 mod walk;
 
 pub use attempt::{
-    Attempt, AttemptWork, Cancel, CheckRoots, Fence, Finished, NotTaken, Share, Stopped, run,
+    Attempt, AttemptWork, Cancel, CheckRoots, Fence, FileWork, Finished, Found, NotTaken, Settling,
+    Share, Stopped, run,
 };
 pub use progress::Progress;
 pub use sweep::{Remove, Swept, sweep};

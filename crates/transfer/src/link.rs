@@ -1,5 +1,6 @@
 //! Symbolic links: their content is carried over as it is, and they are never followed.
 
+use model::SkipReason;
 use storage::posix::{Dir, Kind, Meta};
 
 use crate::attributes;
@@ -12,6 +13,9 @@ use crate::target::conflict;
 impl Entry<'_> {
     pub(crate) fn copy_link(&mut self, present: Option<Meta>) -> Result<Done, Problem> {
         let engine = self.engine;
+        if engine.has_remote_target() {
+            return Ok(Done::Now(Verdict::Skipped(SkipReason::NotOnRemote)));
+        }
         let source_problem = |error| engine.source_problem(&error);
         let target_problem = |error| engine.target_problem(&error);
         let content = self.source.read_link(self.name).map_err(source_problem)?;

@@ -28,7 +28,11 @@ impl Engine {
                 waiting.into_iter().partition(Pending::can_be_shared);
             queue.pending = kept.into();
             free.sort_by_key(Pending::depth);
-            let n = if free.len() >= 2 { free.len() / 2 } else { 0 };
+            let n = match self.attempt.share.is_all_wanted() {
+                true => free.len(),
+                false if free.len() >= 2 => free.len() / 2,
+                false => 0,
+            };
             let rest = free.split_off(n);
             // The nearest to the root wait longest, at the front.
             for pending in rest.into_iter().rev() {

@@ -38,6 +38,7 @@ pub(crate) struct Feeder {
 enum Purpose {
     Walk,
     Paths,
+    Settle,
     Attributes,
 }
 
@@ -46,6 +47,7 @@ impl Feeder {
         let (purpose, paths) = match work {
             AttemptWork::Walk(paths) => (Purpose::Walk, paths),
             AttemptWork::Paths(paths) => (Purpose::Paths, paths),
+            AttemptWork::Settle(paths) => (Purpose::Settle, paths),
             AttemptWork::Attributes(paths) => (Purpose::Attributes, paths),
         };
         let mut paths = in_order(paths.clone());
@@ -246,7 +248,7 @@ impl Purpose {
                 error: describe(error),
             },
             // It was there when its parent was read.
-            Purpose::Walk => Verdict::Skipped(SkipReason::Vanished),
+            Purpose::Walk | Purpose::Settle => Verdict::Skipped(SkipReason::Vanished),
             _ if error.is_missing() => Verdict::Failed {
                 class: FailureClass::Missing,
                 error: "not in the source".into(),

@@ -33,6 +33,10 @@ impl Gate {
 }
 
 impl Fence for Gate {
+    fn is_open(&self) -> bool {
+        *self.is_open.lock().unwrap()
+    }
+
     fn may_write(&self) -> bool {
         let mut is_open = self.is_open.lock().unwrap();
         self.waiting.fetch_add(1, Ordering::SeqCst);

@@ -3,11 +3,12 @@
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 
-use model::location::SourceIdentity;
+use model::location::{Location, SourceIdentity};
 use model::outcome::MAX_FAILURES;
+use model::tasks_file;
 use model::{
-    CopyOptions, Counters, Durability, Epoch, Failure, FailureClass, ItemId, Outcome, Purpose,
-    RelPath, RunId, SkipReason, Work,
+    CopyOptions, Counters, Durability, Epoch, Failure, FailureClass, FilesWork, ItemId, ListPlace,
+    Outcome, Purpose, RelPath, RunId, SkipReason, Work,
 };
 
 use crate::{MAX_FAILURE_BYTES, proto};
@@ -20,7 +21,7 @@ pub struct BadMessage {
     pub problem: String,
 }
 
-fn bad(field: &'static str, problem: impl ToString) -> BadMessage {
+pub(crate) fn bad(field: &'static str, problem: impl ToString) -> BadMessage {
     BadMessage {
         field,
         problem: problem.to_string(),
@@ -81,6 +82,11 @@ impl From<&Work> for proto::Work {
                 offset: *offset,
                 length: *length,
             }),
+            Work::Files(files) => proto::work::Kind::Files(proto::Files {
+                files: files.files,
+                bytes: files.bytes,
+                shared_list: files.place == ListPlace::Shared,
+            }),
         };
         proto::Work { kind: Some(kind) }
     }
@@ -117,6 +123,14 @@ impl TryFrom<proto::Work> for Work {
                 offset: paths.offset,
                 length: paths.length,
             }),
+            Some(proto::work::Kind::Files(files)) => Ok(Work::Files(FilesWork {
+                files: files.files,
+                bytes: files.bytes,
+                place: match files.shared_list {
+                    true => ListPlace::Shared,
+                    false => ListPlace::Server,
+                },
+            })),
             Some(proto::work::Kind::Range(_) | proto::work::Kind::Publish(_)) => {
                 Err(bad("work", "pieces of files are not known to this version"))
             }
@@ -202,22 +216,27 @@ impl From<proto::SourceIdentity> for SourceIdentity {
     }
 }
 
-/// The absolute paths of a task, as bytes.
+/// The ends of a task, each an absolute path or a remote.
 impl proto::TaskSpec {
-    pub fn source_path(&self) -> Result<&std::path::Path, BadMessage> {
-        absolute("task.source", &self.source)
+    pub fn source_location(&self) -> Result<Location, BadMessage> {
+        location("task.source", &self.source, &self.source_remote)
     }
 
-    pub fn target_path(&self) -> Result<&std::path::Path, BadMessage> {
-        absolute("task.target", &self.target)
+    pub fn target_location(&self) -> Result<Location, BadMessage> {
+        location("task.target", &self.target, &self.target_remote)
     }
 }
 
-fn absolute<'a>(field: &'static str, bytes: &'a [u8]) -> Result<&'a std::path::Path, BadMessage> {
-    if bytes.first() != Some(&b'/') || bytes.contains(&0) {
-        return Err(bad(field, "not an absolute path"));
+fn location(field: &'static str, path: &[u8], remote: &str) -> Result<Location, BadMessage> {
+    match (path, remote) {
+        ([], remote) if tasks_file::is_remote(remote.as_bytes()) => {
+            Ok(Location::Remote(remote.to_owned()))
+        }
+        ([b'/', ..], "") if !path.contains(&0) => {
+            Ok(Location::Posix(OsStr::from_bytes(path).into()))
+        }
+        _ => Err(bad(field, "neither an absolute path nor a remote")),
     }
-    Ok(std::path::Path::new(OsStr::from_bytes(bytes)))
 }
 
 impl From<&Failure> for proto::Failure {
@@ -380,7 +399,14 @@ mod tests {
             source: b"relative".to_vec(),
             ..Default::default()
         };
-        assert!(spec.source_path().is_err());
+        assert!(spec.source_location().is_err());
+        for remote in ["", "no remote", ":local:/etc", "a,b=c:/etc", "-x:y"] {
+            let spec = proto::TaskSpec {
+                source_remote: remote.to_owned(),
+                ..Default::default()
+            };
+            assert!(spec.source_location().is_err(), "{remote}");
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@
 //! with a [`BadMessage`] that names the field. Nothing here panics on it.
 
 mod convert;
+mod rclone;
 
 /// Generated from `proto/data_migrate.proto`, where the rules of each call are written.
 #[allow(clippy::all)]
@@ -15,7 +16,7 @@ pub mod proto {
 pub use convert::{BadMessage, item_epoch, run_from, verdict};
 
 /// Raised with every change that an older program would misread.
-pub const PROTOCOL_VERSION: u32 = 1;
+pub const PROTOCOL_VERSION: u32 = 2;
 
 /// Largest message that either side takes, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;

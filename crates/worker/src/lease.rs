@@ -104,6 +104,11 @@ impl ItemFence {
 }
 
 impl Fence for ItemFence {
+    fn is_open(&self) -> bool {
+        // In this order: see below.
+        self.is_in_time() && !self.is_lost()
+    }
+
     fn may_write(&self) -> bool {
         loop {
             // In this order: a renewal that takes the item away marks that before it extends the deadline.

@@ -2,10 +2,11 @@
 //!
 //! `connection` repeats each call until it is answered; `session` is one registration with its
 //! heartbeats; `lease` is the clock by which an attempt knows whether it may still write; `slot` runs
-//! one item from its grant to the answer that its result is stored.
+//! one item from its grant to the answer that its result is stored; `rclone` those that rclone has a part in.
 
 mod connection;
 mod lease;
+mod rclone;
 mod session;
 mod share;
 mod slot;
@@ -17,6 +18,7 @@ use std::time::Duration;
 pub use connection::{Address, InvalidAddress};
 use connection::{CallError, Connection};
 use session::Over;
+use transfer::rclone::{NoRclone, Rclone};
 
 /// What the command line says.
 #[derive(Debug, Clone)]
@@ -29,6 +31,10 @@ pub struct Options {
     pub concurrency: u32,
     /// Threads, where the server's config is not to decide.
     pub transfers: Option<u32>,
+    /// Of this machine.
+    pub rclone: Result<Arc<Rclone>, NoRclone>,
+    /// Take only items that look at sources: this worker stands beside the server.
+    pub only_walks: bool,
     /// How long to wait for a server that can't be reached; none: for ever.
     pub wait: Option<Duration>,
 }

@@ -5,10 +5,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::Duration;
 
-use model::{Epoch, ItemId};
+use model::{Engine, Epoch, ItemId};
 use tokio::runtime::Handle;
 use tokio::sync::Notify;
 use transfer::Threads;
+use transfer::rclone::{NoRclone, Rclone};
 use wire::proto;
 use wire::proto::command::Kind;
 
@@ -49,6 +50,7 @@ pub(crate) struct Session {
     pub(crate) connection: Arc<Connection>,
     pub(crate) clock: Arc<LeaseClock>,
     pub(crate) threads: Threads,
+    pub(crate) rclone: Result<Arc<Rclone>, NoRclone>,
     pub(crate) runtime: Handle,
     heartbeat: Duration,
     slots: usize,
@@ -69,11 +71,9 @@ pub(crate) async fn register(
         name: options.name.clone(),
         program_version: env!("CARGO_PKG_VERSION").to_owned(),
         slots: options.concurrency,
-        engines: vec![proto::EngineVersion {
-            engine: "native".to_owned(),
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-        }],
+        engines: engines(&options.rclone),
         mounts: mounts(),
+        only_walks: options.only_walks,
     };
     // The first try's time, if there are several: the server may have begun to count then.
     let sent = AtomicU64::new(u64::MAX);
@@ -96,12 +96,31 @@ pub(crate) async fn register(
         connection: connection.clone(),
         clock: Arc::new(LeaseClock::new(lease, sent.into_inner())),
         threads: Threads::new(transfers),
+        rclone: options.rclone.clone(),
         runtime: Handle::current(),
         heartbeat: Duration::from_millis(reply.heartbeat_ms.into()),
         slots,
         held: Mutex::new(HashMap::new()),
         freed: Notify::new(),
     })
+}
+
+fn engines(rclone: &Result<Arc<Rclone>, NoRclone>) -> Vec<proto::EngineVersion> {
+    let native = proto::EngineVersion {
+        engine: Engine::Native.name().to_owned(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        problem: String::new(),
+    };
+    let (version, problem) = match rclone {
+        Ok(rclone) => (rclone.version(), String::new()),
+        Err(why) => (String::new(), why.to_string()),
+    };
+    let rclone = proto::EngineVersion {
+        engine: Engine::Rclone.name().to_owned(),
+        version,
+        problem,
+    };
+    vec![native, rclone]
 }
 
 /// For people who look for the mount that a worker misses; the kernel's own are left out.

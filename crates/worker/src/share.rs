@@ -70,6 +70,19 @@ impl Share for HandOver {
     }
 }
 
+/// Work that can't be shared.
+pub(crate) struct Nothing;
+
+impl Share for Nothing {
+    fn is_wanted(&self) -> bool {
+        false
+    }
+
+    fn hand_over(&self, _: &[RelPath]) -> Result<(), NotTaken> {
+        Err(NotTaken)
+    }
+}
+
 /// Cuts directories into works: few items, so that each is worth its lease, and none over a page.
 fn children(directories: &[RelPath]) -> Vec<(ItemId, Work)> {
     let each = directories.len().div_ceil(ITEMS).max(1);

@@ -7,16 +7,18 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use model::fs_type::AllowedTypes;
 use model::temp_name::MarkerName;
 use model::{
-    CopyOptions, Epoch, ItemId, Purpose, RelPath, RunId, SourceIdentity, TaskId, Work, file_list,
+    CopyOptions, Engine, Epoch, ItemId, Outcome, Purpose, RelPath, RunId, SourceIdentity, TaskId,
+    Work, file_list,
 };
 use storage::roots::{Guard, MarkerUse, Roots, RootsError, RootsErrorKind, TargetUse};
-use transfer::{Attempt, AttemptWork, Cancel, Fence, NotTaken, Progress, Share, Stopped};
+use transfer::{Attempt, AttemptWork, Cancel, Fence, FileWork, Finished, Progress, Share, Stopped};
 use wire::{BadMessage, proto};
 
 use crate::connection::CallError;
 use crate::lease::{ItemFence, LeaseClock};
+use crate::rclone;
 use crate::session::{ANSWER_WITHIN, Session};
-use crate::share::HandOver;
+use crate::share::{HandOver, Nothing};
 
 /// An item that this worker holds.
 pub(crate) struct Running {
@@ -69,11 +71,43 @@ impl Running {
 }
 
 /// What an attempt ended with, as the server is told.
-enum Verdict {
-    Complete(Box<proto::Outcome>),
+pub(crate) enum Verdict {
+    Complete(Box<Complete>),
     Release(proto::ReleaseReason, String),
     /// The item is another's: nothing is said.
     Silent,
+}
+
+/// A completed attempt, with the work that it leaves to others.
+pub(crate) struct Complete {
+    pub(crate) outcome: Outcome,
+    pub(crate) children: Vec<(ItemId, Work)>,
+}
+
+impl Verdict {
+    pub(crate) fn complete(outcome: Outcome) -> Self {
+        Verdict::Complete(Box::new(Complete {
+            outcome,
+            children: Vec::new(),
+        }))
+    }
+
+    pub(crate) fn failed(why: String) -> Self {
+        Verdict::Release(proto::ReleaseReason::Failed, why)
+    }
+}
+
+impl From<Stopped> for Verdict {
+    fn from(stopped: Stopped) -> Self {
+        use proto::ReleaseReason::{Drain, Failed, Machine, TargetFull};
+        match stopped {
+            Stopped::LeaseLost => Verdict::Silent,
+            Stopped::Cancelled => Verdict::Release(Drain, "the worker was told to stop".into()),
+            Stopped::MountGone(what) => Verdict::Release(Machine, what),
+            Stopped::TargetFull => Verdict::Release(TargetFull, stopped.to_string()),
+            Stopped::Again(what) => Verdict::Release(Failed, what),
+        }
+    }
 }
 
 impl From<CallError> for Verdict {
@@ -109,7 +143,7 @@ impl From<RootsError> for Verdict {
 pub(crate) fn run(session: &Arc<Session>, running: &Arc<Running>, grant: proto::Grant) {
     let task = grant.task.as_ref().map_or(0, |task| task.task);
     let attempt = AssertUnwindSafe(|| match Slot::new(session, running, grant) {
-        Ok(slot) => slot.attempt().unwrap_or_else(|verdict| verdict),
+        Ok(slot) => slot.run().unwrap_or_else(|verdict| verdict),
         Err(bad) => bad.into(),
     });
     let verdict = catch_unwind(attempt).unwrap_or_else(|_| {
@@ -123,13 +157,14 @@ pub(crate) fn run(session: &Arc<Session>, running: &Arc<Running>, grant: proto::
     let (item, epoch) = (running.item.get(), running.epoch.0);
     let answer = match verdict {
         Verdict::Silent => return,
-        Verdict::Complete(outcome) => {
+        Verdict::Complete(complete) => {
             let request = proto::CompleteRequest {
                 session: session.id,
                 item,
                 epoch,
-                outcome: Some(*outcome),
+                outcome: Some((&complete.outcome).into()),
                 links: Vec::new(),
+                children: complete.children.iter().map(Into::into).collect(),
             };
             session
                 .runtime
@@ -174,15 +209,15 @@ pub(crate) fn run(session: &Arc<Session>, running: &Arc<Running>, grant: proto::
 }
 
 /// A grant as nouns.
-struct Slot<'a> {
-    session: &'a Arc<Session>,
-    running: &'a Arc<Running>,
-    run: RunId,
-    work: Work,
-    options: CopyOptions,
-    task: proto::TaskSpec,
+pub(crate) struct Slot<'a> {
+    pub(crate) session: &'a Arc<Session>,
+    pub(crate) running: &'a Arc<Running>,
+    pub(crate) run: RunId,
+    pub(crate) work: Work,
+    pub(crate) options: CopyOptions,
+    pub(crate) task: proto::TaskSpec,
     has_children: bool,
-    ancestors: Vec<ItemId>,
+    pub(crate) ancestors: Vec<ItemId>,
 }
 
 impl<'a> Slot<'a> {
@@ -208,7 +243,45 @@ impl<'a> Slot<'a> {
         })
     }
 
-    fn attempt(&self) -> Result<Verdict, Verdict> {
+    fn run(&self) -> Result<Verdict, Verdict> {
+        tracing::debug!(
+            "item {} of task {}, epoch {}: {:?}",
+            self.running.item,
+            self.task.task,
+            self.running.epoch,
+            self.work
+        );
+        if self.is_rclone_s()? {
+            return rclone::run(self);
+        }
+        let attempt = self.attempt()?;
+        let finished = transfer::run(&self.session.threads, attempt);
+        Ok(Verdict::complete(self.ended(finished)?))
+    }
+
+    /// Whether rclone has a part in it: in copying, and wherever an end is a remote.
+    fn is_rclone_s(&self) -> Result<bool, Verdict> {
+        if self.task.engine != Engine::Rclone.name() {
+            return Ok(false);
+        }
+        let is_mounted = self.task.source_location()?.as_posix().is_some()
+            && self.task.target_location()?.as_posix().is_some();
+        let is_after_copying = matches!(
+            &self.work,
+            Work::Walk {
+                purpose: Purpose::Attributes | Purpose::Close,
+                ..
+            }
+        );
+        Ok(!(is_mounted && is_after_copying))
+    }
+
+    /// The outcome of what came to its end.
+    pub(crate) fn ended(&self, finished: Result<Finished, Stopped>) -> Result<Outcome, Verdict> {
+        Ok(finished?.outcome)
+    }
+
+    fn attempt(&self) -> Result<Attempt, Verdict> {
         let roots = Arc::new(self.open_roots()?);
         self.agree_on_source(&roots.source_identity())?;
         let closing = matches!(
@@ -224,7 +297,7 @@ impl<'a> Slot<'a> {
             roots.remove_marker()?;
         }
         let checked = roots.clone();
-        let attempt = Attempt {
+        Ok(Attempt {
             run: self.run,
             item: self.running.item,
             epoch: self.running.epoch,
@@ -233,6 +306,7 @@ impl<'a> Slot<'a> {
             source: roots.source.clone(),
             target: roots.target.clone(),
             work: self.attempt_work()?,
+            files: FileWork::Copy,
             excluded: self.excluded()?,
             ancestors: self.ancestors.clone(),
             check_roots: Arc::new(move || match closing {
@@ -243,52 +317,42 @@ impl<'a> Slot<'a> {
             share: self.share(),
             progress: self.running.progress.clone(),
             cancel: self.running.cancel.clone(),
-        };
-        tracing::debug!(
-            "item {} of task {}, epoch {}: {:?}",
-            self.running.item,
-            self.task.task,
-            self.running.epoch,
-            self.work
-        );
-        use proto::ReleaseReason::{Drain, Failed, Machine, TargetFull};
-        Ok(match transfer::run(&self.session.threads, attempt) {
-            Ok(finished) => Verdict::Complete(Box::new((&finished.outcome).into())),
-            Err(Stopped::LeaseLost) => Verdict::Silent,
-            Err(Stopped::Cancelled) => {
-                Verdict::Release(Drain, "the worker was told to stop".into())
-            }
-            Err(Stopped::MountGone(what)) => Verdict::Release(Machine, what),
-            Err(stopped @ Stopped::TargetFull) => Verdict::Release(TargetFull, stopped.to_string()),
-            Err(Stopped::Again(what)) => Verdict::Release(Failed, what),
         })
     }
 
     fn open_roots(&self) -> Result<Roots, Verdict> {
         let (source, _) = AllowedTypes::parse(&self.task.source_fs_types);
         let (target, _) = AllowedTypes::parse(&self.task.target_fs_types);
-        let known: Option<SourceIdentity> = self.task.source_identity.clone().map(Into::into);
         let target_use = match self.options.dry_run {
             true => TargetUse::LookOnly,
             false => TargetUse::Write,
         };
+        let (from, to) = (self.task.source_location()?, self.task.target_location()?);
+        let (Some(from), Some(to)) = (from.as_posix(), to.as_posix()) else {
+            return Err(Verdict::failed("a remote without the rclone engine".into()));
+        };
+        let guard = Guard { source, target };
+        self.check_fence()?;
+        let marker = self.marker_use();
+        Ok(Roots::open(from, to, &guard, target_use, marker)?)
+    }
+
+    /// How this attempt uses the run's marker at the target.
+    pub(crate) fn marker_use(&self) -> MarkerUse {
+        let known: Option<SourceIdentity> = self.task.source_identity.clone().map(Into::into);
         let name = MarkerName {
             run: self.run,
             task: TaskId(self.task.task),
         };
-        let marker = match known {
+        match known {
             Some(identity) if self.is_closing_again() => MarkerUse::MayBeGone(name, identity),
             Some(identity) => MarkerUse::Expect(name, identity),
             None => MarkerUse::Create(name),
-        };
-        let (from, to) = (self.task.source_path()?, self.task.target_path()?);
-        let guard = Guard { source, target };
-        self.check_fence()?;
-        Ok(Roots::open(from, to, &guard, target_use, marker)?)
+        }
     }
 
     /// Before roots or marker are touched: this worker may have been frozen since its grant.
-    fn check_fence(&self) -> Result<(), Verdict> {
+    pub(crate) fn check_fence(&self) -> Result<(), Verdict> {
         match self.running.fence.may_write() {
             true => Ok(()),
             false => Err(Verdict::Silent),
@@ -307,7 +371,7 @@ impl<'a> Slot<'a> {
     }
 
     /// The first worker says what it found; whoever finds something else can't run the task.
-    fn agree_on_source(&self, found: &SourceIdentity) -> Result<(), Verdict> {
+    pub(crate) fn agree_on_source(&self, found: &SourceIdentity) -> Result<(), Verdict> {
         if self.task.source_identity.is_some() {
             return Ok(());
         }
@@ -341,11 +405,13 @@ impl<'a> Slot<'a> {
                 purpose: Purpose::Copy,
             } => AttemptWork::Walk(directories.clone()),
             Work::Walk { directories, .. } => AttemptWork::Attributes(directories.clone()),
-            Work::Paths { .. } => AttemptWork::Paths(self.listed()?),
+            Work::Paths { .. } => AttemptWork::Paths(self.listed_paths()?),
+            Work::Files(_) => return Err(Verdict::failed("files without rclone".into())),
         })
     }
 
-    fn listed(&self) -> Result<Vec<RelPath>, Verdict> {
+    /// The item's list as the server has it.
+    pub(crate) fn listed(&self) -> Result<Vec<u8>, Verdict> {
         let mut bytes = Vec::new();
         loop {
             let request = proto::ListedRequest {
@@ -355,15 +421,18 @@ impl<'a> Slot<'a> {
             let page = self.call(|mut client| async move { client.listed(request).await })?;
             bytes.extend_from_slice(&page.paths);
             if !page.more {
-                break;
+                return Ok(bytes);
             }
         }
-        file_list::decode(&bytes)
-            .map_err(|e| Verdict::Release(proto::ReleaseReason::Failed, e.to_string()))
+    }
+
+    /// The paths of a piece of the task's list.
+    pub(crate) fn listed_paths(&self) -> Result<Vec<RelPath>, Verdict> {
+        file_list::decode(&self.listed()?).map_err(|e| Verdict::failed(e.to_string()))
     }
 
     /// Directories that earlier attempts handed to other items.
-    fn excluded(&self) -> Result<Vec<RelPath>, Verdict> {
+    pub(crate) fn excluded(&self) -> Result<Vec<RelPath>, Verdict> {
         let mut excluded = Vec::new();
         let mut from = 0;
         let mut more = self.has_children;
@@ -391,38 +460,33 @@ impl<'a> Slot<'a> {
                 purpose: Purpose::Copy,
                 ..
             }
-            | Work::Paths { .. } => Arc::new(HandOver {
-                connection: self.session.connection.clone(),
-                runtime: self.session.runtime.clone(),
-                session: self.session.id,
-                item: self.running.item,
-                epoch: self.running.epoch.0,
-                fence: self.running.fence.clone(),
-                wanted: self.running.wanted.clone(),
-            }),
-            Work::Walk { .. } => Arc::new(Nothing),
+            | Work::Paths { .. } => Arc::new(self.hand_over()),
+            Work::Walk { .. } | Work::Files(_) => Arc::new(Nothing),
         }
     }
 
-    fn call<T, F>(&self, call: impl Fn(crate::connection::Client) -> F) -> Result<T, CallError>
+    /// Takes directories off this item's hands.
+    pub(crate) fn hand_over(&self) -> HandOver {
+        HandOver {
+            connection: self.session.connection.clone(),
+            runtime: self.session.runtime.clone(),
+            session: self.session.id,
+            item: self.running.item,
+            epoch: self.running.epoch.0,
+            fence: self.running.fence.clone(),
+            wanted: self.running.wanted.clone(),
+        }
+    }
+
+    pub(crate) fn call<T, F>(
+        &self,
+        call: impl Fn(crate::connection::Client) -> F,
+    ) -> Result<T, CallError>
     where
         F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
     {
         self.session
             .runtime
             .block_on(self.session.connection.call(ANSWER_WITHIN, call))
-    }
-}
-
-/// Work that can't be shared.
-struct Nothing;
-
-impl Share for Nothing {
-    fn is_wanted(&self) -> bool {
-        false
-    }
-
-    fn hand_over(&self, _: &[RelPath]) -> Result<(), NotTaken> {
-        Err(NotTaken)
     }
 }

@@ -8,8 +8,10 @@ use clap::Args;
 use coordinator::report::human;
 use coordinator::scheduler::{Scheduler, Snapshot};
 use coordinator::server::{Ended, Options, Server};
+use transfer::rclone::{NoRclone, Rclone};
 
 use super::server::{ConfigFlag, NewRunFlag, finish, told};
+use super::worker::RcloneFlag;
 use super::{default_name, leave_running, raise_descriptor_limit};
 use crate::exit::End;
 use crate::flags::{LogFlags, Maybe, given, port};
@@ -31,6 +33,8 @@ pub(crate) struct Flags {
     #[command(flatten)]
     again: NewRunFlag,
     #[command(flatten)]
+    rclone: RcloneFlag,
+    #[command(flatten)]
     log: LogFlags,
 }
 
@@ -49,14 +53,14 @@ pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
         .enable_all()
         .build()
         .context("cannot start")?;
-    let ended = runtime.block_on(both(server));
+    let ended = runtime.block_on(both(server, flags.rclone.find()));
     leave_running(runtime);
     Ok(finish(ended?))
 }
 
 /// The worker is told to stop by the signal, the server by the worker's end, whatever brings it:
 /// without its one worker the run would never be over.
-async fn both(server: Server) -> anyhow::Result<Ended> {
+async fn both(server: Server, rclone: Result<Arc<Rclone>, NoRclone>) -> anyhow::Result<Ended> {
     let stop = stop::listen().context("cannot listen for signals")?;
     let options = worker::Options {
         addresses: super::worker::addresses(&server.address().to_string())?,
@@ -64,6 +68,8 @@ async fn both(server: Server) -> anyhow::Result<Ended> {
         // The server's limit, from the config, decides.
         concurrency: u32::MAX,
         transfers: None,
+        rclone,
+        only_walks: false,
         wait: None,
     };
     let drawing = console::is_live().then(|| tokio::spawn(draw(server.scheduler())));

@@ -1,13 +1,16 @@
 //! `data-migrate-server`
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use anyhow::Context;
 use clap::Args;
 use coordinator::report;
 use coordinator::results::Written;
 use coordinator::server::{Ended, Options, Server, ServerError};
+use transfer::rclone::{NoRclone, Rclone};
 
+use super::worker::RcloneFlag;
 use crate::exit::{End, Usage};
 use crate::flags::{LogFlags, Maybe, boolean, given, maybe, port};
 use crate::{console, logging, stop};
@@ -28,6 +31,9 @@ pub(crate) struct Flags {
     keep: Option<bool>,
     #[command(flatten)]
     again: NewRunFlag,
+    /// With server_side_listing: of remotes that are listed beside the server
+    #[command(flatten)]
+    rclone: RcloneFlag,
     #[command(flatten)]
     log: LogFlags,
 }
@@ -73,11 +79,37 @@ pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
         .context("cannot start")?;
     let ended = runtime.block_on(async {
         let stop = stop::listen().context("cannot listen for signals")?;
+        if server.wants_listing_worker() {
+            let lister = lister(&server, flags.rclone.find())?;
+            let until = stop::asked(stop.clone());
+            tokio::spawn(async move {
+                if let Err(error) = worker::run(lister, until).await {
+                    tracing::error!("nobody lists beside the server any more: {error}");
+                }
+            });
+        }
         server.serve(stop::asked(stop)).await.map_err(told)
     });
     // Long polls of workers would hold it up.
     runtime.shutdown_background();
     Ok(finish(ended?))
+}
+
+/// The worker beside the server that looks at sources, for `server_side_listing`.
+fn lister(
+    server: &Server,
+    rclone: Result<Arc<Rclone>, NoRclone>,
+) -> anyhow::Result<worker::Options> {
+    let port = server.address().port();
+    Ok(worker::Options {
+        addresses: super::worker::addresses(&format!("localhost:{port}"))?,
+        name: format!("{} (lists beside the server)", super::default_name()),
+        concurrency: u32::MAX,
+        transfers: None,
+        rclone,
+        only_walks: true,
+        wait: None,
+    })
 }
 
 /// Which errors are the user's to mend.

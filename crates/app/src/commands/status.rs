@@ -161,6 +161,12 @@ fn worker_text(worker: &WorkerStatus) -> String {
         human::duration(worker.silent_ms.into()),
         worker.items.len(),
     );
+    if let Some(rclone) = &worker.rclone {
+        out += &match rclone.problem.as_str() {
+            "" => format!("    rclone {}\n", one_line(&rclone.version)),
+            problem => format!("    no rclone: {}\n", one_line(problem)),
+        };
+    }
     for item in &worker.items {
         let progress = item.progress.clone().unwrap_or_default();
         let paths: Vec<String> = progress

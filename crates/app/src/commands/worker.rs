@@ -1,9 +1,12 @@
 //! `data-migrate-worker`
 
+use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context;
 use clap::Args;
+use transfer::rclone::{NoRclone, Rclone};
 use worker::{Address, Ended, Options, WorkerError};
 
 use super::{default_name, leave_running, raise_descriptor_limit};
@@ -40,7 +43,33 @@ pub(crate) struct Flags {
     #[arg(long, env = "CLIENT_NAME", value_name = "NAME", value_parser = maybe::<String>)]
     name: Option<Maybe<String>>,
     #[command(flatten)]
+    rclone: RcloneFlag,
+    #[command(flatten)]
     log: LogFlags,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RcloneFlag {
+    /// The rclone for tasks that need it (1.60 or later): a name in PATH, or a path
+    #[arg(
+        long = "rclone.path",
+        env = "RCLONEPATH",
+        value_name = "PROGRAM",
+        default_value = "rclone"
+    )]
+    path: PathBuf,
+}
+
+impl RcloneFlag {
+    /// Looks at the program; what is wrong with it is told only to who needs it.
+    pub(crate) fn find(&self) -> Result<Arc<Rclone>, NoRclone> {
+        let rclone = Rclone::find(&self.path, std::env::vars_os())?;
+        match rclone.warning() {
+            Some(warning) => tracing::debug!("{warning}"),
+            None => tracing::debug!("rclone {}", rclone.version()),
+        }
+        Ok(Arc::new(rclone))
+    }
 }
 
 pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
@@ -54,6 +83,8 @@ pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
             _ => DEFAULT_CONCURRENCY,
         },
         transfers: flags.transfers,
+        rclone: flags.rclone.find(),
+        only_walks: false,
         wait: flags.wait_secs.map(Duration::from_secs),
     };
     let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -59,13 +59,19 @@ impl Scheduler {
         item: ItemId,
         epoch: Epoch,
         outcome: Outcome,
+        children: &[(ItemId, Work)],
     ) -> Result<(), Refused> {
         let record = self.store.item(item)?;
         let task = record.item.task;
-        let completed = self.store.complete(item, epoch, outcome, now_ms());
+        let completed = self
+            .store
+            .complete_with(item, epoch, outcome, children, now_ms());
         // Taken or refused, this attempt is over.
         self.drop_held(session, item, epoch);
         completed?;
+        if !children.is_empty() {
+            self.waiting(task);
+        }
         self.advance(task)?;
         Ok(())
     }

@@ -1,8 +1,11 @@
 //! How tasks and the run end.
 
+use std::io;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
-use model::TaskId;
+use model::found_files::shared_lists;
+use model::{Engine, RunId, TaskId};
 
 use super::{Scheduler, State, failed, now_ms};
 use crate::ledger::{Ledger, ledger};
@@ -132,7 +135,18 @@ impl Scheduler {
             .store
             .failures(self.run, task, model::outcome::MAX_FAILURES)?;
         failures.extend(self.refused(task).iter().cloned());
+        let has_pieces = record.task.list.is_some() || self.engine_of(task) == Engine::Rclone;
+        let items = match has_pieces {
+            true => self.store.items(self.run, task)?,
+            false => Vec::new(),
+        };
+        let logs = items.iter().filter_map(|record| {
+            let item = &record.item;
+            let log = self.received.newest_log(task, item.id, item.epoch)?;
+            Some((item.id, log))
+        });
         Ok(FinishedTask {
+            item_logs: logs.collect(),
             record: self
                 .store
                 .tasks(self.run)?
@@ -140,10 +154,7 @@ impl Scheduler {
                 .find(|stored| stored.task.id == task)
                 .unwrap_or_else(|| record.clone()),
             ledger: self.ledger(task)?,
-            items: match record.task.list {
-                Some(_) => self.store.items(self.run, task)?,
-                None => Vec::new(),
-            },
+            items,
             failures,
         })
     }
@@ -153,10 +164,27 @@ impl Scheduler {
             return Ok(());
         }
         self.store.finish_run(self.run, now_ms())?;
+        self.remove_lists();
         self.over.send_replace(true);
         self.work.notify_waiters();
         self.commands.notify_waiters();
         Ok(())
+    }
+
+    /// Lists that walks wrote down are of no use any more.
+    fn remove_lists(&self) {
+        let own = self.received.remove_lists();
+        let shared = match &self.settings.rclone.list_dir {
+            Some(directory) => remove_shared_lists(directory, self.run),
+            None => Ok(()),
+        };
+        for removed in [own, shared] {
+            if let Err(e) = removed {
+                tracing::warn!(
+                    "lists of files that are no longer needed could not be removed: {e}"
+                );
+            }
+        }
     }
 
     /// Ends tasks that no worker can run.
@@ -220,5 +248,13 @@ impl Scheduler {
             .iter()
             .map(|record| self.finished_task(record))
             .collect()
+    }
+}
+
+/// What workers wrote into the folder that they share, where this machine sees it.
+fn remove_shared_lists(directory: &Path, run: RunId) -> io::Result<()> {
+    match std::fs::remove_dir_all(directory.join(shared_lists(run))) {
+        Err(e) if e.kind() != io::ErrorKind::NotFound => Err(e),
+        _ => Ok(()),
     }
 }

@@ -1,9 +1,10 @@
 //! Which items a worker gets, and with what it needs to run them.
 
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use model::{ItemId, SessionId, TaskId, Work};
+use model::{Item, ItemId, ListPlace, SessionId, Work};
 
 use super::{Refused, Scheduler, now_ms};
 use crate::store::{Cost, GrantFrom, Granted, TaskRecord};
@@ -134,21 +135,24 @@ impl Scheduler {
         if !state.predecessors.is_empty() {
             return Ok(Vec::new());
         }
+        let session = &state.fleet.sessions[&id];
         let mut from: Vec<GrantFrom> = state
             .tasks
             .values()
             .filter(|task| task.record.result.is_none())
             .filter(|task| state.fleet.may_run(id, task.record.task.id, now))
-            .map(|task| {
+            .filter_map(|task| {
+                let kinds = self.kinds_for(session, task)?;
                 let task_id = task.record.task.id;
                 let at_most = match &task.record.source_identity {
                     Some(_) => slots,
                     None => 1usize.saturating_sub(state.fleet.held_of(task_id)),
                 };
-                GrantFrom {
+                Some(GrantFrom {
                     task: task_id,
                     at_most,
-                }
+                    kinds,
+                })
             })
             .filter(|from| from.at_most > 0)
             .collect();
@@ -171,12 +175,7 @@ impl Scheduler {
         page_bytes: usize,
     ) -> Result<(Vec<u8>, bool), Refused> {
         let record = self.store.item(item)?;
-        let Work::Paths { offset, length } = record.item.work else {
-            return Err(Refused::Misplaced("the item has no list"));
-        };
-        let list = self
-            .list_of(record.item.task)
-            .ok_or(Refused::Misplaced("the task has no list"))?;
+        let (list, offset, length) = self.list_of(&record.item)?;
         let left = length.saturating_sub(from);
         if left == 0 {
             return Ok((Vec::new(), false));
@@ -203,7 +202,22 @@ impl Scheduler {
         Ok((bytes, more))
     }
 
-    fn list_of(&self, task: TaskId) -> Option<std::path::PathBuf> {
-        self.lists.get(&task).map(|list| list.file.clone())
+    /// The file that has an item's list, and which part of it.
+    fn list_of(&self, item: &Item) -> Result<(PathBuf, u64, u64), Refused> {
+        match &item.work {
+            Work::Paths { offset, length } => {
+                let list = self.lists.get(&item.task);
+                let list = list.ok_or(Refused::Misplaced("the task has no list"))?;
+                Ok((list.file.clone(), *offset, *length))
+            }
+            Work::Files(files) if files.place == ListPlace::Server => {
+                let path = self.received.list(item.id);
+                match std::fs::metadata(&path) {
+                    Ok(metadata) => Ok((path, 0, metadata.len())),
+                    Err(source) => Err(Refused::List { path, source }),
+                }
+            }
+            _ => Err(Refused::Misplaced("the item has no list")),
+        }
     }
 }

@@ -7,23 +7,26 @@
 //! All functions here block on the store: async callers run them on blocking threads.
 
 mod attempts;
+mod engines;
 mod finish;
 mod grant;
 mod phases;
 mod report;
 mod sessions;
+mod uploads;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use model::{CopyOptions, Epoch, ItemId, RunId, SessionId, TaskId};
+use model::{CopyOptions, Engine, Epoch, ItemId, RcloneOptions, RunId, SessionId, TaskId};
 use tokio::sync::{Notify, watch};
 
 use crate::fleet::{Fleet, Session};
 use crate::notices::Notices;
 use crate::plan::StoredList;
+use crate::received::Received;
 use crate::results::Results;
 use crate::store::{
     Cost, Millis, Phase, RunRecord, RunState, Store, StoreError, TaskRecord, TaskResult,
@@ -31,6 +34,8 @@ use crate::store::{
 
 pub use grant::LeaseAnswer;
 pub use report::{Snapshot, TaskSnapshot};
+pub use sessions::Newcomer;
+pub use uploads::Sent;
 
 /// What the scheduler goes by, from the config.
 #[derive(Debug, Clone)]
@@ -46,6 +51,13 @@ pub struct Settings {
     /// Threads of a worker.
     pub transfers: u32,
     pub options: CopyOptions,
+    /// Of each task.
+    pub engines: BTreeMap<TaskId, Engine>,
+    pub rclone: RcloneOptions,
+    /// Sources of rclone tasks are looked at by the worker beside the server alone.
+    pub server_side_listing: bool,
+    /// The one worker runs in this process: no other will come.
+    pub embedded: bool,
     pub source_fs_types: Vec<String>,
     pub target_fs_types: Vec<String>,
     pub config_file: PathBuf,
@@ -63,6 +75,11 @@ pub enum Refused {
     Store(StoreError),
     #[error("cannot read the file list {path}")]
     List {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("cannot keep {path}")]
+    Keep {
         path: PathBuf,
         source: std::io::Error,
     },
@@ -110,6 +127,8 @@ pub struct Scheduler {
     started: Millis,
     settings: Settings,
     lists: HashMap<TaskId, StoredList>,
+    /// What attempts sent.
+    received: Received,
     results: Results,
     notices: Notices,
     state: Mutex<State>,
@@ -146,6 +165,8 @@ struct TaskState {
     last_held: Option<Instant>,
     /// The newest thing that held it up, for people.
     trouble: Option<String>,
+    /// When it was last said that no worker has its engine.
+    told_of_engine: Option<Instant>,
 }
 
 impl Scheduler {
@@ -155,6 +176,7 @@ impl Scheduler {
         run: &RunRecord,
         settings: Settings,
         lists: HashMap<TaskId, StoredList>,
+        received: Received,
         results: Results,
     ) -> Result<Self, StoreError> {
         let now = Instant::now();
@@ -173,6 +195,7 @@ impl Scheduler {
                 waits_for_time: false,
                 last_held: None,
                 trouble: None,
+                told_of_engine: None,
             };
             tasks.insert(state.record.task.id, state);
         }
@@ -182,6 +205,7 @@ impl Scheduler {
             started: run.started,
             settings,
             lists,
+            received,
             results,
             notices: Notices::default(),
             state: Mutex::new(State {
@@ -328,6 +352,7 @@ impl Scheduler {
             self.store.remove_session(dead.id)?;
         }
         self.give_up_refused(now)?;
+        self.look_for_engines(now)?;
         for task in self.waiting_for_time() {
             self.advance(task)?;
         }

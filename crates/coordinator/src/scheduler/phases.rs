@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
 use std::time::Instant;
 
-use model::{ItemId, Purpose, RelPath, TaskId, Work};
+use model::{ItemId, Purpose, RelPath, Task, TaskId, Work};
 
 use super::{Scheduler, State, now_ms};
 use crate::store::{Applied, Phase, StoreError};
@@ -24,7 +24,8 @@ impl Scheduler {
         }
         match phase {
             Phase::Copy => {
-                let directories = match self.settings.options.dry_run {
+                let nothing_to_set = self.settings.options.dry_run || self.has_remote_end(task);
+                let directories = match nothing_to_set {
                     true => BTreeSet::new(),
                     false => self.left_open(task)?,
                 };
@@ -60,7 +61,7 @@ impl Scheduler {
             }
             state.record.source_identity.is_none()
         };
-        if self.settings.options.dry_run || nothing_was_begun {
+        if self.settings.options.dry_run || nothing_was_begun || self.target_is_remote(task) {
             return self.finish_task(task);
         }
         let work = Work::Walk {
@@ -104,7 +105,8 @@ impl Scheduler {
                         directories.extend(directory.split_last().map(|(parent, _)| parent));
                     }
                 }
-                Work::Walk { .. } => {}
+                // rclone's directories are set by whoever ran it.
+                Work::Walk { .. } | Work::Files(_) => {}
                 Work::Paths { .. } => has_list = true,
             }
         }
@@ -115,6 +117,26 @@ impl Scheduler {
         }
         directories.remove(&RelPath::ROOT);
         Ok(directories)
+    }
+
+    /// Whether source or target is an rclone remote.
+    fn has_remote_end(&self, task: TaskId) -> bool {
+        self.with_task(task, |task| {
+            task.source.as_posix().is_none() || task.target.as_posix().is_none()
+        })
+    }
+
+    /// On a remote there is no marker and no root to set attributes of.
+    fn target_is_remote(&self, task: TaskId) -> bool {
+        self.with_task(task, |task| task.target.as_posix().is_none())
+    }
+
+    fn with_task(&self, task: TaskId, is: impl Fn(&Task) -> bool) -> bool {
+        let state = self.state();
+        state
+            .tasks
+            .get(&task)
+            .is_some_and(|state| is(&state.record.task))
     }
 
     fn directories_of_list(

@@ -39,6 +39,9 @@ pub struct WorkerSnapshot {
     pub name: String,
     pub address: String,
     pub program_version: String,
+    /// Its rclone's version, or why it has no usable one; neither is known of a worker that registered with an earlier
+    /// server.
+    pub rclone: Option<Result<String, String>>,
     pub silent_ms: u64,
     pub items: Vec<WorkerItem>,
     pub refusals: Vec<(TaskId, String)>,
@@ -165,6 +168,7 @@ impl Scheduler {
                 name: session.name.clone(),
                 address: session.address.clone(),
                 program_version: session.program_version.clone(),
+                rclone: session.rclone.clone(),
                 silent_ms: now.duration_since(session.last_heard).as_millis() as u64,
                 items: session
                     .held

@@ -8,15 +8,29 @@ use super::{Command, Refused, Scheduler, now_ms};
 use crate::fleet::{Progress, Session};
 use crate::store::{Cost, Millis, SessionRecord};
 
+/// What a worker says of itself when it registers.
+#[derive(Debug, Clone)]
+pub struct Newcomer {
+    pub name: String,
+    pub address: String,
+    pub program_version: String,
+    /// Of its registration: a repetition is recognised by it.
+    pub request: u64,
+    /// Its rclone's version, or why it has no usable one.
+    pub rclone: Result<String, String>,
+    pub only_walks: bool,
+}
+
 impl Scheduler {
-    pub fn register(
-        &self,
-        name: String,
-        address: String,
-        program_version: String,
-        request: u64,
-        id: SessionId,
-    ) -> Result<SessionId, Refused> {
+    pub fn register(&self, newcomer: Newcomer, id: SessionId) -> Result<SessionId, Refused> {
+        let Newcomer {
+            name,
+            address,
+            program_version,
+            request,
+            rclone,
+            only_walks,
+        } = newcomer;
         if let Some(known) = self.state().fleet.by_request(request) {
             return Ok(known);
         }
@@ -26,11 +40,18 @@ impl Scheduler {
             registered: now_ms(),
             lease: self.settings.lease.as_millis() as Millis,
         })?;
-        tracing::info!("worker {name} ({address}) is here");
+        match &rclone {
+            Ok(version) => {
+                tracing::info!("worker {name} ({address}) is here, with rclone {version}")
+            }
+            Err(_) => tracing::info!("worker {name} ({address}) is here"),
+        }
         let lease = self.settings.lease;
         let mut session = Session::new(name, address, Some(request), lease, Instant::now());
         session.program_version = program_version;
+        session.only_walks = only_walks;
         self.state().fleet.sessions.insert(id, session);
+        self.note_rclone(id, rclone);
         Ok(id)
     }
 

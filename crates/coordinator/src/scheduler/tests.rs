@@ -3,7 +3,10 @@
 use std::path::Path;
 
 use model::config;
-use model::{Counters, ItemState, Location, Outcome, Purpose, RelPath, SourceIdentity, Task, Work};
+use model::{
+    Counters, FilesWork, ItemState, ListPlace, Location, Outcome, Purpose, RelPath, SourceIdentity,
+    Task, Work,
+};
 
 use super::*;
 use crate::data_dir::DataDir;
@@ -30,6 +33,10 @@ impl Place {
             works,
             run: 77,
             settings: Settings {
+                engines: BTreeMap::new(),
+                rclone: parsed().global.rclone_options(),
+                server_side_listing: false,
+                embedded: false,
                 lease: LEASE,
                 heartbeat: Duration::from_secs(5),
                 ineligible_grace: GRACE,
@@ -80,18 +87,23 @@ impl Place {
             &begun.unwrap().run,
             settings,
             HashMap::new(),
+            Received::new(at.join("pieces"), at.join("logs"), 1),
             results,
         )
         .unwrap()
     }
 }
 
-fn results(at: &Path, run: &RunRecord) -> Results {
+fn parsed() -> config::Config {
     let text = "global_config: {source_fs_types: [any], target_fs_types: [any], tasks_file: t}";
-    let config = config::parse(text.as_bytes(), Path::new("test.yaml")).unwrap();
+    let parsed = config::parse(text.as_bytes(), Path::new("test.yaml"));
+    parsed.unwrap().config
+}
+
+fn results(at: &Path, run: &RunRecord) -> Results {
     let data_dir = DataDir::open(Path::new("test.yaml"), Some(&at.join("data"))).unwrap();
     let name = "test.yaml".to_owned();
-    Results::open(at, &data_dir, run.started, &config.config, name).unwrap()
+    Results::open(at, &data_dir, run.started, &parsed(), name).unwrap()
 }
 
 fn task(number: u32) -> Task {
@@ -151,13 +163,22 @@ struct Worker {
 
 type Lease = (ItemId, Epoch);
 
+/// With rclone.
+fn newcomer(n: u64) -> Newcomer {
+    Newcomer {
+        name: format!("w{n}"),
+        address: String::new(),
+        program_version: String::new(),
+        request: n,
+        rclone: Ok("1.75.2".to_owned()),
+        only_walks: false,
+    }
+}
+
 impl Worker {
     fn register(scheduler: &Scheduler, n: u64) -> Self {
         let id = SessionId::from_random(n);
-        let name = format!("w{n}");
-        let session = scheduler
-            .register(name, String::new(), String::new(), n, id)
-            .unwrap();
+        let session = scheduler.register(newcomer(n), id).unwrap();
         Self { session }
     }
 
@@ -182,7 +203,7 @@ impl Worker {
 
     fn complete(self, scheduler: &Scheduler, (item, epoch): Lease, outcome: Outcome) {
         scheduler
-            .complete(self.session, item, epoch, outcome)
+            .complete(self.session, item, epoch, outcome, &[])
             .unwrap();
     }
 
@@ -354,7 +375,7 @@ fn what_a_dead_attempt_handed_over_is_left_out_by_the_next_and_may_vanish() {
     assert!(again.has_children);
     assert_eq!(scheduler.children(first.0, 0, 10).unwrap(), children);
     // The late worker is told, and changes nothing.
-    let late = scheduler.complete(lost.session, first.0, first.1, copied(9, 2));
+    let late = scheduler.complete(lost.session, first.0, first.1, copied(9, 2), &[]);
     assert!(late.unwrap_err().is_stale());
     let late = scheduler.split(first.0, first.1, &[(item(1003), walk(&["c"]))]);
     assert!(late.unwrap_err().is_stale());
@@ -385,7 +406,7 @@ fn calls_that_are_repeated_are_answered_as_before() {
     let scheduler = place.open();
     let worker = Worker::register(&scheduler, 1);
     let id = SessionId::from_random(99);
-    let again = scheduler.register("w1".into(), String::new(), String::new(), 1, id);
+    let again = scheduler.register(newcomer(1), id);
     assert_eq!(again.unwrap(), worker.session);
     let ask = || scheduler.lease(worker.session, 5, 1).unwrap().grants;
     let first = ask();
@@ -570,7 +591,7 @@ fn workers_at_a_task_that_ended_are_told_until_they_obey() {
         held.told_to_cancel = held.told_to_cancel.map(|told| told - LEASE);
     }
     assert_eq!(scheduler.commands(worker.session).unwrap(), cancel);
-    let late = scheduler.complete(worker.session, other.0, other.1, copied(1, 0));
+    let late = scheduler.complete(worker.session, other.0, other.1, copied(1, 0), &[]);
     assert!(late.unwrap_err().is_stale());
     assert_eq!(scheduler.commands(worker.session).unwrap(), []);
     assert_eq!(scheduler.unfinished(), [TaskId(2)]);
@@ -722,4 +743,156 @@ fn a_task_is_told_of_once_and_again_only_if_its_row_was_not_written() {
     let (scheduler, notices, fake) = told_at(place.open());
     scheduler.take_up_results().unwrap();
     assert_eq!(settled(&notices, fake), [""; 0]);
+}
+
+fn rclone_place(n: usize) -> Place {
+    let mut place = Place::with_tasks(n);
+    place.settings.engines = (1..=n as u32)
+        .map(|task| (TaskId(task), Engine::Rclone))
+        .collect();
+    place
+}
+
+fn files(n: u64) -> (ItemId, Work) {
+    let work = Work::Files(FilesWork {
+        files: n,
+        bytes: 10 * n,
+        place: ListPlace::Server,
+    });
+    (item(5_000 + n), work)
+}
+
+/// An outcome of a walk that left files to others.
+fn walked(listed: u64, left: u64) -> Outcome {
+    let mut outcome = copied(listed - left, 0);
+    outcome.counters.listed = listed;
+    outcome.counters.deferred = left;
+    outcome
+}
+
+#[test]
+fn rclone_s_items_go_to_workers_that_have_it_and_wait_for_one() {
+    let place = rclone_place(1);
+    let scheduler = place.open();
+    let without = Newcomer {
+        rclone: Err("rclone: not found in PATH".to_owned()),
+        ..newcomer(1)
+    };
+    let id = scheduler.register(without, SessionId::from_random(1));
+    let without = Worker {
+        session: id.unwrap(),
+    };
+    assert!(without.lease(&scheduler).is_empty());
+    scheduler.tick(Instant::now() + GRACE * 2).unwrap();
+    let snapshot = scheduler.snapshot().unwrap();
+    assert_eq!(snapshot.tasks[0].record.result, None, "it waits");
+    let trouble = snapshot.tasks[0].trouble.as_deref().unwrap();
+    assert!(trouble.contains("not found in PATH"), "{trouble}");
+
+    let with = Worker::register(&scheduler, 2);
+    let (lease, _) = with.lease_one(&scheduler);
+    assert_eq!(scheduler.snapshot().unwrap().tasks[0].trouble, None);
+    assert!(lease.1 > Epoch(0));
+}
+
+#[test]
+fn where_no_other_worker_can_come_a_task_without_rclone_fails_at_once() {
+    let mut place = rclone_place(1);
+    place.settings.embedded = true;
+    let scheduler = place.open();
+    let without = Newcomer {
+        rclone: Err("rclone: not found in PATH".to_owned()),
+        ..newcomer(1)
+    };
+    scheduler
+        .register(without, SessionId::from_random(1))
+        .unwrap();
+    scheduler.tick(Instant::now()).unwrap();
+    let snapshot = scheduler.snapshot().unwrap();
+    let result = snapshot.tasks[0].record.result.as_ref().unwrap();
+    assert!(result.message.contains("not found in PATH"), "{result:?}");
+    assert!(scheduler.is_over());
+}
+
+#[test]
+fn lists_that_a_walk_wrote_become_items_with_its_end_and_the_books_balance() {
+    let place = rclone_place(1);
+    let scheduler = place.open();
+    let worker = Worker::register(&scheduler, 1);
+    let (lease, _) = worker.lease_one(&scheduler);
+    scheduler.roots(lease.0, lease.1, &identity()).unwrap();
+    let children = [files(3), files(4)];
+    let complete = || scheduler.complete(worker.session, lease.0, lease.1, walked(9, 7), &children);
+    complete().unwrap();
+    complete().unwrap();
+    let leased = worker.lease(&scheduler);
+    assert_eq!(leased.len(), 2, "each once: {leased:?}");
+    for ((lease, _), n) in leased.iter().zip([3, 4]) {
+        worker.complete(&scheduler, *lease, copied(n, 0));
+    }
+    let (close, _) = worker.lease_one(&scheduler);
+    worker.complete(&scheduler, close, Outcome::default());
+    let finished = scheduler.finished_tasks().unwrap();
+    let counters = finished[0].ledger.outcome.counters;
+    assert_eq!((counters.listed, counters.copied), (9, 9));
+    assert!(finished[0].record.result.as_ref().unwrap().success);
+}
+
+#[test]
+fn beside_the_server_sources_are_listed_and_elsewhere_files_are_copied() {
+    let mut place = rclone_place(1);
+    place.settings.server_side_listing = true;
+    let scheduler = place.open();
+    let elsewhere = Worker::register(&scheduler, 1);
+    assert!(elsewhere.lease(&scheduler).is_empty());
+    let lister = Newcomer {
+        only_walks: true,
+        rclone: Err("it only lists".to_owned()),
+        ..newcomer(2)
+    };
+    let id = scheduler.register(lister, SessionId::from_random(2));
+    let lister = Worker {
+        session: id.unwrap(),
+    };
+    let (lease, _) = lister.lease_one(&scheduler);
+    scheduler.roots(lease.0, lease.1, &identity()).unwrap();
+    let completed = scheduler.complete(lister.session, lease.0, lease.1, walked(3, 3), &[files(3)]);
+    completed.unwrap();
+    assert!(lister.lease(&scheduler).is_empty());
+    let (lease, work) = elsewhere.lease(&scheduler).remove(0);
+    assert_eq!(work, files(3).1);
+    elsewhere.complete(&scheduler, lease, copied(3, 0));
+}
+
+#[test]
+fn a_list_is_taken_only_under_the_newest_epoch_and_served_as_it_was_sent() {
+    let place = rclone_place(1);
+    std::fs::create_dir(place.directory.path().join("pieces")).unwrap();
+    let scheduler = place.open();
+    let worker = Worker::register(&scheduler, 1);
+    let (lease, _) = worker.lease_one(&scheduler);
+    scheduler.roots(lease.0, lease.1, &identity()).unwrap();
+    let list = item(5_002);
+    let send = |lease, offset, bytes: &[u8], last| {
+        scheduler.take_piece(worker.session, lease, Sent::List(list), offset, bytes, last)
+    };
+    let late = (lease.0, Epoch(lease.1.0 + 1));
+    assert!(send(late, 0, b"1 a\0", false).unwrap_err().is_stale());
+    assert_eq!(send(lease, 0, b"1 a\0", false).unwrap(), 4);
+    assert_eq!(send(lease, 0, b"1 a\0", false).unwrap(), 4, "it came again");
+    assert_eq!(send(lease, 4, b"2 b\0", true).unwrap(), 8);
+    let outcome = walked(2, 2);
+    let children = [(list, files(2).1)];
+    scheduler
+        .complete(worker.session, lease.0, lease.1, outcome, &children)
+        .unwrap();
+    let (lease, _) = worker.lease_one(&scheduler);
+    assert_eq!(
+        scheduler.listed(lease.0, 0, 5).unwrap(),
+        (b"1 a\0".to_vec(), true)
+    );
+    assert_eq!(
+        scheduler.listed(lease.0, 4, 5).unwrap(),
+        (b"2 b\0".to_vec(), false)
+    );
 }

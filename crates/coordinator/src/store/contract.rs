@@ -20,7 +20,7 @@ use model::{
 };
 
 use super::{
-    Begun, Cost, GrantFrom, Granted, Millis, NewRun, NewTask, Release, SessionRecord, Store,
+    Begun, Cost, GrantFrom, Granted, Kinds, Millis, NewRun, NewTask, Release, SessionRecord, Store,
     StoreError, WhenFinished,
 };
 
@@ -42,6 +42,7 @@ macro_rules! contract_suite {
             leases: a_grant_raises_the_epoch
                 items_are_granted_in_the_order_of_tasks_and_creation
                 grant_never_exceeds_the_limit_of_a_task
+                a_grant_is_of_the_kinds_asked_for_walks_first
                 two_sessions_never_get_one_item
                 an_unknown_session_is_granted_nothing
                 an_older_epoch_can_not_complete
@@ -74,7 +75,8 @@ macro_rules! contract_suite {
                 a_repeated_split_is_answered_after_the_end
                 an_attempt_that_is_over_can_not_split
                 an_id_of_other_work_is_refused
-                children_are_read_in_pages;
+                children_are_read_in_pages
+                what_is_handed_in_with_the_outcome_is_stored_with_it_or_not_at_all;
             tasks: the_first_source_identity_holds
                 a_phase_begins_once
                 a_finished_task_gives_nothing_more
@@ -173,6 +175,7 @@ fn from(task: u32, at_most: usize) -> GrantFrom {
     GrantFrom {
         task: TaskId(task),
         at_most,
+        kinds: Kinds::All,
     }
 }
 

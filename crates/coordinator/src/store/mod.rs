@@ -11,7 +11,9 @@ mod sqlite;
 use std::path::PathBuf;
 
 use model::location::SourceIdentity;
-use model::{Epoch, Item, ItemId, Outcome, RunId, SessionId, StaleLease, Task, TaskId, Work};
+use model::{
+    Epoch, Item, ItemId, Outcome, RunId, SessionId, StaleLease, Task, TaskId, Work, WorkKind,
+};
 
 pub use sqlite::SqliteStore;
 
@@ -235,7 +237,7 @@ pub trait Store: Send + Sync {
     fn remove_session(&self, session: SessionId) -> Result<(), StoreError>;
 
     /// Grants up to `n` waiting items to the session, from these tasks in the order given, at most
-    /// `at_most` of each; of one task in the order of creation. Only items whose `not_before` has
+    /// `at_most` of each; of one task by kind, then in the order of creation. Only items whose `not_before` has
     /// come, and only while the run is running. An unknown session is an error.
     fn grant(
         &self,
@@ -245,15 +247,27 @@ pub trait Store: Send + Sync {
         n: usize,
         now: Millis,
     ) -> Result<Vec<Granted>, StoreError>;
-    /// Records an attempt's outcome. Refused unless the epoch is the newest and leased; the same
-    /// epoch again answers `Before`, even when the task is over, and the first outcome stays. An
-    /// unbalanced outcome is an error of the caller. Failures beyond
-    /// [`model::outcome::MAX_FAILURES`] are dropped.
+    /// As [`Store::complete_with`], without children.
     fn complete(
         &self,
         item: ItemId,
         epoch: Epoch,
         outcome: Outcome,
+        now: Millis,
+    ) -> Result<Applied, StoreError> {
+        self.complete_with(item, epoch, outcome, &[], now)
+    }
+    /// Records an attempt's outcome, and with it stores work that is left to others as waiting items of
+    /// the task's phase, all or nothing. Refused unless the epoch is the newest and leased; the same
+    /// epoch again answers `Before`, even when the task is over, and the first outcome stays. An
+    /// unbalanced outcome is an error of the caller. Failures beyond
+    /// [`model::outcome::MAX_FAILURES`] are dropped.
+    fn complete_with(
+        &self,
+        item: ItemId,
+        epoch: Epoch,
+        outcome: Outcome,
+        children: &[(ItemId, Work)],
         now: Millis,
     ) -> Result<Applied, StoreError>;
     /// Stores work that the attempt hands back as waiting items, with ids drawn by the worker:
@@ -329,6 +343,24 @@ pub trait Store: Send + Sync {
 pub struct GrantFrom {
     pub task: TaskId,
     pub at_most: usize,
+    pub kinds: Kinds,
+}
+
+/// Which of a task's items may be granted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kinds {
+    All,
+    Only(WorkKind),
+}
+
+impl Kinds {
+    /// Looking comes first: it finds work for others.
+    pub fn in_order(&self) -> &[WorkKind] {
+        match self {
+            Kinds::All => &[WorkKind::Walk, WorkKind::Files],
+            Kinds::Only(kind) => std::slice::from_ref(kind),
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use super::notify::{WebUrl, Webhook};
 use super::server::ServerConfig;
 use super::value::{Choice, Secret};
+use crate::engine::{Engine, EngineChoice, LogLevel, RcloneOptions};
+use crate::location::{Location, Task};
 use crate::options::{CopyOptions, Durability};
 
 /// Most threads of one worker.
@@ -15,6 +17,9 @@ pub const DEFAULT_TRANSFERS: u32 = 64;
 pub const DEFAULT_CONCURRENCY: u32 = 3;
 /// Files of one piece of split work when nothing else is said.
 pub const DEFAULT_MAX_FILES_PER_OUTPUT: u64 = 500_000;
+
+/// Seconds without progress after which an rclone is ended, when nothing else is said.
+pub const DEFAULT_RCLONE_STALL_SECS: u64 = 600;
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Config {
@@ -88,46 +93,9 @@ impl Choice for Acl {
         &[("private", Acl::Private), ("public-read", Acl::PublicRead)];
 }
 
-/// What moves the bytes.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Engine {
-    Native,
-    Rclone,
-}
-
-impl Engine {
-    pub fn name(self) -> &'static str {
-        match self {
-            Engine::Native => "native",
-            Engine::Rclone => "rclone",
-        }
-    }
-}
-
 impl Choice for Engine {
     const WORDS: &'static [(&'static str, Self)] =
         &[("native", Engine::Native), ("rclone", Engine::Rclone)];
-}
-
-/// rclone's `--log-level`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum LogLevel {
-    Debug,
-    #[default]
-    Info,
-    Notice,
-    Error,
-}
-
-impl LogLevel {
-    pub fn name(self) -> &'static str {
-        match self {
-            LogLevel::Debug => "DEBUG",
-            LogLevel::Info => "INFO",
-            LogLevel::Notice => "NOTICE",
-            LogLevel::Error => "ERROR",
-        }
-    }
 }
 
 impl Choice for LogLevel {
@@ -166,6 +134,8 @@ pub struct GlobalConfig {
     pub update: Option<bool>,
     pub dryrun: Option<bool>,
     pub local_no_set_modtime: Option<bool>,
+    /// An rclone that shows no progress for so long is ended and run again.
+    pub rclone_stall_secs: u64,
     /// None when the section is missing or empty.
     pub rclone_flags: Option<RcloneFlags>,
 }
@@ -198,14 +168,38 @@ impl GlobalConfig {
             .clamp(1, MAX_TRANSFERS)
     }
 
-    /// rclone's `--checkers`, where given.
-    pub fn checkers(&self) -> Option<u32> {
-        self.checkers.or_else(|| self.flag(|flags| flags.checkers))
+    /// What moves the bytes of a task, and why that.
+    pub fn engine_of(&self, task: &Task) -> EngineChoice {
+        let is_remote = |location: &Location| matches!(location, Location::Remote(_));
+        if is_remote(&task.source) || is_remote(&task.target) {
+            return EngineChoice::Remote;
+        }
+        match (self.engine, &self.rclone_flags) {
+            (Some(Engine::Native), _) => EngineChoice::NativeAsked,
+            (Some(Engine::Rclone), _) => EngineChoice::RcloneAsked,
+            (None, Some(_)) => EngineChoice::RcloneFlags,
+            (None, None) => EngineChoice::Default,
+        }
     }
 
-    /// Level of the rclone logs that are kept.
-    pub fn log_level(&self) -> LogLevel {
-        self.flag(|flags| flags.log_level).unwrap_or_default()
+    /// Whether the sources of rclone's tasks are listed beside the server: the two keys have an effect only together.
+    pub fn lists_beside_server(&self) -> bool {
+        self.ultra_large_scale && self.server_side_listing
+    }
+
+    /// What rclone is run with besides [`GlobalConfig::copy_options`].
+    pub fn rclone_options(&self) -> RcloneOptions {
+        RcloneOptions {
+            checkers: self.checkers.or_else(|| self.flag(|flags| flags.checkers)),
+            transfers: self
+                .transfers
+                .or_else(|| self.flag(|flags| flags.transfers)),
+            log_level: self.flag(|flags| flags.log_level).unwrap_or_default(),
+            stall_secs: self.rclone_stall_secs,
+            files_per_process: self.max_files_per_output,
+            list_dir: self.file_list_dir.clone(),
+            list_dir_fs_type: self.file_list_dir_fs_type.clone(),
+        }
     }
 
     /// Each option as the section says, else as `rclone_flags` says, else the default.

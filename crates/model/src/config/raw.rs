@@ -6,9 +6,10 @@ use std::path::PathBuf;
 
 use super::list::{List, Several};
 use super::notify::{NoticeKind, WebUrl};
-use super::options::{Acl, Engine, LogLevel, ReportFormat};
+use super::options::{Acl, ReportFormat};
 use super::read::section;
 use super::value::{Choice, Names, Number, OneOf, Secret};
+use crate::engine::{Engine, LogLevel};
 use crate::options::Durability;
 
 /// Seconds, up to a day.
@@ -77,6 +78,7 @@ section! {
         "update" update: bool,
         "dryrun" dryrun: bool,
         "local_no_set_modtime" local_no_set_modtime: bool,
+        "rclone_stall_secs" rclone_stall_secs: Seconds<1>,
         "rclone_flags" rclone_flags: RawRcloneFlags,
     }
 }

@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use super::list::List;
 use super::notify::{NoticeKind, Webhook};
 use super::options::{
-    DEFAULT_MAX_FILES_PER_OUTPUT, GlobalConfig, MAX_TRANSFERS, RcloneFlags, ReportConfig, S3Config,
+    DEFAULT_MAX_FILES_PER_OUTPUT, DEFAULT_RCLONE_STALL_SECS, GlobalConfig, MAX_TRANSFERS,
+    RcloneFlags, ReportConfig, S3Config,
 };
 use super::raw::{RawGlobal, RawNotify, RawRcloneFlags, RawReport, RawS3, RawServer};
 use super::server::ServerConfig;
@@ -105,6 +106,9 @@ pub(crate) fn global(raw: RawGlobal, warnings: &mut Vec<String>) -> GlobalConfig
         update: raw.update,
         dryrun: raw.dryrun,
         local_no_set_modtime: raw.local_no_set_modtime,
+        rclone_stall_secs: raw
+            .rclone_stall_secs
+            .map_or(DEFAULT_RCLONE_STALL_SECS, Number::to),
         rclone_flags: raw.rclone_flags.map(rclone_flags),
     };
     warn(&global, warnings);

@@ -3,9 +3,10 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::{ProptestConfig, any, proptest};
 
 use super::{
-    Acl, Config, ConfigError, DEFAULT_MAX_FILES_PER_OUTPUT, Engine, LogLevel, Parsed, ReportConfig,
-    ReportFormat, ServerConfig, parse,
+    Acl, Config, ConfigError, DEFAULT_MAX_FILES_PER_OUTPUT, Parsed, ReportConfig, ReportFormat,
+    ServerConfig, parse,
 };
+use crate::engine::{Engine, LogLevel};
 use crate::options::{CopyOptions, Durability};
 
 fn yaml(text: &str) -> Result<Parsed, ConfigError> {
@@ -62,8 +63,11 @@ fn an_older_config_goes_on_working() {
     assert_eq!(global.source_fs_types, ["gpfs"]);
     assert_eq!(global.target_fs_types, ["yrfs_ec"]);
     assert_eq!(global.tasks_file, PathBuf::from("deploy/data_sources.txt"));
-    assert_eq!((global.transfers(), global.checkers()), (128, Some(128)));
-    assert_eq!(global.log_level(), LogLevel::Info);
+    assert_eq!(
+        (global.transfers(), global.rclone_options().checkers),
+        (128, Some(128))
+    );
+    assert_eq!(global.rclone_options().log_level, LogLevel::Info);
     assert_eq!(global.feishu_url(), None);
     let expected = CopyOptions {
         size_only: true,
@@ -114,13 +118,16 @@ server: {port: 0, data_dir: /d, lease_secs: 10, heartbeat_secs: 5, progress_secs
     assert_eq!(global.source_fs_types, ["nfs", "GPFS", "0x6969"]);
     assert_eq!(global.target_fs_types, ["any"]);
     assert_eq!((global.concurrency, global.concurrency()), (Some(-1), 3));
-    assert_eq!((global.transfers(), global.checkers()), (9, Some(8)));
+    assert_eq!(
+        (global.transfers(), global.rclone_options().checkers),
+        (9, Some(8))
+    );
     assert_eq!(global.engine, Some(Engine::Native));
     assert!(global.feishu_url().is_some());
     let options = global.copy_options();
     assert!(!options.size_only && options.update && !options.dry_run && options.omit_times);
     assert_eq!(options.durability, Durability::File);
-    assert_eq!(global.log_level(), LogLevel::Debug);
+    assert_eq!(global.rclone_options().log_level, LogLevel::Debug);
     assert_eq!(config.server.port, Some(0));
     assert_eq!(config.server.keep, Some(true));
 }

@@ -153,8 +153,8 @@ fn is_inline_remote(written: &[u8]) -> bool {
     after_name.starts_with(b",") || written.starts_with(b":")
 }
 
-/// `name:path`.
-fn is_remote(written: &[u8]) -> bool {
+/// Whether it is `name:path`, without inline options.
+pub fn is_remote(written: &[u8]) -> bool {
     let name = remote_name(written);
     !name.is_empty() && written[name.len()..].starts_with(b":")
 }

@@ -4,8 +4,8 @@
 //!
 //! Names are single components: from a listing, or components of a `RelPath`.
 
-use std::os::fd::{AsFd, OwnedFd};
-use std::path::Path;
+use std::os::fd::{AsFd, AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
@@ -60,6 +60,13 @@ impl Dir {
     /// The same directory with a reading position of its own.
     pub fn reopen(&self) -> Result<Self, Error> {
         self.open_dir(c".")
+    }
+
+    /// A path by which other processes of the same user reach just this directory, whatever is mounted over its own
+    /// path meanwhile, and only while this process lives.
+    pub fn path_by_descriptor(&self) -> PathBuf {
+        let (process, fd) = (std::process::id(), self.fd.as_raw_fd());
+        PathBuf::from(format!("/proc/{process}/fd/{fd}"))
     }
 
     /// Stats the directory itself.

@@ -8,7 +8,9 @@ use model::temp_name::MarkerName;
 use rustix::fs::{AtFlags, FileType, Mode, OFlags};
 use rustix::io::Errno;
 
+use super::MarkerUse;
 use super::error::RootsError;
+use super::pin::Pin;
 
 #[derive(Debug, Clone)]
 pub(super) struct Marker {
@@ -24,6 +26,27 @@ impl Marker {
 
     pub(super) fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Leaves the marker at a target or looks for it there, as it is to be used; `None`: it isn't, or is gone by right.
+    pub(super) fn take(marker_use: &MarkerUse, target: &Pin) -> Result<Option<Self>, RootsError> {
+        let (root, path) = (&target.fd, target.path.as_path());
+        let (name, may_be_gone) = match marker_use {
+            MarkerUse::None => return Ok(None),
+            MarkerUse::Create(name) => {
+                let marker = Self::new(*name);
+                marker.create(root, path)?;
+                return Ok(Some(marker));
+            }
+            MarkerUse::Expect(name, _) => (name, false),
+            MarkerUse::MayBeGone(name, _) => (name, true),
+        };
+        let marker = Self::new(*name);
+        match marker.is_at(root, path)? {
+            true => Ok(Some(marker)),
+            false if may_be_gone => Ok(None),
+            false => Err(marker.missing(path)),
+        }
     }
 
     /// Leaves the marker in `root`. One that is there already is our own run's: the name is random.

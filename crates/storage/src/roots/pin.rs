@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 
 use super::error::{RootsError, Side};
+use super::marker::Marker;
 use super::nesting::{self, Identity};
 use super::target::look_at;
 use crate::fs_type::magic;
@@ -54,6 +55,18 @@ impl Pin {
             Ok(())
         } else {
             Err(self.replaced())
+        }
+    }
+
+    /// Of a target: also whether the marker that was taken is still there.
+    pub(super) fn check_with(&self, marker: Option<&Marker>) -> Result<(), RootsError> {
+        self.check()?;
+        match marker {
+            Some(marker) if !marker.is_at(&self.fd, &self.path)? => Err(RootsError::MarkerGone {
+                marker: marker.name().to_owned(),
+                path: self.path.clone(),
+            }),
+            _ => Ok(()),
         }
     }
 

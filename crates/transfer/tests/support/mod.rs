@@ -13,7 +13,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use model::{CopyOptions, Durability, Epoch, ItemId, RelPath, RunId, TempName};
 use storage::posix::Dir;
 use transfer::{
-    Attempt, AttemptWork, Cancel, Fence, Finished, NotTaken, Progress, Share, Stopped, Threads,
+    Attempt, AttemptWork, Cancel, Fence, FileWork, Finished, NotTaken, Progress, Share, Stopped,
+    Threads,
 };
 
 pub const RUN: u64 = 77;
@@ -62,6 +63,10 @@ pub struct CountingFence {
 }
 
 impl Fence for CountingFence {
+    fn is_open(&self) -> bool {
+        self.left.load(Ordering::Relaxed) > 0
+    }
+
     fn may_write(&self) -> bool {
         (self.meddle)();
         self.left.fetch_sub(1, Ordering::Relaxed) > 0
@@ -163,6 +168,7 @@ impl Try {
             source: open(source),
             target: (!self.no_target).then(|| open(target)),
             work: self.work,
+            files: FileWork::Copy,
             excluded: self.excluded,
             ancestors: self.ancestors,
             check_roots: self.check_roots,

@@ -14,7 +14,9 @@ use ids::Ids;
 use model::fs_type::AllowedTypes;
 use model::{CopyOptions, Durability, Epoch, Outcome, RelPath};
 use storage::roots::{Guard, MarkerUse, Roots, RootsError, RootsErrorKind, TargetUse};
-use transfer::{Attempt, AttemptWork, Cancel, Fence, NotTaken, Progress, Share, Stopped, Threads};
+use transfer::{
+    Attempt, AttemptWork, Cancel, Fence, FileWork, NotTaken, Progress, Share, Stopped, Threads,
+};
 
 use super::raise_descriptor_limit;
 use crate::exit::{End, Usage};
@@ -200,6 +202,7 @@ impl Copy {
             source: self.roots.source.clone(),
             target: self.roots.target.clone(),
             work,
+            files: FileWork::Copy,
             excluded: Vec::new(),
             ancestors: Vec::new(),
             check_roots: Arc::new(move || roots.check().map_err(|e| model::error_chain(&e))),
@@ -216,6 +219,10 @@ impl Copy {
 struct Alone;
 
 impl Fence for Alone {
+    fn is_open(&self) -> bool {
+        true
+    }
+
     fn may_write(&self) -> bool {
         true
     }

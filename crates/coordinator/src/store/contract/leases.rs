@@ -3,13 +3,13 @@
 use std::collections::BTreeSet;
 use std::thread;
 
-use model::{Epoch, ItemState};
+use model::{Epoch, FilesWork, ItemState, ListPlace, Work, WorkKind};
 
 use super::{
     Fixture, NOW, Scene, add_session, assert_stale, child_id, from, id, outcome, release, session,
     walk,
 };
-use crate::store::{Applied, Cost, StoreError};
+use crate::store::{Applied, Cost, GrantFrom, Kinds, StoreError};
 
 pub(crate) fn a_grant_raises_the_epoch<F: Fixture>() {
     let fixture = F::new();
@@ -157,4 +157,34 @@ pub(crate) fn only_what_was_granted_can_end<F: Fixture>() {
         assert_stale(scene.store.split(item, epoch, &[], NOW));
     }
     assert_eq!(scene.grant_one(), (item, Epoch(1)));
+}
+
+pub(crate) fn a_grant_is_of_the_kinds_asked_for_walks_first<F: Fixture>() {
+    let fixture = F::new();
+    let scene = Scene::begin(&fixture, &[2]);
+    let (item, epoch) = scene.grant_one();
+    let files = |n| {
+        let work = Work::Files(FilesWork {
+            files: 5,
+            bytes: 50,
+            place: ListPlace::Server,
+        });
+        (child_id(n), work)
+    };
+    let children = [files(0), files(1), (child_id(2), walk("later"))];
+    let completed = scene
+        .store
+        .complete_with(item, epoch, outcome(1), &children, NOW);
+    assert_eq!(completed.expect("complete"), Applied::Now);
+    let grant = |kinds, n| -> Vec<_> {
+        let from = GrantFrom {
+            kinds,
+            ..from(1, 9)
+        };
+        let granted = scene.store.grant(scene.run, &[from], session(1), n, NOW);
+        granted.expect("grant").iter().map(|g| g.item.id).collect()
+    };
+    assert_eq!(grant(Kinds::Only(WorkKind::Files), 1), [child_id(0)]);
+    assert_eq!(grant(Kinds::Only(WorkKind::Walk), 1), [id(1, 1)]);
+    assert_eq!(grant(Kinds::All, 9), [child_id(2), child_id(1)]);
 }

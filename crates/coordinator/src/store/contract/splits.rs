@@ -2,7 +2,7 @@
 
 use model::{Epoch, ItemId, ItemState, TaskId, Work};
 
-use super::{Fixture, NOW, Scene, assert_stale, child_id, id, walk};
+use super::{Fixture, NOW, Scene, assert_stale, child_id, id, outcome, walk};
 use crate::store::{Applied, Phase, StoreError, TaskResult};
 
 fn works(ids: impl IntoIterator<Item = u64>) -> Vec<(ItemId, Work)> {
@@ -178,4 +178,30 @@ pub(crate) fn children_are_read_in_pages<F: Fixture>() {
     assert_eq!(page(5, 2), []);
     assert_eq!(page(0, usize::MAX), works([5, 3, 4, 1, 2]));
     assert_eq!(page(u64::MAX, 1), []);
+}
+
+pub(crate) fn what_is_handed_in_with_the_outcome_is_stored_with_it_or_not_at_all<F: Fixture>() {
+    let fixture = F::new();
+    let scene = Scene::begin(&fixture, &[2]);
+    let (item, epoch) = scene.grant_one();
+    let complete = |epoch, children: &[(ItemId, Work)]| {
+        scene
+            .store
+            .complete_with(item, epoch, outcome(1), children, NOW)
+    };
+    assert_stale(complete(Epoch(epoch.0 + 1), &works(0..2)));
+    // One of them can't be stored: then nothing is, the item's end included.
+    let taken = [(child_id(7), walk("x")), (id(1, 1), walk("not its work"))];
+    let error = complete(epoch, &taken).expect_err("the id is another item's");
+    assert!(matches!(error, StoreError::IdTaken(_)), "{error}");
+    assert_eq!(number_of_items(&scene), 2);
+    assert_eq!(open_items(&scene), 2);
+    for expected in [Applied::Now, Applied::Before, Applied::Before] {
+        let applied = complete(epoch, &works(0..2));
+        assert_eq!(applied.expect("complete"), expected);
+    }
+    assert_eq!(number_of_items(&scene), 4);
+    assert_eq!(open_items(&scene), 3);
+    let children = scene.store.children(item, 0, 9).expect("read");
+    assert_eq!(children, works(0..2));
 }

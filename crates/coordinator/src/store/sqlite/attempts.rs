@@ -58,6 +58,15 @@ impl Attempt {
         }
     }
 
+    /// What it hands over is part of.
+    fn origin(&self) -> Origin {
+        Origin {
+            task: self.task,
+            phase: self.phase,
+            parent: Some(self.seq),
+        }
+    }
+
     fn stale(&self, presented: Epoch) -> CallError {
         let stale = StaleLease {
             item: self.item,
@@ -96,6 +105,7 @@ pub(super) fn complete(
     item: ItemId,
     epoch: Epoch,
     outcome: &Outcome,
+    children: &[NewItem],
     now: Millis,
 ) -> Result<Applied, CallError> {
     let attempt = Attempt::newest(connection, item)?;
@@ -125,6 +135,8 @@ pub(super) fn complete(
             integer(outcome.unreadable_directories),
             details_to_blob(&outcome.skipped, &outcome.notes),
         ))?;
+    // Before the item's own end is counted, so that the task never looks as if nothing of it were open.
+    insert_items(connection, attempt.origin(), children)?;
     failures::insert(connection, attempt.task, attempt.seq, &outcome.failures)?;
     tasks::add_outcome(connection, attempt.task, outcome, attempt.worker.as_deref())?;
     Ok(Applied::Now)
@@ -137,11 +149,7 @@ pub(super) fn split(
     children: &[NewItem],
 ) -> Result<Applied, CallError> {
     let attempt = Attempt::newest(connection, item)?;
-    let origin = Origin {
-        task: attempt.task,
-        phase: attempt.phase,
-        parent: Some(attempt.seq),
-    };
+    let origin = attempt.origin();
     if attempt.state_under(epoch)? == LEASED {
         return Ok(match insert_items(connection, origin, children)? {
             0 => Applied::Before,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 
 use model::location::SourceIdentity;
-use model::{Purpose, RelPath, SkipReason, Task, TaskId, Work};
+use model::{FilesWork, ListPlace, Purpose, RelPath, SkipReason, Task, TaskId, Work, WorkKind};
 
 use super::blob::{DecodeError, Decoder, Encoder, Problem};
 
@@ -32,6 +32,15 @@ pub(super) fn work_to_blob(work: &Work) -> Vec<u8> {
             out.number(*offset);
             out.number(*length);
         }
+        Work::Files(files) => {
+            out.number(2);
+            out.number(files.files);
+            out.number(files.bytes);
+            out.number(match files.place {
+                ListPlace::Server => 0,
+                ListPlace::Shared => 1,
+            });
+        }
     }
     out.finish()
 }
@@ -57,8 +66,25 @@ pub(super) fn work_from_blob(blob: &[u8]) -> Result<Work, DecodeError> {
             offset: input.number()?,
             length: input.number()?,
         }),
+        2 => Ok(Work::Files(FilesWork {
+            files: input.number()?,
+            bytes: input.number()?,
+            place: match input.number()? {
+                0 => ListPlace::Server,
+                1 => ListPlace::Shared,
+                _ => return Err("unknown place of a list"),
+            },
+        })),
         _ => Err("unknown kind"),
     })
+}
+
+/// In the item's column `kind`.
+pub(super) fn kind_code(kind: WorkKind) -> u32 {
+    match kind {
+        WorkKind::Walk => 0,
+        WorkKind::Files => 1,
+    }
 }
 
 pub(super) fn task_to_blob(task: &Task) -> Vec<u8> {
@@ -146,6 +172,7 @@ pub(super) fn skip_reason_code(reason: SkipReason) -> u32 {
         SkipReason::Special => 0,
         SkipReason::NewerAtTarget => 1,
         SkipReason::Vanished => 2,
+        SkipReason::NotOnRemote => 3,
     }
 }
 
@@ -157,7 +184,7 @@ pub(super) fn skip_reason(code: u32) -> Option<SkipReason> {
 
 #[cfg(test)]
 mod tests {
-    use model::{Purpose, RelPath, Work};
+    use model::{FilesWork, ListPlace, Purpose, RelPath, Work};
 
     use super::{work_from_blob, work_to_blob};
 
@@ -178,7 +205,14 @@ mod tests {
             offset: u64::MAX,
             length: 127,
         };
-        for work in [walk(), paths] {
+        let files = [ListPlace::Server, ListPlace::Shared].map(|place| {
+            Work::Files(FilesWork {
+                files: 500_000,
+                bytes: u64::MAX,
+                place,
+            })
+        });
+        for work in [walk(), paths].into_iter().chain(files) {
             assert_eq!(work_from_blob(&work_to_blob(&work)), Ok(work));
         }
     }

@@ -1,10 +1,10 @@
 //! Items: made, granted, and read back.
 
-use model::{Item, ItemId, ItemState, Outcome, RunId, SessionId, TaskId, Work};
+use model::{Item, ItemId, ItemState, Outcome, RunId, SessionId, TaskId, Work, WorkKind};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::attempts::Attempt;
-use super::encode::{details_from_blob, work_from_blob, work_to_blob};
+use super::encode::{details_from_blob, kind_code, work_from_blob, work_to_blob};
 use super::error::CallError;
 use super::rows::{
     ITEM_COLUMNS, count, counters, find_run, find_task, integer, item, phase, phase_code,
@@ -14,6 +14,7 @@ use crate::store::{GrantFrom, Granted, ItemRecord, Millis, Phase, RunState, Stor
 /// An item to be made, its work encoded before the writer is bothered.
 pub(super) struct NewItem {
     id: ItemId,
+    kind: u32,
     work: Vec<u8>,
 }
 
@@ -23,6 +24,7 @@ impl NewItem {
             .iter()
             .map(|(id, work)| NewItem {
                 id: *id,
+                kind: kind_code(work.kind()),
                 work: work_to_blob(work),
             })
             .collect()
@@ -45,7 +47,7 @@ pub(super) fn insert_items(
     items: &[NewItem],
 ) -> Result<usize, CallError> {
     let mut insert_item = connection.prepare_cached(
-        "INSERT INTO item (id, task, parent, phase) VALUES (?1, ?2, ?3, ?4)
+        "INSERT INTO item (id, task, parent, phase, kind) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (id) DO NOTHING",
     )?;
     let mut insert_work =
@@ -54,7 +56,7 @@ pub(super) fn insert_items(
     for new in items {
         let id = integer(new.id.get());
         let phase = phase_code(origin.phase);
-        if insert_item.execute((id, origin.task, origin.parent, phase))? == 1 {
+        if insert_item.execute((id, origin.task, origin.parent, phase, new.kind))? == 1 {
             insert_work.execute((connection.last_insert_rowid(), &new.work))?;
             inserted += 1;
         } else if !is_stored(connection, origin, new)? {
@@ -107,7 +109,10 @@ pub(super) fn grant(
         }
         let task = find_task(connection, run, from.task)?;
         wake_delayed(connection, task, now)?;
-        let ready = ready_items(connection, task, room)?;
+        let mut ready = Vec::new();
+        for kind in from.kinds.in_order() {
+            ready.extend(ready_items(connection, task, *kind, room - ready.len())?);
+        }
         if !ready.is_empty() {
             connection
                 .prepare_cached("UPDATE task SET started = ?2 WHERE seq = ?1 AND started IS NULL")?
@@ -155,17 +160,19 @@ const READY_ITEMS: &str = "
     FROM item INDEXED BY item_ready
     JOIN item_work ON item_work.item = item.seq
     JOIN task ON task.seq = item.task
-    WHERE item.task = ?1 AND item.state = 0 AND item.not_before = 0
-    ORDER BY item.seq LIMIT ?2";
+    WHERE item.task = ?1 AND item.kind = ?2 AND item.state = 0 AND item.not_before = 0
+    ORDER BY item.seq LIMIT ?3";
 
 fn ready_items(
     connection: &Connection,
     task: i64,
+    kind: WorkKind,
     room: usize,
 ) -> Result<Vec<(i64, Granted)>, CallError> {
+    let (kind, room) = (kind_code(kind), integer(room as u64));
     connection
         .prepare_cached(READY_ITEMS)?
-        .query_and_then((task, integer(room as u64)), |row| {
+        .query_and_then((task, kind, room), |row| {
             let granted = Granted {
                 item: item(row)?,
                 has_children: row.get("has_children")?,
@@ -296,18 +303,18 @@ mod tests {
     fn a_grant_reads_only_what_it_grants() {
         let connection = Connection::open_in_memory().expect("open");
         connection
-            .execute_batch(include_str!("schema_1.sql"))
+            .execute_batch(&super::super::schema::MIGRATIONS.concat())
             .expect("create");
         let plan: Vec<String> = connection
             .prepare(&format!("EXPLAIN QUERY PLAN {READY_ITEMS}"))
             .expect("prepare")
-            .query_map((1, 1), |row| row.get("detail"))
+            .query_map((1, 0, 1), |row| row.get("detail"))
             .expect("ask")
             .collect::<Result<_, _>>()
             .expect("ask");
         let plan = plan.join("\n");
         assert!(
-            plan.contains("SEARCH item USING INDEX item_ready (task=?)"),
+            plan.contains("SEARCH item USING INDEX item_ready (task=? AND kind=?)"),
             "{plan}"
         );
         assert!(

@@ -150,18 +150,20 @@ impl Store for SqliteStore {
         })
     }
 
-    fn complete(
+    fn complete_with(
         &self,
         item: ItemId,
         epoch: Epoch,
         outcome: Outcome,
+        children: &[(ItemId, Work)],
         now: Millis,
     ) -> Result<Applied, StoreError> {
         if !is_sound(&outcome) {
             return Err(StoreError::Unbalanced(item));
         }
+        let children = NewItem::encode(children);
         self.writer.call("complete an item", move |db| {
-            attempts::complete(db, item, epoch, &outcome, now)
+            attempts::complete(db, item, epoch, &outcome, &children, now)
         })
     }
 

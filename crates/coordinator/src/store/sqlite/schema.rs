@@ -19,7 +19,8 @@ use crate::store::StoreError;
 const APPLICATION_ID: i32 = 0x444d_6967;
 
 /// The n-th brings a file from version n to n + 1.
-const MIGRATIONS: &[&str] = &[include_str!("schema_1.sql")];
+pub(super) const MIGRATIONS: &[&str] =
+    &[include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 
 /// Statements kept prepared; more than all verbs together have.
 const STATEMENT_CACHE: usize = 128;
@@ -133,7 +134,7 @@ mod tests {
 
     use rusqlite::Connection;
 
-    use super::{open_reader, open_writer};
+    use super::{MIGRATIONS, open_reader, open_writer};
     use crate::store::StoreError;
 
     #[test]
@@ -157,12 +158,43 @@ mod tests {
     fn commits_are_synced() {
         let directory = tempfile::tempdir().expect("create a directory");
         let writer = open_writer(&directory.path().join("db")).expect("create");
-        for (pragma, expected) in [("synchronous", 2), ("foreign_keys", 1), ("user_version", 1)] {
+        for (pragma, expected) in [
+            ("synchronous", 2),
+            ("foreign_keys", 1),
+            ("user_version", MIGRATIONS.len() as i64),
+        ] {
             let value: i64 = writer
                 .pragma_query_value(None, pragma, |row| row.get(0))
                 .expect("ask");
             assert_eq!(value, expected, "{pragma}");
         }
+    }
+
+    #[test]
+    fn a_database_of_the_version_before_is_brought_up_to_date_with_what_it_holds() {
+        let directory = tempfile::tempdir().expect("create a directory");
+        let path = directory.path().join("db");
+        let older = Connection::open(&path).expect("create");
+        older.execute_batch(MIGRATIONS[0]).expect("create tables");
+        older
+            .execute_batch(
+                "INSERT INTO run (id, identity, state, started) VALUES (5, 'i', 0, 1);
+                 INSERT INTO task (run, number, definition) VALUES (1, 1, x'00');
+                 INSERT INTO item (id, task, phase) VALUES (7, 1, 0);",
+            )
+            .expect("insert");
+        older.pragma_update(None, "user_version", 1).expect("set");
+        older
+            .pragma_update(None, "application_id", super::APPLICATION_ID)
+            .expect("set");
+        drop(older);
+        let newer = open_writer(&path).expect("migrate");
+        let item: (i64, i64) = newer
+            .query_row("SELECT id, kind FROM item", [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .expect("ask");
+        assert_eq!(item, (7, 0));
     }
 
     #[test]
@@ -178,7 +210,7 @@ mod tests {
                 error,
                 StoreError::Format {
                     found: 99,
-                    known: 1
+                    known: 2
                 }
             ),
             "{error}"

@@ -1,0 +1,94 @@
+//! Tasks that need rclone go to workers that have it.
+
+use std::time::{Duration, Instant};
+
+use model::{Engine, SessionId, TaskId, WorkKind};
+
+use super::{Scheduler, State, TaskState};
+use crate::fleet::Session;
+use crate::store::{Kinds, Phase, StoreError};
+
+/// How often it is said that no worker has rclone.
+const SAY_AGAIN: Duration = Duration::from_secs(60);
+
+impl Scheduler {
+    pub fn engine_of(&self, task: TaskId) -> Engine {
+        let engine = self.settings.engines.get(&task);
+        engine.copied().unwrap_or(Engine::Native)
+    }
+
+    /// Which items of the task the session may get, as far as its engines decide; none: none.
+    pub(super) fn kinds_for(&self, session: &Session, task: &TaskState) -> Option<Kinds> {
+        let is_rclone = self.engine_of(task.record.task.id) == Engine::Rclone;
+        let copies_by_rclone = is_rclone && task.record.phase == Phase::Copy;
+        if session.only_walks {
+            // It is there for rclone's tasks; others share their walks out.
+            return is_rclone.then_some(Kinds::Only(WorkKind::Walk));
+        }
+        if copies_by_rclone && session.rclone_problem().is_some() {
+            return None;
+        }
+        Some(
+            match copies_by_rclone && self.settings.server_side_listing {
+                true => Kinds::Only(WorkKind::Files),
+                false => Kinds::All,
+            },
+        )
+    }
+
+    /// Says of tasks whose engine no worker has that they wait, and why; where no other worker can come, they fail.
+    pub(super) fn look_for_engines(&self, now: Instant) -> Result<(), StoreError> {
+        let mut failed = Vec::new();
+        {
+            let mut state = self.state();
+            let State { fleet, tasks, .. } = &mut *state;
+            let workers = || fleet.sessions.values().filter(|s| !s.only_walks);
+            if workers().next().is_none() || workers().any(|s| s.rclone_problem().is_none()) {
+                return Ok(());
+            }
+            let problem = workers().find_map(|s| s.rclone_problem());
+            let message = format!(
+                "no worker has a usable rclone, which this task needs: {}",
+                problem.unwrap_or_default()
+            );
+            let waiting = tasks.values_mut().filter(|task| {
+                task.record.result.is_none()
+                    && task.record.phase == Phase::Copy
+                    && self.engine_of(task.record.task.id) == Engine::Rclone
+            });
+            for task in waiting {
+                let id = task.record.task.id;
+                if self.settings.embedded {
+                    failed.push((id, message.clone()));
+                } else if task
+                    .told_of_engine
+                    .is_none_or(|told| now.duration_since(told) >= SAY_AGAIN)
+                {
+                    task.told_of_engine = Some(now);
+                    task.trouble = Some(message.clone());
+                    tracing::warn!("task {id} waits: {message}");
+                }
+            }
+        }
+        failed
+            .into_iter()
+            .try_for_each(|(task, message)| self.fail_task(task, message))
+    }
+
+    /// What a worker said of its rclone when it registered: a version, or why it has none.
+    pub(super) fn note_rclone(&self, id: SessionId, rclone: Result<String, String>) {
+        let mut state = self.state();
+        let State { fleet, tasks, .. } = &mut *state;
+        let Some(session) = fleet.session(id) else {
+            return;
+        };
+        let is_usable = rclone.is_ok();
+        session.rclone = Some(rclone);
+        if is_usable {
+            // What waited for it waits no longer.
+            for task in tasks.values_mut().filter(|t| t.told_of_engine.is_some()) {
+                (task.told_of_engine, task.trouble) = (None, None);
+            }
+        }
+    }
+}

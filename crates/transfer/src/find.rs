@@ -1,0 +1,166 @@
+//! A regular file of a task that rclone copies, before and after: found and left to it, and settled.
+//!
+//! What rclone says of a file is a claim. It counts only when the target has a regular file of the source's size
+//! there, and the source has not changed since rclone began.
+
+use std::sync::Arc;
+
+use model::{FailureClass, SkipReason};
+use storage::posix::{Kind, Meta};
+
+use crate::attempt::{Found, Settling, Stopped};
+use crate::compare::{Comparison, attributes_differ, compare_files, is_same_time};
+use crate::engine::Problem;
+use crate::entry::{Done, Entry, changed};
+use crate::ledger::{Note, Verdict};
+use crate::rclone::{Claim, can_be_listed};
+use crate::target::conflict;
+
+/// How much the clocks of this machine and of the source's server may differ, in seconds.
+const CLOCK_SKEW_SECS: i64 = 2;
+
+impl Entry<'_> {
+    /// Leaves the file to rclone, unless nothing has to be written, or rclone can't do it right.
+    pub(crate) fn find(
+        &mut self,
+        found: &Arc<dyn Found>,
+        present: Option<Meta>,
+    ) -> Result<Done, Problem> {
+        let engine = self.engine;
+        let has_remote_target = engine.has_remote_target();
+        if engine.options.dry_run && !has_remote_target {
+            return self.copy_file(present);
+        }
+        let meta = self.stat_source()?;
+        if let Some(present) = &present {
+            match present.kind {
+                Kind::Directory => return Err(conflict("the target has a directory there")),
+                Kind::File => {
+                    let is_root = engine.identity.is_root();
+                    match compare_files(&meta, present, &engine.options, is_root) {
+                        Comparison::ContentDiffers => {}
+                        _ => return self.copy_file(Some(*present)),
+                    }
+                }
+                // rclone might write through a link.
+                _ => return self.copy_new(),
+            }
+        }
+        if !has_remote_target && !self.can_be_left_to_rclone(&meta) {
+            return self.copy_file(present);
+        }
+        found
+            .add(&self.path(), Some(meta.size))
+            .map_err(|why| engine.stop_with(Stopped::Again(why)))?;
+        Ok(Done::Now(Verdict::Deferred))
+    }
+
+    /// A name that rclone can't be told of, and a file in a directory of ours that we may not write into once
+    /// it has its mode.
+    fn can_be_left_to_rclone(&self, meta: &Meta) -> bool {
+        let is_writable =
+            self.engine.identity.is_root() || self.node.source_meta.mode & 0o300 == 0o300;
+        // A file without data needs no rclone, and one in procfs has data all the same.
+        is_writable && meta.size > 0 && can_be_listed(&self.path())
+    }
+
+    /// Holds what rclone says of the file against what is at the target, and sets its attributes.
+    pub(crate) fn settle(
+        &mut self,
+        settling: &Settling,
+        present: Option<Meta>,
+    ) -> Result<Done, Problem> {
+        let engine = self.engine;
+        let path = self.path();
+        let claim = match settling.claims.of(&path) {
+            Some(Claim::Failed(error)) => return Ok(Done::Now(failed(error))),
+            Some(Claim::Newer) => {
+                return Ok(Done::Now(Verdict::Skipped(SkipReason::NewerAtTarget)));
+            }
+            Some(Claim::Vanished) => return Ok(Done::Now(Verdict::Skipped(SkipReason::Vanished))),
+            Some(claim @ (Claim::Copied | Claim::Unchanged)) => claim,
+            Some(Claim::WouldCopy) | None => {
+                return Ok(Done::Now(failed("rclone said nothing about it")));
+            }
+        };
+        let meta = self.stat_source()?;
+        let has_changed = meta.changed.secs >= settling.began_secs - CLOCK_SKEW_SECS;
+        let Some(present) = present else {
+            return Ok(Done::Now(failed(
+                "rclone said that it is copied, but it is not at the target",
+            )));
+        };
+        if present.kind != Kind::File {
+            return Ok(Done::Now(failed(
+                "rclone said that it is copied, but the target has another kind of entry there",
+            )));
+        }
+        let same_time = is_same_time(meta.modified, present.modified);
+        let is_copied = matches!(claim, Claim::Copied);
+        if present.size != meta.size {
+            if has_changed {
+                return Err(changed("while rclone copied it"));
+            }
+            let error = format!(
+                "rclone said that it is copied, but the target has {} of {} bytes",
+                present.size, meta.size
+            );
+            return Ok(Done::Now(failed(&error)));
+        }
+        if is_copied && has_changed && !same_time && !engine.options.omit_times {
+            return Err(changed("while rclone copied it"));
+        }
+        if meta.nlink > 1 {
+            self.tally.note(Note::HardLinks);
+        }
+        let is_root = engine.identity.is_root();
+        let differs = attributes_differ(&meta, &present, &engine.options, is_root);
+        if differs {
+            self.set_attributes(&meta, &present)?;
+        } else if engine.syncs_each_file {
+            self.sync_present()?;
+        }
+        Ok(Done::Now(match (is_copied, differs) {
+            (true, _) => Verdict::CopiedFile(meta.size),
+            (false, true) => Verdict::Copied,
+            (false, false) => Verdict::Unchanged,
+        }))
+    }
+
+    fn set_attributes(&mut self, meta: &Meta, present: &Meta) -> Result<(), Problem> {
+        let engine = self.engine;
+        let Some(target) = &self.node.target else {
+            return Ok(());
+        };
+        let opened = engine.opening(|| target.open_file(self.name));
+        let file = opened.map_err(|error| engine.target_problem(&error))?;
+        let found = file.meta().map_err(|error| engine.target_problem(&error))?;
+        if (found.ino, found.dev) != (present.ino, present.dev) {
+            return Err(conflict("somebody else replaced it at the target"));
+        }
+        crate::attributes::repair_file(engine, &file, meta, present, self.tally)?;
+        if engine.syncs_each_file {
+            file.sync().map_err(|error| engine.target_problem(&error))?;
+        }
+        Ok(())
+    }
+
+    /// What rclone wrote is not synced by it.
+    fn sync_present(&self) -> Result<(), Problem> {
+        let engine = self.engine;
+        let Some(target) = &self.node.target else {
+            return Ok(());
+        };
+        engine
+            .opening(|| target.open_file(self.name))
+            .and_then(|file| file.sync())
+            .map_err(|error| engine.target_problem(&error))
+    }
+}
+
+fn failed(error: &str) -> Verdict {
+    Verdict::Failed {
+        class: FailureClass::GiveUp,
+        error: error.to_owned(),
+    }
+}

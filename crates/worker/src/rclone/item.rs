@@ -1,0 +1,358 @@
+//! One item of a task that rclone copies, from its grant to its outcome.
+
+use std::fs::File;
+use std::io::{BufWriter, Write};
+use std::sync::Arc;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use model::fs_type::AllowedTypes;
+use model::{
+    FilesWork, ListPlace, Outcome, PartialSuffix, Purpose, RcloneOptions, RelPath, Work,
+    found_files,
+};
+use storage::roots::{Guard, TargetUse};
+use transfer::rclone::{
+    Piece, Rclone, RemoteWalk, Watch, parents, run_piece, settle_from_remote, walk_remote,
+};
+use transfer::{
+    Attempt, AttemptWork, CheckRoots, FileWork, Finished, Found, NotTaken, Progress, Settling,
+    Share, Stopped,
+};
+use wire::proto::{self, UploadKind};
+
+use super::ends::{Ends, EndsError, shared_lists};
+use super::found::FoundFiles;
+use crate::share::HandOver;
+use crate::slot::{Complete, Slot, Verdict};
+
+impl From<EndsError> for Verdict {
+    fn from(error: EndsError) -> Self {
+        match error {
+            EndsError::Roots(error) => error.into(),
+            // Another worker may have the remote.
+            EndsError::Config(error) => {
+                Verdict::Release(proto::ReleaseReason::Machine, model::error_chain(&error))
+            }
+        }
+    }
+}
+
+/// Runs the item.
+pub(crate) fn run(slot: &Slot<'_>) -> Result<Verdict, Verdict> {
+    let rclone = match &slot.session.rclone {
+        Ok(rclone) => rclone.clone(),
+        Err(why) => {
+            return Err(Verdict::Release(
+                proto::ReleaseReason::Machine,
+                why.to_string(),
+            ));
+        }
+    };
+    let settings: RcloneOptions = slot.task.rclone.clone().unwrap_or_default().try_into()?;
+    let ends = Arc::new(open_ends(slot, &rclone)?);
+    slot.agree_on_source(ends.source_identity())?;
+    let checked = ends.clone();
+    let item = Item {
+        slot,
+        rclone,
+        settings,
+        ends,
+        check_roots: Arc::new(move || checked.check().map_err(|e| model::error_chain(&e))),
+    };
+    match &slot.work {
+        Work::Walk {
+            directories,
+            purpose: Purpose::Copy,
+        } => item.find(AttemptWork::Walk(directories.clone())),
+        Work::Paths { .. } => item.find(AttemptWork::Paths(slot.listed_paths()?)),
+        Work::Files(files) => item.copy(files),
+        Work::Walk { .. } => {
+            // A remote's directories have no attributes.
+            slot.check_fence()?;
+            item.ends.remove_marker()?;
+            Ok(Verdict::complete(Outcome::default()))
+        }
+    }
+}
+
+fn open_ends(slot: &Slot<'_>, rclone: &Rclone) -> Result<Ends, Verdict> {
+    let (source, _) = AllowedTypes::parse(&slot.task.source_fs_types);
+    let (target, _) = AllowedTypes::parse(&slot.task.target_fs_types);
+    let target_use = match slot.options.dry_run {
+        true => TargetUse::LookOnly,
+        false => TargetUse::Write,
+    };
+    let locations = (slot.task.source_location()?, slot.task.target_location()?);
+    slot.check_fence()?;
+    let guard = Guard { source, target };
+    Ok(Ends::open(
+        locations,
+        rclone,
+        &guard,
+        target_use,
+        slot.marker_use(),
+    )?)
+}
+
+struct Item<'a> {
+    slot: &'a Slot<'a>,
+    rclone: Arc<Rclone>,
+    settings: RcloneOptions,
+    ends: Arc<Ends>,
+    check_roots: CheckRoots,
+}
+
+impl Item<'_> {
+    /// Finds out what there is and hands in lists of the files that have to be copied.
+    fn find(&self, work: AttemptWork) -> Result<Verdict, Verdict> {
+        let lists = FoundFiles::new(self.settings.files_per_process)
+            .map_err(|e| Verdict::failed(format!("cannot make a private directory: {e}")))?;
+        let found = Arc::new(lists);
+        let finished = match (self.ends.source_dir(), self.ends.source_remote()) {
+            (Some(source), _) => {
+                let files = match self.ends.target_is_remote() {
+                    true => FileWork::FindForRemote(found.clone()),
+                    false => FileWork::Find(found.clone()),
+                };
+                let share = Arc::new(ShareRest {
+                    hand_over: self.slot.hand_over(),
+                    found: found.clone(),
+                });
+                let attempt = Attempt {
+                    excluded: self.slot.excluded()?,
+                    share,
+                    progress: self.slot.running.progress.clone(),
+                    ..self.attempt(source.clone(), work, files)
+                };
+                transfer::run(&self.slot.session.threads, attempt)
+            }
+            (None, Some(remote)) => self.walk_remote(remote, work, &*found),
+            (None, None) => Err(Stopped::Again("internal: a source without a root".into())),
+        };
+        let outcome = self.slot.ended(finished)?;
+        self.hand_in(outcome, &found)
+    }
+
+    fn walk_remote(
+        &self,
+        remote: &str,
+        work: AttemptWork,
+        found: &dyn Found,
+    ) -> Result<Finished, Stopped> {
+        let running = self.slot.running;
+        let walk = RemoteWalk {
+            rclone: &self.rclone,
+            config: &self.ends.config,
+            remote,
+            only: match work {
+                AttemptWork::Paths(paths) => Some(paths),
+                _ => None,
+            },
+            checkers: self.settings.checkers,
+            target: match self.slot.options.dry_run {
+                true => None,
+                false => self.ends.target_dir().map(|dir| &**dir),
+            },
+            dry_run: self.slot.options.dry_run,
+        };
+        walk_remote(
+            &walk,
+            found,
+            &*running.fence,
+            &running.cancel,
+            &running.progress,
+        )
+    }
+
+    /// Puts the lists where other workers find them; they become items with the outcome.
+    fn hand_in(&self, outcome: Outcome, found: &FoundFiles) -> Result<Verdict, Verdict> {
+        let lists = found
+            .take()
+            .map_err(|e| Verdict::failed(format!("cannot write down what is found: {e}")))?;
+        let folder = shared_lists(&self.settings, self.slot.run).unwrap_or_else(|why| {
+            tracing::warn!("{why}: the server serves the lists instead");
+            None
+        });
+        let mut children = Vec::with_capacity(lists.len());
+        for list in &lists {
+            let place = match &folder {
+                Some(folder) => {
+                    list.share(folder).map_err(|e| {
+                        Verdict::failed(format!(
+                            "cannot write a list of files into {}: {e}",
+                            folder.display()
+                        ))
+                    })?;
+                    ListPlace::Shared
+                }
+                None => {
+                    self.slot
+                        .upload(&list.path, UploadKind::List, list.item.get())?;
+                    ListPlace::Server
+                }
+            };
+            children.push(list.as_child(place));
+        }
+        Ok(Verdict::Complete(Box::new(Complete { outcome, children })))
+    }
+
+    /// Runs rclone over a list, then looks at what it did.
+    fn copy(&self, work: &FilesWork) -> Result<Verdict, Verdict> {
+        let list = self.list(work)?;
+        let files = found_files::decode(&list).map_err(|e| Verdict::failed(e.to_string()))?;
+        drop(list);
+        if files.len() as u64 != work.files {
+            return Err(Verdict::failed(format!(
+                "the list has {} files, expected {}",
+                files.len(),
+                work.files
+            )));
+        }
+        let directories = parents(&files);
+        let log = tempfile::NamedTempFile::new()
+            .map_err(|e| Verdict::failed(format!("cannot keep a log: {e}")))?;
+        let copied = self.run_rclone(files, log.as_file());
+        // However it ended: whoever looks for the reason finds it at the server.
+        if let Err(verdict) = self.slot.upload(log.path(), UploadKind::Log, 0) {
+            match verdict {
+                Verdict::Silent => return Err(Verdict::Silent),
+                Verdict::Release(_, why) => tracing::warn!("rclone's log could not be sent: {why}"),
+                Verdict::Complete(_) => {}
+            }
+        }
+        let settling = copied?;
+        let outcome = self.settle(settling, directories)?;
+        Ok(Verdict::complete(outcome))
+    }
+
+    fn list(&self, work: &FilesWork) -> Result<Vec<u8>, Verdict> {
+        if work.place == ListPlace::Server {
+            return self.slot.listed();
+        }
+        let machine = |why: String| Verdict::Release(proto::ReleaseReason::Machine, why);
+        let folder = shared_lists(&self.settings, self.slot.run)
+            .map_err(machine)?
+            .ok_or_else(|| Verdict::failed("the list is in a folder that nobody named".into()))?;
+        let path = folder.join(self.slot.running.item.to_string());
+        std::fs::read(&path).map_err(|e| {
+            machine(format!(
+                "cannot read the list {}: {e}; is file_list_dir mounted here?",
+                path.display()
+            ))
+        })
+    }
+
+    fn run_rclone(
+        &self,
+        files: Vec<found_files::FoundFile>,
+        log: &File,
+    ) -> Result<Settling, Stopped> {
+        let running = self.slot.running;
+        let piece = Piece {
+            rclone: &self.rclone,
+            config: &self.ends.config,
+            source: self.ends.source(),
+            target: self.ends.target(),
+            options: &self.slot.options,
+            settings: &self.settings,
+            suffix: PartialSuffix {
+                item: running.item,
+                epoch: running.epoch,
+            },
+        };
+        let mut compressed = GzEncoder::new(BufWriter::new(log), Compression::fast());
+        let mut watch = Watch {
+            fence: &*running.fence,
+            cancel: &running.cancel,
+            check_roots: &self.check_roots,
+            progress: &running.progress,
+            log: &mut compressed,
+        };
+        let copied = run_piece(&piece, files, &mut watch);
+        if let Err(stopped) = &copied {
+            // What can't be written was said already.
+            let _ = writeln!(compressed, "data-migrate: {stopped}");
+        }
+        let flushed = compressed.finish().and_then(|log| {
+            log.into_inner()
+                .map_err(std::io::IntoInnerError::into_error)
+        });
+        if let Err(e) = flushed {
+            tracing::warn!("rclone's log can't be kept: {e}");
+        }
+        copied
+    }
+
+    /// What rclone claims is held against what is there; owners, modes and times are set.
+    fn settle(&self, settling: Settling, directories: Vec<RelPath>) -> Result<Outcome, Verdict> {
+        let slot = self.slot;
+        let (source, target) = (self.ends.source_dir(), self.ends.target_dir());
+        let Some((source, _)) = source.zip(target) else {
+            let target = target.filter(|_| !slot.options.dry_run).map(|dir| &**dir);
+            let settled = settle_from_remote(&settling.claims, target, &*slot.running.fence);
+            return slot.ended(settled);
+        };
+        let paths = settling.claims.files().iter().map(|f| f.path.clone());
+        let work = AttemptWork::Settle(paths.collect());
+        let files = FileWork::Settle(Arc::new(settling));
+        let attempt = self.attempt(source.clone(), work, files);
+        let mut outcome = slot.ended(transfer::run(&slot.session.threads, attempt))?;
+        // Now that nothing more is written into them by this item.
+        let directories: Vec<RelPath> = directories.into_iter().filter(|d| !d.is_root()).collect();
+        if !directories.is_empty() {
+            let work = AttemptWork::Attributes(directories);
+            let attempt = self.attempt(source.clone(), work, FileWork::Copy);
+            outcome.add(slot.ended(transfer::run(&slot.session.threads, attempt))?);
+        }
+        Ok(outcome)
+    }
+
+    fn attempt(
+        &self,
+        source: Arc<storage::posix::Dir>,
+        work: AttemptWork,
+        files: FileWork,
+    ) -> Attempt {
+        let slot = self.slot;
+        Attempt {
+            run: slot.run,
+            item: slot.running.item,
+            epoch: slot.running.epoch,
+            options: slot.options.clone(),
+            target_is_shared: slot.task.target_is_shared,
+            source,
+            target: self.ends.target_dir().cloned(),
+            work,
+            files,
+            excluded: Vec::new(),
+            ancestors: slot.ancestors.clone(),
+            check_roots: self.check_roots.clone(),
+            fence: slot.running.fence.clone(),
+            share: Arc::new(crate::share::Nothing),
+            // What rclone does is shown; what is looked at afterwards would count twice.
+            progress: Arc::<Progress>::default(),
+            cancel: slot.running.cancel.clone(),
+        }
+    }
+}
+
+/// Hands directories over when somebody asks for work, and all of them when a list is full.
+struct ShareRest {
+    hand_over: HandOver,
+    found: Arc<FoundFiles>,
+}
+
+impl Share for ShareRest {
+    fn is_wanted(&self) -> bool {
+        self.is_all_wanted() || self.hand_over.is_wanted()
+    }
+
+    fn is_all_wanted(&self) -> bool {
+        self.found.is_full()
+    }
+
+    fn hand_over(&self, directories: &[RelPath]) -> Result<(), NotTaken> {
+        self.hand_over.hand_over(directories)
+    }
+}
