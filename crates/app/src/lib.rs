@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{copy, fstype, run, server, status, sweep, worker};
+use commands::{copy, fstype, run, server, status, sweep, upload, worker};
 
 /// Moves whole file systems: with a server and a fleet of workers, in one process, or just by copying
 #[derive(Parser)]
@@ -33,6 +33,7 @@ enum Command {
     Status(status::Flags),
     Fstype(fstype::Flags),
     Sweep(sweep::Flags),
+    Upload(upload::Flags),
 }
 
 /// `data-migrate COMMAND …`
@@ -45,6 +46,7 @@ pub fn data_migrate() -> ExitCode {
         Command::Status(flags) => status::main(flags),
         Command::Fstype(flags) => fstype::main(flags),
         Command::Sweep(flags) => sweep::main(flags),
+        Command::Upload(flags) => upload::main(flags),
     })
 }
 

@@ -24,9 +24,11 @@ pub(crate) fn begin(flags: &LogFlags) {
         _ => "info",
     };
     let others = if flags.trace { "debug" } else { "warn" };
-    let filter = OURS.iter().fold(others.to_owned(), |filter, name| {
-        format!("{filter},{name}={level}")
-    });
+    // What the S3 library logs of its requests has keys and signatures in it.
+    let others = format!("{others},aws=off");
+    let filter = OURS
+        .iter()
+        .fold(others, |filter, name| format!("{filter},{name}={level}"));
     let builder = tracing_subscriber::fmt()
         .with_env_filter(EnvFilter::new(filter))
         .with_writer(|| Log)

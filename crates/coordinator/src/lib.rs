@@ -5,12 +5,13 @@
 //! no HTTP, `http` answers probes, `service` turns calls into verbs of the [`scheduler`], which
 //! decides with the help of the `fleet` (who is there) and the [`store`] (what must not be
 //! forgotten); `ledger` adds up what a task did, `results` and [`report`] show it, `notices` tell
-//! of it.
+//! of it, [`uploads`] bring it to S3. What leaves this process over HTTP goes through `https`.
 
 mod callers;
 pub mod data_dir;
 mod fleet;
 mod http;
+mod https;
 mod ledger;
 mod notices;
 mod plan;
@@ -22,6 +23,7 @@ pub mod server;
 mod service;
 mod status;
 pub mod store;
+pub mod uploads;
 
 /// 64 random bits, for ids.
 fn random() -> u64 {

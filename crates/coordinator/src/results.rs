@@ -1,6 +1,8 @@
 //! Where a run's results are put: rows in the results file as tasks end, a log of each task's
 //! failures, and the report at the end.
 
+mod objects;
+
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -14,11 +16,14 @@ use model::{Failure, ItemId, ItemState, Outcome, RunId, Work};
 
 use crate::data_dir::DataDir;
 use crate::ledger::Ledger;
+use crate::plan::StoredList;
 use crate::report::{
-    self, Format, ReportError, ResultsFile, Row, Summary, TaskCounts, TaskEnd, TaskFailures,
+    self, Format, Link, ReportError, ResultsFile, Row, Summary, TaskCounts, TaskEnd, TaskFailures,
     TaskInterval,
 };
 use crate::store::{ItemRecord, Millis, Phase, TaskRecord};
+use crate::uploads::Uploads;
+use objects::without_links;
 
 /// Failures of a task that the report names; the task's log has all that are known.
 const FAILURES_IN_REPORT: usize = 200;
@@ -33,6 +38,8 @@ pub struct FinishedTask {
     /// Logs that attempts at its items sent, the newest of each item.
     pub item_logs: HashMap<ItemId, PathBuf>,
     pub failures: Vec<Failure>,
+    /// The list that it worked from, if it has one that could be read.
+    pub list: Option<StoredList>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -51,6 +58,8 @@ pub struct Written {
     pub report: PathBuf,
     /// The copy in `/tmp`, where users look for it.
     pub copy: Option<PathBuf>,
+    /// What opens the one in the bucket.
+    pub report_link: Option<Link>,
     pub results_file: PathBuf,
     pub logs: PathBuf,
 }
@@ -65,6 +74,9 @@ pub struct Results {
     format: Format,
     config_name: String,
     notes: Vec<String>,
+    /// When the run began.
+    started: Millis,
+    uploads: Uploads,
 }
 
 impl Results {
@@ -107,12 +119,20 @@ impl Results {
             },
             config_name,
             notes,
+            started,
+            uploads: Uploads::default(),
         })
     }
 
     /// Where logs of tasks and attempts are kept.
     pub fn logs(&self) -> &Path {
         &self.logs
+    }
+
+    /// What it writes is uploaded too.
+    pub(crate) fn with_uploads(mut self, uploads: Uploads) -> Self {
+        self.uploads = uploads;
+        self
     }
 
     /// The run is a new one: rows that are in the file already are of others, however equal.
@@ -127,6 +147,7 @@ impl Results {
     /// Logs a task's failures and appends its rows to the results file.
     pub fn task_ended(&self, task: &FinishedTask) -> Result<(), ResultsError> {
         self.write_log(task)?;
+        self.upload(task);
         let mut file = self
             .file
             .lock()
@@ -226,9 +247,10 @@ impl Results {
                 n => n.to_string(),
             },
             file_from: list.clone(),
-            log_file: self.log_of(task).display().to_string(),
+            log_file: self.log_address(task),
+            log_link: self.log_link(task),
             message: result.map_or_else(|| "not finished".to_owned(), |r| r.message.clone()),
-            include_file: list,
+            include_file: self.list_address(task).unwrap_or(list),
             files: task.ledger.outcome.counters.copied_files,
             bytes: task.ledger.outcome.counters.copied_bytes,
             failures: task.ledger.outcome.counters.failed,
@@ -280,9 +302,11 @@ impl Results {
             source,
         })?;
         let path = reports.join(&name);
-        report::write(self.format, &rows, &summary, &path)?;
+        let laid_out = report::render(self.format, &rows, &summary)?;
+        self.upload_report(&name, &laid_out, &path);
+        report::place(&laid_out, &path)?;
         let copy = Path::new("/tmp").join(&name);
-        let copy = match report::write(self.format, &rows, &summary, &copy) {
+        let copy = match report::write(self.format, &without_links(&rows), &summary, &copy) {
             Ok(()) => Some(copy),
             Err(e) => {
                 tracing::warn!("{}", model::error_chain(&e));
@@ -293,6 +317,7 @@ impl Results {
             rows,
             report: path,
             copy,
+            report_link: self.report_link(&name),
             results_file: self.results_file.clone(),
             logs: self.logs.clone(),
         })

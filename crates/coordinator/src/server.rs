@@ -35,6 +35,7 @@ use crate::store::{
     Begun, BegunRun, Millis, NewRun, RunRecord, RunState, Store, StoreError, TaskRecord,
     WhenFinished,
 };
+use crate::uploads::Uploads;
 
 /// How often the scheduler looks at what time alone brings about.
 const TICK: Duration = Duration::from_millis(250);
@@ -44,8 +45,8 @@ const EMBEDDED_HEARTBEAT: Duration = Duration::from_millis(500);
 /// How long the last answers may take to get out.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
-/// How long a server that is told to stop tries to deliver the notices that it has.
-const LAST_NOTICES: Duration = Duration::from_secs(2);
+/// How long a server that is told to stop tries to deliver the notices and uploads that it has.
+const LAST_DELIVERIES: Duration = Duration::from_secs(2);
 
 /// What the command line adds to the config file.
 #[derive(Debug, Clone)]
@@ -149,6 +150,8 @@ pub struct Server {
     progress: Duration,
     notices: Notices,
     notice_wait: Duration,
+    uploads: Uploads,
+    upload_wait: Duration,
     /// Held as long as the server lives.
     _data_dir: DataDir,
 }
@@ -183,13 +186,15 @@ impl Server {
         let begun = store.begin_run(new_run, when, now_ms())?;
         announce(&begun, &config, &options.config_file, &data_dir);
         announce_engines(&config, &store.tasks(begun.run.id)?);
+        let uploads = Uploads::start(&config, &data_dir, &options.config_file);
         let results = Results::open(
             &std::env::current_dir().unwrap_or_default(),
             &data_dir,
             begun.run.started,
             &config,
             options.config_file.display().to_string(),
-        )?;
+        )?
+        .with_uploads(uploads.clone());
         if begun.begun == Begun::New {
             results.begin_new_run();
         }
@@ -236,6 +241,8 @@ impl Server {
             progress: Duration::from_secs(config.server.progress_secs),
             notices,
             notice_wait: Duration::from_secs(config.server.notice_wait_secs),
+            uploads,
+            upload_wait: Duration::from_secs(config.server.upload_wait_secs),
             _data_dir: data_dir,
         })
     }
@@ -300,6 +307,8 @@ impl Server {
             end_wait: self.end_wait,
             notices: self.notices,
             notice_wait: self.notice_wait,
+            uploads: self.uploads,
+            upload_wait: self.upload_wait,
         };
         let ended = until_over(&self.scheduler, &self.run, at_end, stop).await;
         drop(end);
@@ -322,14 +331,19 @@ fn would_cancel(store: &dyn Store, new_run: &NewRun) -> Result<bool, StoreError>
     }))
 }
 
-fn read(config_file: &Path) -> Result<(Config, Vec<model::Task>), ServerError> {
+/// Reads a config and says what its user should know of it.
+pub(crate) fn read_config(config_file: &Path) -> Result<Config, ServerError> {
     let text = std::fs::read(config_file).map_err(|source| ServerError::ReadConfig {
         path: config_file.to_owned(),
         source,
     })?;
     let parsed = config::parse(&text, config_file)?;
     warn_all(&parsed.warnings);
-    let config = parsed.config;
+    Ok(parsed.config)
+}
+
+fn read(config_file: &Path) -> Result<(Config, Vec<model::Task>), ServerError> {
+    let config = read_config(config_file)?;
     let tasks_path = tasks_path(&config.global.tasks_file, config_file);
     let bytes = std::fs::read(&tasks_path).map_err(|source| ServerError::ReadTasks {
         path: tasks_path.clone(),
@@ -415,9 +429,6 @@ fn announce(begun: &BegunRun, config: &Config, config_file: &Path, data_dir: &Da
     }
     if config.global.copy_options().dry_run {
         tracing::warn!("dryrun is on: nothing is changed, only counted");
-    }
-    if config.report.s3.is_some() {
-        tracing::warn!("s3_config: this version keeps reports and logs on this machine only");
     }
     for (side, types) in [
         ("source", &config.global.source_fs_types),
@@ -534,6 +545,8 @@ struct RunsEnd {
     end_wait: Duration,
     notices: Notices,
     notice_wait: Duration,
+    uploads: Uploads,
+    upload_wait: Duration,
 }
 
 async fn until_over(
@@ -551,24 +564,32 @@ async fn until_over(
         _ = is_over => {}
         broken = broken(scheduler) => return Err(ServerError::Broken(broken)),
         () = &mut stop => {
-            end.notices.settle(LAST_NOTICES).await;
+            let (notices, uploads) = (&end.notices, &end.uploads);
+            tokio::join!(notices.settle(LAST_DELIVERIES), uploads.settle(LAST_DELIVERIES));
+            uploads.tell_missing();
             return Ok(Ended::Stopped);
         }
     }
     let (written, finished) = write_report(scheduler, run).await?;
     if run.state == RunState::Running {
-        let report = written.report.clone();
-        let run_end = RunEnd::new(run.started, finished, &written.rows, report);
+        let run_end = RunEnd::new(run.started, finished, &written);
         end.notices.tell(&Event::Run(run_end));
     }
-    let settled = end.notices.settle(end.notice_wait);
-    tokio::pin!(settled);
+    let delivered = async {
+        let uploaded = end.uploads.settle(end.upload_wait);
+        tokio::join!(end.notices.settle(end.notice_wait), uploaded);
+    };
+    tokio::pin!(delivered);
     let snapshot = scheduler.clone();
     let all_succeeded = blocking(move || snapshot.snapshot()).await?.all_succeeded();
     if end.keep {
         tracing::info!("the run is over; its results are served until this server is stopped");
         tokio::select! {
-            () = async { settled.await; std::future::pending().await } => {}
+            () = async {
+                delivered.await;
+                end.uploads.tell_missing();
+                std::future::pending().await
+            } => {}
             () = &mut stop => {}
         }
     } else {
@@ -579,11 +600,12 @@ async fn until_over(
         };
         let all_left = tokio::time::timeout(end.end_wait, all_left);
         tokio::select! {
-            _ = async { tokio::join!(all_left, settled) } => {}
+            _ = async { tokio::join!(all_left, delivered) } => {}
             () = &mut stop => {}
         }
     }
     end.notices.give_up();
+    end.uploads.tell_missing();
     Ok(Ended::Over {
         all_succeeded,
         written,

@@ -6,6 +6,7 @@ pub(crate) mod run;
 pub(crate) mod server;
 pub(crate) mod status;
 pub(crate) mod sweep;
+pub(crate) mod upload;
 pub(crate) mod worker;
 
 /// As many descriptors as this process may have: directories are held open while they are worked on.

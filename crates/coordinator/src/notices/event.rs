@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use model::config::NoticeKind;
 use model::{TaskId, go_duration};
 
-use crate::report::{Row, TaskCounts, TaskEnd};
+use crate::report::{Link, Row, TaskCounts, TaskEnd};
+use crate::results::Written;
 use crate::store::Millis;
 
 #[derive(Debug, Clone)]
@@ -24,6 +25,8 @@ pub(crate) struct RunEnd {
     pub(crate) tasks: TaskCounts,
     /// Where the report is.
     pub(crate) report: PathBuf,
+    /// What opens the one in the bucket.
+    pub(crate) report_link: Option<Link>,
 }
 
 /// A target is full, its tasks wait.
@@ -57,17 +60,18 @@ impl Event {
 }
 
 impl RunEnd {
-    /// From the rows of its report.
-    pub(crate) fn new(started: Millis, finished: Millis, rows: &[Row], report: PathBuf) -> Self {
+    /// From its report.
+    pub(crate) fn new(started: Millis, finished: Millis, written: &Written) -> Self {
         let mut tasks = TaskCounts::default();
-        for row in rows.iter().filter(|row| row.subtask_id == 0) {
+        for row in written.rows.iter().filter(|row| row.subtask_id == 0) {
             tasks.add(TaskEnd::of(row.success, &row.message));
         }
         Self {
             started,
             finished,
             tasks,
-            report,
+            report: written.report.clone(),
+            report_link: written.report_link.clone(),
         }
     }
 

@@ -9,10 +9,11 @@ use model::config::{NoticeKind, WebUrl};
 use serde_json::Value;
 
 use super::sender::Pace;
-use super::transport::{Answer, PostError, Transport};
+use super::transport::{Answer, Transport};
 use super::{Layout, Notices, Receiver};
+use crate::https::NoAnswer;
 
-type Answers = Vec<Result<u16, PostError>>;
+type Answers = Vec<Result<u16, NoAnswer>>;
 
 /// Answers as it is told, then 200; keeps what it was sent.
 #[derive(Default)]
@@ -45,7 +46,7 @@ impl Fake {
 }
 
 impl Transport for Fake {
-    fn post(&self, url: &WebUrl, body: &[u8], limit: Duration) -> Result<Answer, PostError> {
+    fn post(&self, url: &WebUrl, body: &[u8], limit: Duration) -> Result<Answer, NoAnswer> {
         assert!(limit <= Duration::from_secs(10));
         let body = serde_json::from_slice(body).unwrap();
         let origin = url.origin().to_owned();

@@ -63,7 +63,10 @@ fn of_task(row: &Row) -> (String, Lines) {
     let cells = row.cells();
     let cell = |column| {
         let place = HEADER.iter().position(|&name| name == column);
-        place.map_or_else(String::new, |place| cells[place].clone())
+        match &row.log_link {
+            Some(link) if column == "log file" => link.expose().to_owned(),
+            _ => place.map_or_else(String::new, |place| cells[place].clone()),
+        }
     };
     let lines = OF_TASK.map(|(column, name)| (name, cell(column)));
     (format!("data-migrate: task {} {end}", row.id), lines.into())
@@ -80,7 +83,13 @@ fn of_run(end: &RunEnd) -> (String, Lines) {
         ("success", end.tasks.success.to_string()),
         ("failed", end.failed().to_string()),
         ("duration", end.duration()),
-        ("report", end.report.display().to_string()),
+        (
+            "report",
+            match &end.report_link {
+                Some(link) => link.expose().to_owned(),
+                None => end.report.display().to_string(),
+            },
+        ),
     ];
     (title, lines)
 }

@@ -7,8 +7,9 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::outbox::{Notice, Outbox};
-use super::transport::{Answer, PostError, Transport};
+use super::transport::{Answer, Transport};
 use super::{Layout, Receiver};
+use crate::https::NoAnswer;
 
 /// Of one try, from the look-up of the name to the end of the answer.
 const TRY: Duration = Duration::from_secs(10);
@@ -41,7 +42,7 @@ const TOO_OFTEN: [i64; 2] = [11232, 11247];
 #[derive(Debug, thiserror::Error)]
 pub(super) enum TryError {
     #[error("{0}")]
-    Post(#[from] PostError),
+    Post(#[from] NoAnswer),
     #[error("HTTP status {0}")]
     Status(u16),
     #[error("HTTP status {0}: redirects are not followed, expected the URL where it leads to")]

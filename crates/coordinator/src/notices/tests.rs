@@ -11,9 +11,11 @@ use serde_json::Value;
 use super::event::{Event, Paused, RunEnd};
 use super::fake::{Fake, receiver, settle};
 use super::sender::{Pace, TryError, judge};
-use super::transport::{Answer, Https, PostError, Transport};
+use super::transport::{Answer, Https, Transport};
 use super::{Layout, Notices, feishu, receivers, webhook};
-use crate::report::Row;
+use crate::https::NoAnswer;
+use crate::report::{Link, Row};
+use crate::results::Written;
 
 const START: i64 = 1_764_920_244_408;
 
@@ -60,7 +62,15 @@ fn run_end() -> RunEnd {
         piece,
         row(3, false, "incomplete: y"),
     ];
-    RunEnd::new(START, START + 62_500, &rows, "/data/reports/r.csv".into())
+    let written = Written {
+        rows: rows.into(),
+        report: "/data/reports/r.csv".into(),
+        copy: None,
+        report_link: None,
+        results_file: "/r.csv".into(),
+        logs: "/data/logs".into(),
+    };
+    RunEnd::new(START, START + 62_500, &written)
 }
 
 /// Compares with a checked-in file.
@@ -121,6 +131,38 @@ fn names_of_files_are_no_markup_and_no_card_is_too_large() {
     assert!(
         card.contains("[log file](https://s3/logs/1?sig=a%2Fb&x=1)"),
         "{card}"
+    );
+}
+
+#[test]
+fn what_is_in_the_bucket_is_told_with_a_link_that_opens_it() {
+    let link = |name: &str| Some(Link::new(format!("https://s3/{name}?X-Amz-Signature=1")));
+    let mut row = row(3, true, "");
+    row.log_file = "https://s3/log".to_owned();
+    row.log_link = link("log");
+    let task = Event::Task(Box::new(row));
+    let run = RunEnd {
+        report_link: link("report"),
+        ..run_end()
+    };
+    let run = Event::Run(run);
+    for (event, line) in [
+        (&task, "[log file](https://s3/log?X-Amz-Signature=1)"),
+        (&run, "[report](https://s3/report?X-Amz-Signature=1)"),
+    ] {
+        let card = feishu::card(event, "c").to_string();
+        assert!(card.contains(line), "{card}");
+        assert!(!format!("{event:?}").contains("Signature"), "{event:?}");
+    }
+    let body = |event| webhook::body(event, RunId::from_random(1), "c");
+    assert_eq!(body(&task)["task"]["log_file"], "https://s3/log");
+    assert_eq!(
+        body(&task)["task"]["log_link"],
+        "https://s3/log?X-Amz-Signature=1"
+    );
+    assert_eq!(
+        body(&run)["summary"]["report_link"],
+        "https://s3/report?X-Amz-Signature=1"
     );
 }
 
@@ -189,7 +231,7 @@ fn notices(urls: &[&str], fake: &Arc<Fake>, first_wait: Duration) -> Notices {
 fn trouble_is_tried_again_in_order_and_refusals_only_a_few_times() {
     let trouble = vec![
         Ok(500),
-        Err(PostError::Timeout),
+        Err(NoAnswer::Timeout),
         Ok(429),
         Ok(502),
         Ok(503),
@@ -266,6 +308,6 @@ fn a_host_that_speaks_no_tls_is_an_error_without_the_url() {
     let url = WebUrl::parse(&format!("https://127.0.0.1:{port}/CANARY")).unwrap();
     let error = Https::new().post(&url, b"{}", LONG).unwrap_err();
     answering.join().unwrap();
-    assert!(matches!(error, PostError::Tls(_)), "{error:?}");
+    assert!(matches!(error, NoAnswer::Tls(_)), "{error:?}");
     assert!(!format!("{error} {error:?}").contains("CANARY"));
 }

@@ -5,7 +5,7 @@ use model::RunId;
 use serde_json::{Value, json};
 
 use super::event::{Event, RunEnd};
-use crate::report::TaskEnd;
+use crate::report::{Link, TaskEnd};
 
 pub(super) fn body(event: &Event, run: RunId, config: &str) -> Value {
     let kind = event.kind().name();
@@ -23,6 +23,7 @@ pub(super) fn body(event: &Event, run: RunId, config: &str) -> Value {
                 "split_files": row.split_files,
                 "file_from": row.file_from,
                 "log_file": row.log_file,
+                "log_link": row.log_link.as_ref().map(Link::expose),
                 "message": row.message,
                 "files": row.files,
                 "bytes": row.bytes,
@@ -59,5 +60,6 @@ fn of_run(end: &RunEnd) -> Value {
         "duration": end.duration(),
         "duration_ms": end.duration_ms(),
         "report": end.report.display().to_string(),
+        "report_link": end.report_link.as_ref().map(Link::expose),
     })
 }

@@ -118,7 +118,11 @@ fn line(row: &Row, columns: &[Column]) -> Line {
         .zip(columns)
         .map(|((text, value), column)| Cell {
             kind: column.kind,
-            href: (column.name == "log file").then(|| href(&text)).flatten(),
+            href: match (column.name, &row.log_link) {
+                ("log file", Some(link)) => href(link.expose()),
+                ("log file", None) => href(&text),
+                _ => None,
+            },
             text,
             value,
         });

@@ -1,6 +1,6 @@
 //! The report as a markdown table, the summary below it.
 
-use super::row::{HEADER, Row};
+use super::row::{HEADER, LOG_FILE, Row};
 use super::summary::Summary;
 use super::{human, text};
 
@@ -8,7 +8,11 @@ pub(super) fn render(rows: &[Row], summary: &Summary) -> String {
     let mut out = line(HEADER.iter().map(|&name| name.to_owned()));
     out.push_str(&format!("|{}\n", "---|".repeat(HEADER.len())));
     for row in rows {
-        out.push_str(&line(row.cells().iter().map(|text| cell(text))));
+        let mut cells = row.cells().map(|text| cell(&text));
+        if let Some(link) = &row.log_link {
+            cells[LOG_FILE] = format!("[{}](<{}>)", cells[LOG_FILE], link.expose());
+        }
+        out.push_str(&line(cells.into_iter()));
     }
     out.push('\n');
     for (name, value) in facts(summary) {

@@ -14,6 +14,7 @@ mod html;
 mod html_picture;
 mod html_table;
 pub mod human;
+mod link;
 mod markdown;
 pub mod message;
 mod picture;
@@ -32,6 +33,7 @@ use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
 pub use console::console_table;
+pub use link::Link;
 pub use progress::{Progress, progress_line};
 pub use results_file::ResultsFile;
 pub use row::{HEADER, Row, sort};
@@ -126,12 +128,17 @@ pub fn write(
     summary: &Summary,
     path: &Path,
 ) -> Result<(), ReportError> {
-    atomic::replace(path, &render(format, rows, summary)?)
+    place(&render(format, rows, summary)?, path)
+}
+
+/// Writes a report that is laid out already, as [`write`] does.
+pub fn place(report: &[u8], path: &Path) -> Result<(), ReportError> {
+    atomic::replace(path, report)
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{Format, render, samples, write};
+    use super::{Format, Link, render, samples, write};
 
     #[test]
     fn formats_are_read_in_any_case() {
@@ -152,6 +159,26 @@ mod tests {
             let name = format!("report.{}", format.extension());
             samples::expect(&name, &samples::without_nonce(&text));
         }
+    }
+
+    #[test]
+    fn a_link_opens_the_log_in_reports_for_people_and_is_not_in_tables_for_programs() {
+        let (mut rows, summary) = samples::plain();
+        rows[0].log_file = "http://s3/test/log_1_.gz".to_owned();
+        rows[0].log_link = Some(Link::new(
+            "http://s3/test/log_1_.gz?sig=a%2Fb&x=1".to_owned(),
+        ));
+        let text = |format| String::from_utf8(render(format, &rows, &summary).unwrap()).unwrap();
+        let html = text(Format::Html);
+        let expected = "href=\"http://s3/test/log_1_.gz?sig=a%2Fb&#38;x=1\"";
+        assert!(html.contains(expected), "{html}");
+        let markdown = text(Format::Markdown);
+        let expected =
+            "| [http://s3/test/log\\_1\\_.gz](<http://s3/test/log_1_.gz?sig=a%2Fb&x=1>) |";
+        assert!(markdown.contains(expected), "{markdown}");
+        let csv = text(Format::Csv);
+        assert!(csv.contains(",http://s3/test/log_1_.gz,"), "{csv}");
+        assert!(!csv.contains("sig="), "{csv}");
     }
 
     #[test]

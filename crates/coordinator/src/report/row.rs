@@ -1,7 +1,7 @@
 //! A row of the results table. Names and order of its columns are what users' scripts know:
 //! twelve from the tool before this one, then ours.
 
-use super::text;
+use super::{Link, text};
 
 /// The columns as they are spelled in every format.
 pub const HEADER: [&str; 18] = [
@@ -43,8 +43,10 @@ pub struct Row {
     pub split_pattern: String,
     pub split_files: String,
     pub file_from: String,
-    /// `endpoint/bucket/key`, or a link.
+    /// A path, or `endpoint/bucket/key`.
     pub log_file: String,
+    /// What opens the log, for those who may read it; in no column of its own.
+    pub log_link: Option<Link>,
     pub message: String,
     pub include_file: String,
     /// Regular files that were copied.

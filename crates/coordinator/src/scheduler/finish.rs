@@ -156,6 +156,7 @@ impl Scheduler {
             ledger: self.ledger(task)?,
             items,
             failures,
+            list: self.lists.get(&task).cloned(),
         })
     }
 

@@ -64,7 +64,7 @@ impl Choice for ReportFormat {
     ];
 }
 
-/// Where reports and logs are kept. Empty texts count as not given.
+/// Where reports and logs are kept. Empty texts and placeholders (`<s3 endpoint>`) count as not given.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct S3Config {
     pub access_key: Option<Secret>,

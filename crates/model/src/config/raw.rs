@@ -107,6 +107,7 @@ section! {
         "item_attempts" item_attempts: Number<1, 1_000_000>,
         "keep" keep: bool,
         "notice_wait_secs" notice_wait_secs: Seconds<0>,
+        "upload_wait_secs" upload_wait_secs: Seconds<0>,
     }
 }
 

@@ -17,12 +17,26 @@ fn text(given: Option<String>) -> Option<String> {
     given.filter(|text| !text.is_empty())
 }
 
+/// Older configs hold texts like `<s3 endpoint>` where nothing was filled in.
+fn is_placeholder(text: &str) -> bool {
+    let text = text.trim();
+    text.starts_with('<') && text.ends_with('>')
+}
+
+fn filled(given: Option<String>) -> Option<String> {
+    text(given).filter(|text| !is_placeholder(text))
+}
+
 fn path(given: Option<PathBuf>) -> Option<PathBuf> {
     given.filter(|path| !path.as_os_str().is_empty())
 }
 
 fn secret(given: Option<Secret>) -> Option<Secret> {
     given.filter(|secret| !secret.expose().is_empty())
+}
+
+fn filled_secret(given: Option<Secret>) -> Option<Secret> {
+    secret(given).filter(|secret| !is_placeholder(secret.expose()))
 }
 
 /// Both generations' names, each once, in the order given.
@@ -42,7 +56,7 @@ fn positive<const MAX: i64>(given: Option<Number<0, MAX>>) -> Option<u32> {
 }
 
 pub(crate) fn report(raw: RawReport, warnings: &mut Vec<String>) -> ReportConfig {
-    let bucket = text(raw.bucket);
+    let bucket = filled(raw.bucket);
     let s3 = raw.s3.map(|raw| s3(raw, bucket.clone(), warnings));
     if s3.is_none() && bucket.is_some() {
         warnings.push(
@@ -58,7 +72,7 @@ pub(crate) fn report(raw: RawReport, warnings: &mut Vec<String>) -> ReportConfig
 }
 
 fn s3(raw: RawS3, older_bucket: Option<String>, warnings: &mut Vec<String>) -> S3Config {
-    let bucket = text(raw.bucket);
+    let bucket = filled(raw.bucket);
     if let (Some(bucket), Some(older)) = (&bucket, &older_bucket)
         && bucket != older
     {
@@ -67,12 +81,12 @@ fn s3(raw: RawS3, older_bucket: Option<String>, warnings: &mut Vec<String>) -> S
         ));
     }
     S3Config {
-        access_key: secret(raw.access_key),
-        secret_key: secret(raw.secret_key),
+        access_key: filled_secret(raw.access_key),
+        secret_key: filled_secret(raw.secret_key),
         access_key_file: path(raw.access_key_file),
         secret_key_file: path(raw.secret_key_file),
-        region: text(raw.region),
-        endpoint: text(raw.endpoint),
+        region: filled(raw.region),
+        endpoint: filled(raw.endpoint),
         bucket: bucket.or(older_bucket),
         skip_ssl_verify: raw.skip_ssl_verify.unwrap_or(false),
         acl: raw.acl.map_or_else(Default::default, |acl| acl.0),
@@ -174,6 +188,9 @@ pub(crate) fn server(raw: RawServer) -> ServerConfig {
         notice_wait_secs: raw
             .notice_wait_secs
             .map_or(default.notice_wait_secs, Number::to),
+        upload_wait_secs: raw
+            .upload_wait_secs
+            .map_or(default.upload_wait_secs, Number::to),
     }
 }
 

@@ -28,6 +28,8 @@ pub struct ServerConfig {
     pub keep: Option<bool>,
     /// How long after the end of the run notices are tried again.
     pub notice_wait_secs: u64,
+    /// How long after the end of the run uploads to S3 are tried again.
+    pub upload_wait_secs: u64,
 }
 
 impl Default for ServerConfig {
@@ -43,6 +45,7 @@ impl Default for ServerConfig {
             item_attempts: 5,
             keep: None,
             notice_wait_secs: 60,
+            upload_wait_secs: 60,
         }
     }
 }

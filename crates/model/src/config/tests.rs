@@ -342,3 +342,14 @@ proptest! {
         let _ = parse(&text, Path::new("c.yaml"));
     }
 }
+
+#[test]
+fn an_s3_config_that_was_not_filled_in_counts_as_not_given() {
+    let text = OLDER
+        .replace("0123", "<access key>")
+        .replace("CANARY", "<secret key>")
+        .replace("http://10.0.0.1:80", "<s3 endpoint>");
+    let s3 = good(&text).report.s3.unwrap();
+    assert_eq!((s3.access_key, s3.secret_key), (None, None));
+    assert_eq!((s3.endpoint, s3.bucket.as_deref()), (None, Some("test")));
+}
