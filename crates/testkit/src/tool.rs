@@ -53,6 +53,8 @@ pub fn package_of(program: &str) -> &'static str {
     match program {
         "mkfs.ext4" | "debugfs" => "e2fsprogs",
         "mkfs.xfs" | "xfs_io" => "xfsprogs",
+        "openssl" => "openssl",
+        "curl" => "curl",
         "mount" | "umount" | "losetup" => "mount",
         "fusermount3" => "fuse3",
         "rsync" => "rsync",

@@ -27,7 +27,7 @@ pub const WORKER: &str = env!("CARGO_BIN_EXE_data-migrate-worker");
 pub const LONG: Duration = Duration::from_secs(120);
 
 /// Variables that the programs read.
-const VARIABLES: [&str; 10] = [
+const VARIABLES: [&str; 14] = [
     "CONFIGFILE",
     "SERVERPORT",
     "SERVERADDRESS",
@@ -38,6 +38,10 @@ const VARIABLES: [&str; 10] = [
     "TERM",
     "RUST_LOG",
     "KUBERNETES_SERVICE_HOST",
+    "AWS_ACCESS_KEY_ID",
+    "AWS_SECRET_ACCESS_KEY",
+    "AWS_SESSION_TOKEN",
+    "AWS_REGION",
 ];
 
 /// One line of the tasks file.

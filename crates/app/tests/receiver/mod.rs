@@ -1,5 +1,6 @@
 //! A receiver of notices: a small HTTP server that keeps what it is sent and answers as it is told. It takes one
 //! request a connection.
+#![allow(dead_code, reason = "each file of tests uses a part")]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

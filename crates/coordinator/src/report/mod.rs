@@ -173,8 +173,7 @@ mod tests {
         let expected = "href=\"http://s3/test/log_1_.gz?sig=a%2Fb&#38;x=1\"";
         assert!(html.contains(expected), "{html}");
         let markdown = text(Format::Markdown);
-        let expected =
-            "| [http://s3/test/log\\_1\\_.gz](<http://s3/test/log_1_.gz?sig=a%2Fb&x=1>) |";
+        let expected = "| [http://s3/test/log_1\\_.gz](<http://s3/test/log_1_.gz?sig=a%2Fb&x=1>) |";
         assert!(markdown.contains(expected), "{markdown}");
         let csv = text(Format::Csv);
         assert!(csv.contains(",http://s3/test/log_1_.gz,"), "{csv}");
