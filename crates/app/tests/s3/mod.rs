@@ -3,6 +3,7 @@
 #![allow(dead_code, unused_imports, reason = "each file of tests uses a part")]
 
 mod fault;
+pub mod garage;
 mod moto;
 
 use std::collections::BTreeMap;
@@ -13,6 +14,7 @@ use std::process::Command;
 use std::time::Duration;
 
 pub use fault::{Fault, FaultyS3};
+pub use garage::Garage;
 pub use moto::Moto;
 use testkit::{Program, Scratch, free_port, tool};
 
