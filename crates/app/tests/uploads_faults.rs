@@ -314,6 +314,7 @@ fn upload_says_what_it_needs() {
     assert_exit(&program, 2);
     let log = program.stderr();
     assert!(log.contains("has no report_config.s3_config"), "{log}");
+    assert!(!fleet.data_dir().exists(), "nothing is created");
 
     // A server uploads by itself.
     let [access, secret] = keys();

@@ -1,5 +1,5 @@
 //! The keys of S3 are found nowhere (P16): in no log at `--trace`, no argument, environment, database, result, report or notice,
-//! and on no worker. A signed link holds the access key's name by its nature, never the secret: links are in reports
+//! and not even in the memory of a worker. A signed link holds the access key's name by its nature, never the secret: links are in reports
 //! that only the owner can read, in the bucket and in notices, and nowhere else.
 
 mod fleet;
@@ -7,6 +7,7 @@ mod receiver;
 mod s3;
 
 use std::fs;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
 
 use fleet::{Fleet, LONG, Settings, assert_exit};
@@ -76,6 +77,25 @@ fn assert_clean_process(program: &Program, files: &[&str]) {
     }
 }
 
+/// Whether the memory of a process that stands still holds the text.
+fn is_in_memory(program: &Program, text: &str) -> bool {
+    let process = format!("/proc/{}", program.id());
+    let memory = fs::File::open(format!("{process}/mem")).unwrap();
+    let maps = fs::read_to_string(format!("{process}/maps")).unwrap();
+    let writable = maps.lines().filter(|line| line.contains(" rw"));
+    let regions = writable.filter_map(|line| {
+        let (begin, end) = line.split(' ').next()?.split_once('-')?;
+        let begin = u64::from_str_radix(begin, 16).ok()?;
+        Some((begin, u64::from_str_radix(end, 16).ok()?))
+    });
+    regions.into_iter().any(|(begin, end)| {
+        let mut bytes = vec![0; (end - begin) as usize];
+        // Some regions are the kernel's own.
+        memory.read_exact_at(&mut bytes, begin).is_ok()
+            && bytes.windows(text.len()).any(|w| w == text.as_bytes())
+    })
+}
+
 fn assert_keys_are_found_nowhere(place_of_keys: Keys) {
     let s3 = RcloneS3::up();
     let webhook = Receiver::new(&[]);
@@ -113,6 +133,16 @@ fn assert_keys_are_found_nowhere(place_of_keys: Keys) {
         // What the user put there himself is there.
         Keys::InEnvironment => assert_clean_process(&server, &["cmdline"]),
     }
+    server.stop();
+    assert!(
+        is_in_memory(&server, SECRET),
+        "this is how it would be found"
+    );
+    server.resume();
+    assert!(
+        !is_in_memory(&worker, SECRET),
+        "the worker was sent the secret"
+    );
     let status = fleet.status().expect("it answers");
     assert_without("status", status.as_bytes(), &[ACCESS, SECRET, SIGNATURE]);
     worker.resume();

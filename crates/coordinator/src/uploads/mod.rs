@@ -139,7 +139,7 @@ impl Uploads {
     pub(crate) fn put(&self, key: &Key, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
         let Some(to) = &self.to else { return };
         if let Err(error) = to.outbox.put(key, write) {
-            tracing::warn!("{key} will not be uploaded, it can't be put into the outbox: {error}");
+            tracing::warn!("{key} may not be uploaded, it can't be kept in the outbox: {error}");
         }
     }
 

@@ -4,7 +4,7 @@
 //! is removed only after the upload was answered. So whatever was put in survives a crash at any moment and is
 //! uploaded at least once; whoever holds the data directory's lock is the only one who sends from it.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, HashMap};
 use std::fs::{DirBuilder, File, OpenOptions};
 use std::io::{self, BufWriter, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
@@ -47,10 +47,13 @@ pub(super) struct Outbox {
 
 #[derive(Default)]
 struct State {
-    queue: VecDeque<Entry>,
+    /// By their serials, so the oldest first.
+    queue: BTreeMap<u64, Key>,
+    /// Of what is in the queue.
+    serials: HashMap<Key, u64>,
+    last_serial: u64,
     /// Not tried again by this process.
     set_aside: Vec<Key>,
-    serials: u64,
     /// A pause is cut short.
     hurry: bool,
     /// Why the last try failed, if it did.
@@ -131,8 +134,9 @@ impl Outbox {
     pub(super) fn next(&self) -> Entry {
         let mut state = self.state();
         loop {
-            if let Some(entry) = state.queue.front() {
-                return entry.clone();
+            if let Some((&serial, key)) = state.queue.first_key_value() {
+                let key = key.clone();
+                return Entry { key, serial };
             }
             state = self.changed.wait(state).unwrap_or_else(|p| p.into_inner());
         }
@@ -142,11 +146,8 @@ impl Outbox {
     pub(super) fn done(&self, entry: &Entry) -> io::Result<()> {
         let removed = self.change(|state| {
             state.trouble = None;
-            match state.queue.front() == Some(entry) {
-                true => {
-                    state.queue.pop_front();
-                    std::fs::remove_file(self.path_of(&entry.key))
-                }
+            match state.dequeue(entry) {
+                true => std::fs::remove_file(self.path_of(&entry.key)),
                 false => Ok(()),
             }
         });
@@ -158,8 +159,7 @@ impl Outbox {
     pub(super) fn set_aside(&self, entry: &Entry, why: String) {
         self.change(|state| {
             state.trouble = Some(why);
-            if state.queue.front() == Some(entry) {
-                state.queue.pop_front();
+            if state.dequeue(entry) {
                 state.set_aside.push(entry.key.clone());
             }
         });
@@ -197,7 +197,7 @@ impl Outbox {
     /// What is not uploaded, oldest first, and why the last try failed.
     pub(super) fn missing(&self) -> (Vec<Key>, Option<String>) {
         let state = self.state();
-        let waiting = state.queue.iter().map(|entry| entry.key.clone());
+        let waiting = state.queue.values().cloned();
         let all = state.set_aside.iter().cloned().chain(waiting).collect();
         (all, state.trouble.clone())
     }
@@ -205,11 +205,21 @@ impl Outbox {
 
 impl State {
     fn enqueue(&mut self, key: Key) {
-        self.queue.retain(|entry| entry.key != key);
         self.set_aside.retain(|aside| *aside != key);
-        self.serials += 1;
-        let serial = self.serials;
-        self.queue.push_back(Entry { key, serial });
+        self.last_serial += 1;
+        if let Some(older) = self.serials.insert(key.clone(), self.last_serial) {
+            self.queue.remove(&older);
+        }
+        self.queue.insert(self.last_serial, key);
+    }
+
+    /// Whether it was there; a newer content of the same key is another entry.
+    fn dequeue(&mut self, entry: &Entry) -> bool {
+        let was_there = self.queue.remove(&entry.serial).is_some();
+        if was_there {
+            self.serials.remove(&entry.key);
+        }
+        was_there
     }
 }
 

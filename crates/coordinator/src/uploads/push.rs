@@ -2,10 +2,11 @@
 //!
 //! It holds the data directory's lock: where a server runs, that one uploads.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use super::{Uploads, UploadsError};
+use super::{Key, Uploads, UploadsError};
 use crate::data_dir::{DataDir, DataDirError};
 use crate::server::{ServerError, read_config};
 
@@ -38,21 +39,24 @@ pub struct Pushed {
 /// would after the end of its run.
 pub async fn push(config_file: &Path) -> Result<Pushed, PushError> {
     let config = read_config(config_file)?;
+    let no_s3 = || PushError::NoS3 {
+        config: config_file.to_owned(),
+    };
+    if config.report.s3.is_none() {
+        return Err(no_s3());
+    }
     let data_dir = DataDir::open(config_file, config.server.data_dir.as_deref())?;
     let started = Uploads::try_start(&config, &data_dir, config_file);
-    let uploads = started.map_err(|error: UploadsError| PushError::Unusable {
+    let started = started.map_err(|error: UploadsError| PushError::Unusable {
         config: config_file.to_owned(),
         reason: model::error_chain(&error),
     })?;
-    let Some((uploads, before)) = uploads else {
-        return Err(PushError::NoS3 {
-            config: config_file.to_owned(),
-        });
-    };
+    let (uploads, before) = started.ok_or_else(no_s3)?;
     let limit = Duration::from_secs(config.server.upload_wait_secs);
     uploads.settle(limit).await;
     let (missing, trouble) = uploads.missing();
-    let uploaded = before.into_iter().filter(|key| !missing.contains(key));
+    let left: HashSet<&Key> = missing.iter().collect();
+    let uploaded = before.iter().filter(|key| !left.contains(key));
     Ok(Pushed {
         destination: uploads.to_string(),
         uploaded: uploaded.map(|key| key.to_string()).collect(),
