@@ -204,10 +204,11 @@ impl Uploads {
             n => format!(" and {n} more"),
         };
         tracing::warn!(
-            "not uploaded to {}: {}{more} ({}); the next start goes on, or: data-migrate upload --config.file {}",
+            "not uploaded to {}: {}{more} ({}); it waits in {}, the next start goes on, or: data-migrate upload --config.file {}",
             to.destination,
             named.join(", "),
             trouble.as_deref().unwrap_or("there was no time"),
+            to.outbox.directory().display(),
             to.config_file.display()
         );
     }

@@ -96,6 +96,10 @@ impl Outbox {
         answer
     }
 
+    pub(super) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     pub(super) fn path_of(&self, key: &Key) -> PathBuf {
         self.directory.join(key.as_str())
     }
