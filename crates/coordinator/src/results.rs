@@ -274,8 +274,15 @@ impl Results {
         let piece_rows: Vec<Row> = (1..)
             .zip(pieces)
             .map(|(n, piece)| {
-                let log = task.item_logs.get(&piece.item.id);
-                piece_row(&whole, n, piece, log.map(PathBuf::as_path))
+                let row = piece_row(&whole, n, piece);
+                match self.piece_log(task, n, piece) {
+                    Some((log_file, log_link)) => Row {
+                        log_file,
+                        log_link,
+                        ..row
+                    },
+                    None => row,
+                }
             })
             .collect();
         std::iter::once(whole).chain(piece_rows).collect()
@@ -393,7 +400,7 @@ fn pieces(task: &FinishedTask) -> Vec<&ItemRecord> {
     }
 }
 
-fn piece_row(whole: &Row, n: u32, piece: &ItemRecord, log: Option<&Path>) -> Row {
+fn piece_row(whole: &Row, n: u32, piece: &ItemRecord) -> Row {
     let counters = piece
         .outcome
         .as_ref()
@@ -422,7 +429,6 @@ fn piece_row(whole: &Row, n: u32, piece: &ItemRecord, log: Option<&Path>) -> Row
                 .is_some_and(|o| o.unreadable_directories == 0),
         message,
         split_files,
-        log_file: log.map_or_else(|| whole.log_file.clone(), |log| log.display().to_string()),
         files: counters.copied_files,
         bytes: counters.copied_bytes,
         failures: counters.failed,

@@ -465,9 +465,9 @@ fn announce_engines(config: &Config, tasks: &[TaskRecord]) {
     if by_choice.contains_key(&EngineChoice::RcloneFlags) {
         tracing::info!(
             "engine: native in global_config would follow transfers, size_only, update, dryrun and \
-             local_no_set_modtime of rclone_flags, need no rclone, and be several times faster; it keeps \
-             holes, copies names of any bytes, publishes each file only when it is on the disk, and shares \
-             a big directory out while it is listed"
+             local_no_set_modtime of rclone_flags; it needs no rclone, is several times faster, keeps holes, \
+             gives a file its name only when its content is on the disk, and shares one big list or tree \
+             out while it is copied"
         );
     }
     let has_remote = by_choice.contains_key(&EngineChoice::Remote);

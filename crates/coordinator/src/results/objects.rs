@@ -7,16 +7,25 @@ use std::fs::File;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 
-use super::{FinishedTask, Results};
+use flate2::read::GzDecoder;
+
+use super::{FinishedTask, Results, pieces};
 use crate::plan::StoredList;
 use crate::report::{Link, Row};
+use crate::store::ItemRecord;
 use crate::uploads::Key;
 
 impl Results {
-    /// Puts the task's log and list into the outbox.
+    /// Puts the task's logs and list into the outbox.
     pub(super) fn upload(&self, task: &FinishedTask) {
         self.uploads
             .put_file(&self.log_key(task), &self.log_of(task));
+        for (n, piece) in (1..).zip(pieces(task)) {
+            if let Some(log) = task.item_logs.get(&piece.item.id) {
+                self.uploads
+                    .put(&self.piece_log_key(task, n), |out| unpack_log(log, out));
+            }
+        }
         if let Some(list) = &task.list {
             self.uploads
                 .put(&self.list_key(task), |out| write_list(list, out));
@@ -42,6 +51,20 @@ impl Results {
         self.uploads.link_to(&self.log_key(task))
     }
 
+    /// Where the log of a task's n-th piece is, for the results, and what opens it; none if it sent none.
+    pub(super) fn piece_log(
+        &self,
+        task: &FinishedTask,
+        n: u32,
+        piece: &ItemRecord,
+    ) -> Option<(String, Option<Link>)> {
+        let log = task.item_logs.get(&piece.item.id)?;
+        let key = self.piece_log_key(task, n);
+        let address = self.uploads.address_of(&key);
+        let address = address.unwrap_or_else(|| log.display().to_string());
+        Some((address, self.uploads.link_to(&key)))
+    }
+
     pub(super) fn report_link(&self, name: &str) -> Option<Link> {
         self.uploads.link_to(&Key::report(name))
     }
@@ -56,6 +79,10 @@ impl Results {
         Key::task_log(self.started, task.record.task.id)
     }
 
+    fn piece_log_key(&self, task: &FinishedTask, n: u32) -> Key {
+        Key::piece_log(self.started, task.record.task.id, n)
+    }
+
     fn list_key(&self, task: &FinishedTask) -> Key {
         Key::list(self.started, task.record.task.id)
     }
@@ -68,6 +95,14 @@ pub(super) fn without_links(rows: &[Row]) -> Vec<Row> {
         ..row.clone()
     };
     rows.iter().map(without).collect()
+}
+
+/// A log as its worker sent it, which is gzip; one that its worker did not send to its end, as far as it goes.
+fn unpack_log(log: &Path, out: &mut dyn Write) -> io::Result<()> {
+    match io::copy(&mut GzDecoder::new(File::open(log)?), out) {
+        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
+        copied => copied.map(|_| ()),
+    }
 }
 
 /// The list that the run worked from, one path a line; with NUL after each where a name has a line break, so

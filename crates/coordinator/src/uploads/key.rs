@@ -26,7 +26,6 @@ impl Key {
     }
 
     /// Of the log of one piece of a task, counted as the rows of its pieces are.
-    #[allow(dead_code, reason = "engines that log each item use it")]
     pub(crate) fn piece_log(run: Millis, task: TaskId, piece: u32) -> Self {
         Self(format!(
             "rclone/log-files/{run}/rclone_copy_{run}_{task}_{piece}.txt.gz"
