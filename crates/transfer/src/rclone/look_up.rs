@@ -8,7 +8,7 @@ use super::claims::{Claim, Claims};
 use super::ends::End;
 use super::piece::{Piece, Watch, open_parent};
 use super::private::PrivateDir;
-use super::remote::{Listed, RemoteListing, list_remote};
+use super::remote::{Depth, Listed, RemoteListing, list_remote};
 use crate::attempt::Stopped;
 use crate::engine::describe;
 
@@ -84,6 +84,7 @@ fn on_remote(
         config: piece.config,
         remote,
         only: Some(&list),
+        depth: Depth::All,
         checkers: piece.settings.checkers,
     };
     let mut there = HashSet::new();

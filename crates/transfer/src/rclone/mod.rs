@@ -36,5 +36,5 @@ pub use ends::End;
 pub(crate) use names::can_be_listed;
 pub use piece::{Piece, Watch, parents, run_piece};
 pub use probe::{NoRclone, Rclone};
-pub use remote::{RemoteError, settle_from_remote};
+pub use remote::{RemoteError, has_anything, settle_from_remote};
 pub use remote_walk::{RemoteWalk, walk_remote};

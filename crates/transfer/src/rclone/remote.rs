@@ -46,7 +46,15 @@ pub(crate) struct RemoteListing<'a> {
     pub(crate) remote: &'a str,
     /// A file with the only names that are looked for, one a line; else everything below.
     pub(crate) only: Option<&'a Path>,
+    pub(crate) depth: Depth,
     pub(crate) checkers: Option<u32>,
+}
+
+/// How far down a listing goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Depth {
+    All,
+    One,
 }
 
 /// Whether all of a remote could be listed.
@@ -71,13 +79,7 @@ pub(crate) fn list_remote(
     let launch = listing.rclone.launch();
     let mut command = Command::new(launch.program);
     command
-        .args([
-            "lsjson",
-            listing.remote,
-            "-R",
-            "--no-mimetype",
-            "--no-modtime",
-        ])
+        .args(["lsjson", listing.remote, "--no-mimetype", "--no-modtime"])
         .arg("--config")
         .arg(&config)
         .env_clear()
@@ -90,6 +92,9 @@ pub(crate) fn list_remote(
             .arg("--no-traverse")
             .arg("--files-from-raw")
             .arg(only);
+    }
+    if listing.depth == Depth::All {
+        command.arg("--recursive");
     }
     if let Some(n) = listing.checkers {
         command.args(["--checkers", &n.to_string()]);
@@ -137,6 +142,35 @@ pub(crate) fn list_remote(
             remote: remote(),
             source,
         })
+}
+
+/// Whether a remote has anything; a bucket's prefix without any is the same as none.
+///
+/// # Errors
+/// It could not be looked at.
+pub fn has_anything(rclone: &Rclone, config: &str, remote: &str) -> Result<bool, RemoteError> {
+    let listing = RemoteListing {
+        rclone,
+        config,
+        remote,
+        only: None,
+        depth: Depth::One,
+        checkers: None,
+    };
+    let mut has_any = false;
+    let listed = list_remote(&listing, &Cancel::default(), &mut |_| {
+        has_any = true;
+        Err("one is enough".to_owned())
+    });
+    match listed {
+        _ if has_any => Ok(true),
+        Ok(Listed::All) | Err(RemoteError::Missing { .. }) => Ok(false),
+        Ok(Listed::Part(said)) => Err(RemoteError::Listing {
+            remote: remote.to_owned(),
+            said,
+        }),
+        Err(error) => Err(error),
+    }
 }
 
 /// Reads what rclone complains of, and keeps the last line of it.

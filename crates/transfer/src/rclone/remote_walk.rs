@@ -8,7 +8,7 @@ use storage::posix::Dir;
 use super::names::can_be_listed;
 use super::private::PrivateDir;
 use super::probe::Rclone;
-use super::remote::{Listed, RemoteError, RemoteListing, list_remote, make_directory};
+use super::remote::{Depth, Listed, RemoteError, RemoteListing, list_remote, make_directory};
 use super::remote_listing::RemoteEntry;
 use crate::attempt::{Cancel, Fence, Finished, Found, Stopped};
 use crate::engine::describe;
@@ -84,6 +84,7 @@ impl Walker<'_> {
             config: walk.config,
             remote,
             only: None,
+            depth: Depth::All,
             checkers: walk.checkers,
         };
         match list_remote(&listing, cancel, &mut |entry| self.take(entry, below))? {
@@ -109,6 +110,7 @@ impl Walker<'_> {
             config: walk.config,
             remote: walk.remote,
             only: Some(&list),
+            depth: Depth::All,
             checkers: walk.checkers,
         };
         if !listable.is_empty() {
@@ -168,8 +170,7 @@ impl Walker<'_> {
     }
 
     fn take(&mut self, entry: RemoteEntry, below: &RelPath) -> Result<(), String> {
-        let is_seen = RelPath::new(entry.path.clone())
-            .is_ok_and(|path| self.seen.contains(&below.join(path.as_bytes())));
+        let is_seen = path_below(below, &entry.path).is_some_and(|path| self.seen.contains(&path));
         match is_seen {
             true => Ok(()),
             false => self.take_new(entry, below),
@@ -182,13 +183,12 @@ impl Walker<'_> {
             class: FailureClass::GiveUp,
             error: error.to_owned(),
         };
-        let Ok(path) = RelPath::new(entry.path.clone()) else {
+        let Some(path) = path_below(below, &entry.path) else {
             // Buckets may hold keys such as `a//b` or `../x`.
             let error = format!("the key {:?} is no path below a directory", entry.path);
             self.count(failed(&error), below);
             return Ok(());
         };
-        let path = below.join(path.as_bytes());
         let verdict = if entry.is_dir {
             self.directory(&path)?
         } else if can_be_listed(&path) {
@@ -232,6 +232,16 @@ impl Walker<'_> {
         self.progress.add(&tally.counters);
         self.tally.add(tally);
     }
+}
+
+/// What a listing of `below` calls `entry`; `None` for what is no path of a file system.
+fn path_below(below: &RelPath, entry: &str) -> Option<RelPath> {
+    let mut path = below.as_bytes().to_vec();
+    if !path.is_empty() {
+        path.push(b'/');
+    }
+    path.extend_from_slice(entry.as_bytes());
+    RelPath::new(path).ok().filter(|path| path != below)
 }
 
 const NOT_LISTABLE: &str = "rclone can't be told of this name in a list: it has a control character or one that rclone translates";

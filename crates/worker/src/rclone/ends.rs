@@ -8,7 +8,7 @@ use storage::posix::Dir;
 use storage::roots::{
     Guard, MarkerUse, Roots, RootsError, SourceRoot, TargetRoot, TargetUse, check_backends,
 };
-use transfer::rclone::{ConfigFileError, End, Rclone};
+use transfer::rclone::{ConfigFileError, End, Rclone, RemoteError, has_anything};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EndsError {
@@ -16,6 +16,10 @@ pub(crate) enum EndsError {
     Roots(#[from] RootsError),
     #[error(transparent)]
     Config(#[from] ConfigFileError),
+    #[error("path does not exist: {remote}: nothing is there")]
+    Missing { remote: String },
+    #[error(transparent)]
+    Remote(#[from] RemoteError),
 }
 
 /// What is held of the mounted ends.
@@ -53,6 +57,13 @@ impl Ends {
             })
             .collect();
         let (config, backends) = rclone.config_for(&remotes)?;
+        // Before anything is made for it.
+        if let (Location::Remote(remote), None) = (&source, marker.source())
+            && !has_anything(rclone, &config, remote)?
+        {
+            let remote = remote.clone();
+            return Err(EndsError::Missing { remote });
+        }
         let mut backends = backends.into_iter();
         let mut backend = || backends.next().unwrap_or_default();
         let of_remote = |fs_type: String| SourceIdentity {

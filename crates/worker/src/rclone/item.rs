@@ -34,6 +34,10 @@ impl From<EndsError> for Verdict {
             EndsError::Config(error) => {
                 Verdict::Release(proto::ReleaseReason::Machine, model::error_chain(&error))
             }
+            EndsError::Missing { .. } => {
+                Verdict::Release(proto::ReleaseReason::Task, error.to_string())
+            }
+            EndsError::Remote(error) => Verdict::failed(model::error_chain(&error)),
         }
     }
 }
@@ -109,7 +113,7 @@ impl Item<'_> {
         let lists = FoundFiles::new(self.settings.files_per_process)
             .map_err(|e| Verdict::failed(format!("cannot make a private directory: {e}")))?;
         let found = Arc::new(lists);
-        let finished = match (self.ends.source_dir(), self.ends.source_remote()) {
+        let outcome = match (self.ends.source_dir(), self.ends.source_remote()) {
             (Some(source), _) => {
                 let files = match self.ends.target_is_remote() {
                     true => FileWork::FindForRemote(found.clone()),
@@ -125,12 +129,12 @@ impl Item<'_> {
                     progress: self.slot.running.progress.clone(),
                     ..self.attempt(source.clone(), work, files)
                 };
-                transfer::run(&self.slot.session.threads, attempt)
+                self.slot
+                    .ended(transfer::run(&self.slot.session.threads, attempt))?
             }
-            (None, Some(remote)) => self.walk_remote(remote, work, &*found),
-            (None, None) => Err(Stopped::Again("internal: a source without a root".into())),
+            (None, Some(remote)) => self.slot.ended(self.walk_remote(remote, work, &*found))?,
+            (None, None) => return Err(Verdict::failed("a source without a root".into())),
         };
-        let outcome = self.slot.ended(finished)?;
         self.hand_in(outcome, &found)
     }
 
