@@ -57,6 +57,7 @@ fn bench() -> Result<bool, Failure> {
     eprintln!("making {files} files in {} directories", many.directories);
     let made = make_many(&plan.source(), &many, 1, machine.cores)?;
 
+    tools::write_list(&plan.source())?;
     let series = measure::all(&plan, &tools, rounds)?;
     let memory = match tools.iter().any(tools::Tool::is_service) {
         true => Some(memory::measure(&plan)?),

@@ -92,9 +92,11 @@ pub(crate) fn all(plan: &Plan, tools: &[Tool], rounds: u64) -> Result<Vec<Series
 
 fn timed(plan: &Plan, tool: Tool) -> Result<Duration, Failure> {
     let target = plan.fresh_target()?;
+    if let Some(keys) = tool.service_config() {
+        return Service::prepare(plan, (&plan.source(), &target), &keys)?.run_to_end();
+    }
     let Some(mut command) = tool.command(&plan.source(), &target) else {
-        let service = Service::prepare(plan, &plan.source(), &target)?;
-        return service.run_to_end();
+        return Err(format!("{} has no command", tool.title()).into());
     };
     command.stdin(Stdio::null()).stdout(Stdio::null());
     let begun = Instant::now();

@@ -9,6 +9,7 @@ use testkit::results::Table;
 use crate::Failure;
 use crate::measure::Plan;
 use crate::service::Service;
+use crate::tools::Tool;
 
 const LIMIT: Duration = Duration::from_secs(3600);
 const SAMPLE: Duration = Duration::from_millis(20);
@@ -24,7 +25,8 @@ pub(crate) struct Figures {
 
 pub(crate) fn measure(plan: &Plan) -> Result<Figures, Failure> {
     let target = plan.fresh_target()?;
-    let service = Service::prepare(plan, &plan.source(), &target)?;
+    let keys = Tool::Service.service_config().unwrap_or_default();
+    let service = Service::prepare(plan, (&plan.source(), &target), &keys)?;
     let server = service.server(&["--server.keep"])?;
     let worker = service.worker()?;
     let deadline = Instant::now() + LIMIT;

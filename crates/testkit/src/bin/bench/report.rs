@@ -128,6 +128,9 @@ impl Report {
             is_met: value.is_some_and(|value| value >= wanted),
         };
         let server = ratio(self.median(Tool::Service), copy);
+        let old = self.median(Tool::OldConfig { engine: "rclone" });
+        let over_piece = ratio(old, self.median(Tool::RclonePiece));
+        let native = ratio(old, self.median(Tool::OldConfig { engine: "native" }));
         let below = |what, wanted_mib: u64, bytes: Option<u64>| Goal {
             what,
             wanted: format!("< {wanted_mib} MiB"),
@@ -152,6 +155,17 @@ impl Report {
                 value: server.map(|value| format!("{value:.2}×")),
                 is_met: server.is_some_and(|value| value <= 1.15),
             },
+            Goal {
+                what: "engine rclone, server + worker, start to exit, against the same list by hand: time",
+                wanted: "≤ 1.1×".into(),
+                value: over_piece.map(|value| format!("{value:.2}×")),
+                is_met: over_piece.is_some_and(|value| value <= 1.1),
+            },
+            at_least(
+                "the same older config with engine: native against engine: rclone",
+                1.0,
+                native,
+            ),
             below("idle server", 64, memory.map(|one| one.idle_server_bytes)),
             below(
                 "worker with 64 transfers, peak",

@@ -9,7 +9,7 @@ use testkit::{Program, Scratch, free_port};
 
 use crate::Failure;
 use crate::measure::Plan;
-use crate::tools::built;
+use crate::tools::{built, rclone};
 
 const LIMIT: Duration = Duration::from_secs(3600);
 
@@ -21,7 +21,12 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    pub(crate) fn prepare(plan: &Plan, source: &Path, target: &Path) -> Result<Self, Failure> {
+    /// `keys`: lines of `global_config`.
+    pub(crate) fn prepare(
+        plan: &Plan,
+        (source, target): (&Path, &Path),
+        keys: &str,
+    ) -> Result<Self, Failure> {
         let directory = Scratch::within(&plan.state(), "service")?;
         let tasks = format!("{} {}\n", source.display(), target.display());
         directory.file("tasks.txt", tasks);
@@ -31,9 +36,7 @@ impl Service {
   source_fs_types: [any]
   target_fs_types: [any]
   tasks_file: tasks.txt
-  durability: none
-  transfers: 64
-server:
+{keys}server:
   port: {port}
   data_dir: {}
 ",
@@ -53,7 +56,9 @@ server:
     pub(crate) fn worker(&self) -> Result<Program, Failure> {
         let address = format!("127.0.0.1:{}", self.port);
         self.start("data-migrate-worker", |command| {
-            command.args(["--server.address", &address])
+            command
+                .args(["--server.address", &address, "--rclone.path"])
+                .arg(rclone())
         })
     }
 

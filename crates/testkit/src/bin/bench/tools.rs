@@ -13,16 +13,30 @@ pub(crate) enum Tool {
     Service,
     Cp,
     Rsync,
-    Rclone { transfers: u32 },
+    Rclone {
+        transfers: u32,
+    },
+    /// A list of all files, as one piece of work, given to rclone by hand.
+    RclonePiece,
+    /// Server and worker with a config of the older tool, with rclone's flags.
+    OldConfig {
+        engine: &'static str,
+    },
 }
 
-const ALL: [Tool; 6] = [
+/// Transfers and checkers where rclone gets a list of files.
+const PIECE_TRANSFERS: u32 = 16;
+
+const ALL: [Tool; 9] = [
     Tool::Copy,
     Tool::Service,
     Tool::Cp,
     Tool::Rsync,
     Tool::Rclone { transfers: 16 },
     Tool::Rclone { transfers: 64 },
+    Tool::RclonePiece,
+    Tool::OldConfig { engine: "rclone" },
+    Tool::OldConfig { engine: "native" },
 ];
 
 impl Tool {
@@ -35,6 +49,9 @@ impl Tool {
             Self::Rsync => "rsync",
             Self::Rclone { transfers: 16 } => "rclone16",
             Self::Rclone { .. } => "rclone64",
+            Self::RclonePiece => "piece",
+            Self::OldConfig { engine: "rclone" } => "old",
+            Self::OldConfig { .. } => "old-native",
         }
     }
 
@@ -46,11 +63,34 @@ impl Tool {
             Self::Cp => "cp -a".into(),
             Self::Rsync => "rsync -a".into(),
             Self::Rclone { transfers } => format!("rclone copy --transfers {transfers}"),
+            Self::RclonePiece => {
+                format!("rclone copy --files-from-raw, by hand, --transfers {PIECE_TRANSFERS}")
+            }
+            Self::OldConfig { engine } => {
+                format!("server + worker, older config, engine {engine}")
+            }
         }
     }
 
     pub(crate) fn is_service(&self) -> bool {
-        *self == Self::Service
+        self.service_config().is_some()
+    }
+
+    /// Of those that are server and worker: lines of `global_config`.
+    pub(crate) fn service_config(&self) -> Option<String> {
+        match self {
+            Self::Service => Some("  durability: none\n  transfers: 64\n".to_owned()),
+            Self::OldConfig { engine } => Some(format!(
+                "  durability: none
+  engine: {engine}
+  rclone_flags:
+    checkers: {PIECE_TRANSFERS}
+    transfers: {PIECE_TRANSFERS}
+    log_level: INFO
+"
+            )),
+            _ => None,
+        }
     }
 
     pub(crate) fn is_rclone(&self) -> bool {
@@ -67,13 +107,22 @@ impl Tool {
         let mut command = Command::new(self.program());
         match self {
             Self::Copy => command.arg("copy").args([source, target]),
-            Self::Service => return None,
+            Self::Service | Self::OldConfig { .. } => return None,
             Self::Cp => command.arg("-a").arg(contents(source, "/.")).arg(target),
             Self::Rsync => command.arg("-a").arg(contents(source, "/")).arg(target),
             Self::Rclone { transfers } => command
                 .args(["copy", "--config", "/dev/null"])
                 .args(["--transfers", &transfers.to_string()])
                 .args(["--checkers", &transfers.to_string()])
+                .args([source, target]),
+            Self::RclonePiece => command
+                .args(["copy", "--config", "/dev/null", "--log-level", "INFO"])
+                .args(["--transfers", &PIECE_TRANSFERS.to_string()])
+                .args(["--checkers", &PIECE_TRANSFERS.to_string()])
+                .args(["--no-traverse", "--files-from-raw"])
+                .arg(list_beside(source))
+                .arg("--log-file")
+                .arg(source.with_file_name("log"))
                 .args([source, target]),
         };
         Some(command)
@@ -82,16 +131,16 @@ impl Tool {
     pub(crate) fn program(&self) -> PathBuf {
         match self {
             Self::Copy => built("data-migrate"),
-            Self::Service => built("data-migrate-server"),
+            Self::Service | Self::OldConfig { .. } => built("data-migrate-server"),
             Self::Cp => "cp".into(),
             Self::Rsync => "rsync".into(),
-            Self::Rclone { .. } => rclone(),
+            Self::Rclone { .. } | Self::RclonePiece => rclone(),
         }
     }
 
     /// The first line of what it says about its version.
     pub(crate) fn version(&self) -> String {
-        let argument = if self.is_rclone() {
+        let argument = if self.is_rclone() || *self == Self::RclonePiece {
             "version"
         } else {
             "--version"
@@ -105,7 +154,7 @@ impl Tool {
     /// What its copy must have kept: rclone copies neither owners nor modes unless it is told to.
     pub(crate) fn kept(&self) -> Options {
         match self {
-            Self::Rclone { .. } => Options {
+            Self::Rclone { .. } | Self::RclonePiece => Options {
                 file_times: true,
                 ..Options::data_only()
             },
@@ -149,8 +198,23 @@ pub(crate) fn built(program: &str) -> PathBuf {
     here.with_file_name(program)
 }
 
+/// Where the list of all files of a source is: [`write_list`].
+fn list_beside(source: &Path) -> PathBuf {
+    source.with_file_name("list")
+}
+
+/// Writes the list for [`Tool::RclonePiece`].
+pub(crate) fn write_list(source: &Path) -> Result<(), Failure> {
+    let found = Command::new("find")
+        .arg(".")
+        .args(["-type", "f", "-printf", "%P\\n"])
+        .current_dir(source)
+        .output()?;
+    Ok(std::fs::write(list_beside(source), found.stdout)?)
+}
+
 /// `RCLONE`, else the one that `scripts/setup.sh bench` installs, else the one in `PATH`.
-fn rclone() -> PathBuf {
+pub(crate) fn rclone() -> PathBuf {
     if let Some(program) = std::env::var_os("RCLONE") {
         return program.into();
     }
