@@ -220,8 +220,6 @@ pub(crate) fn rclone() -> PathBuf {
     }
     let directory = std::env::var_os("CARGO_TARGET_DIR").unwrap_or_else(|| "target".into());
     let installed = Path::new(&directory).join("tools/rclone/bin/rclone");
-    match installed.exists() {
-        true => installed,
-        false => "rclone".into(),
-    }
+    // Absolute: whoever starts it may be elsewhere.
+    installed.canonicalize().unwrap_or_else(|_| "rclone".into())
 }
