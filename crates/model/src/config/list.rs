@@ -5,7 +5,7 @@ use std::marker::PhantomData;
 
 use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 
-use super::read::{Place, Read, Seed};
+use super::read::{Keys, Place, Read, Seed};
 
 /// Sections, one after another; empty entries are left out.
 pub(crate) struct List<T>(pub(crate) Vec<T>);
@@ -48,6 +48,10 @@ impl<T: Read> Read for List<T> {
     fn read<'de, D: Deserializer<'de>>(place: Place, from: D) -> Result<Self, D::Error> {
         let visitor = ListVisitor::new(place, "a list, each entry after a '-'");
         from.deserialize_any(visitor).map(Self)
+    }
+
+    fn add_keys(to: &mut Vec<Keys>) {
+        T::add_keys(to);
     }
 }
 

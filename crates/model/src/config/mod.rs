@@ -30,7 +30,7 @@ pub use options::{
     S3Config,
 };
 use raw::RawConfig;
-use read::{Place, Seed};
+use read::{Place, Read, Seed};
 pub use server::{DEFAULT_PORT, ServerConfig};
 pub(crate) use server::{HEARTBEAT_SECS, LEASE_SECS};
 pub use value::Secret;
@@ -40,6 +40,13 @@ pub use value::Secret;
 pub struct Parsed {
     pub config: Config,
     pub warnings: Vec<String>,
+}
+
+/// All sections with all their keys, as they are written; the top level has no name.
+pub fn keys() -> Vec<(&'static str, &'static [&'static str])> {
+    let mut keys = Vec::new();
+    RawConfig::add_keys(&mut keys);
+    keys
 }
 
 /// Reads a config. `file` is its name: it tells YAML from JSON and begins each error.

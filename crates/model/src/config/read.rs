@@ -29,9 +29,15 @@ impl Place {
     }
 }
 
+/// A section that is written as such: its name, and its keys.
+pub(crate) type Keys = (&'static str, &'static [&'static str]);
+
 /// Something that stands after a key.
 pub(crate) trait Read: Sized {
     fn read<'de, D: Deserializer<'de>>(place: Place, from: D) -> Result<Self, D::Error>;
+
+    /// Adds the section that it is, and those in it.
+    fn add_keys(_: &mut Vec<Keys>) {}
 }
 
 /// Reads the value of one key; null is `None`.
@@ -131,6 +137,12 @@ macro_rules! section {
                 from: D,
             ) -> Result<Self, D::Error> {
                 from.deserialize_any($crate::config::read::SectionVisitor::<Self>::new(place))
+            }
+
+            fn add_keys(to: &mut Vec<$crate::config::read::Keys>) {
+                use $crate::config::read::Section;
+                to.push((Self::NAME, Self::KEYS));
+                $(<$kind as $crate::config::read::Read>::add_keys(to);)*
             }
         }
 
