@@ -8,6 +8,7 @@
 # HOSTS is a file: one host (or user@host, or a name of your ssh config) a line, # comments. Keys must be set up: nobody
 # is asked for a password. PROGRAM is its path on the hosts (data-migrate-worker in PATH); -c copies FILE there first.
 # -n: items that a worker holds at once (3). State and log of a worker: ~/.data-migrate on its host.
+# Tasks of the rclone engine need rclone in the PATH that ssh gives, and for remotes ~/.config/rclone/rclone.conf, on each host.
 # Hosts are called 32 at a time. Exit code: 0 all hosts did, 1 some did not, 2 a mistake in the call.
 set -eu
 

@@ -110,6 +110,8 @@ fn every_variable_is_read_by_its_program() {
         .filter(|line| !line.starts_with('#'))
         .filter_map(|line| Some(line.split_once('=')?.0))
         .collect();
+    // Which it reads as rclone does.
+    assert_eq!(names.pop(), Some("RCLONE_CONFIG"));
     assert_eq!(names, ["SERVERADDRESS", "CONCURRENCY", "CLIENT_NAME"]);
     for manifest in [
         "kubernetes/worker-daemonset.yaml",
@@ -153,6 +155,28 @@ fn configs_and_tasks_files_are_read_without_a_warning() {
 }
 
 #[test]
+fn what_the_config_map_shows_of_s3_is_what_the_server_mounts() {
+    let map = block(&read("kubernetes/config.yaml"), "config.yaml");
+    let shown = map.lines().map(|line| match line.split_once("# ") {
+        // What is a key, not a sentence.
+        Some((indent, key)) if !key.ends_with('.') && key.contains(':') => {
+            format!("{indent}{key}\n")
+        }
+        _ => format!("{line}\n"),
+    });
+    let text: String = shown.collect();
+    let parsed = config::parse(text.as_bytes(), Path::new("config.yaml")).unwrap();
+    let s3 = parsed.config.report.s3.expect("s3_config is shown");
+    let server = read("kubernetes/server.yaml");
+    for file in [s3.access_key_file, s3.secret_key_file] {
+        let file = file.expect("keys are files");
+        let mounted = format!("mountPath: {}\n", file.parent().unwrap().display());
+        assert!(server.contains(&mounted), "no {mounted}");
+    }
+    assert!(server.contains("secretName: data-migrate-s3\n"));
+}
+
+#[test]
 fn manifests_fit_each_other_and_this_version() {
     let server = read("kubernetes/server.yaml");
     let workers = [
@@ -168,6 +192,15 @@ fn manifests_fit_each_other_and_this_version() {
     for text in &workers {
         assert!(text.contains("\"data-migrate-server:2000\""));
         assert_eq!(text.matches("mountPropagation: HostToContainer").count(), 2);
+        // The root file system is read-only, and rclone's lists and logs need a place.
+        for path in [
+            "value: /etc/rclone/rclone.conf\n",
+            "mountPath: /etc/rclone\n",
+            "secretName: data-migrate-rclone\n",
+            "mountPath: /tmp\n",
+        ] {
+            assert!(text.contains(path), "no {path}");
+        }
     }
     for path in ["path: /healthz", "path: /readyz", "containerPort: 2000"] {
         assert!(server.contains(path), "no {path}");
