@@ -4,6 +4,7 @@
 use std::ffi::OsString;
 use std::path::Path;
 
+use model::engine::LogLevel;
 use model::{CopyOptions, PartialSuffix, RcloneOptions};
 
 use super::version::Version;
@@ -17,6 +18,8 @@ pub(crate) struct CopyArguments<'a> {
     pub(crate) list: &'a Path,
     pub(crate) options: &'a CopyOptions,
     pub(crate) rclone: &'a RcloneOptions,
+    /// What it logs, of which perhaps less is kept.
+    pub(crate) log_level: LogLevel,
     pub(crate) suffix: PartialSuffix,
     /// An earlier attempt may have left files half-written under their final names: nothing that is there is believed.
     pub(crate) overwrites_all: bool,
@@ -28,7 +31,7 @@ impl CopyArguments<'_> {
     pub(crate) fn to_args(&self) -> Vec<OsString> {
         let mut args: Vec<OsString> = vec!["copy".into(), self.source.clone(), self.target.clone()];
         let mut push = |words: &[&str]| args.extend(words.iter().map(OsString::from));
-        push(&["--use-json-log", "--log-level", "DEBUG"]);
+        push(&["--use-json-log", "--log-level", self.log_level.name()]);
         push(&["--stats", "1s", "--stats-log-level", "INFO"]);
         // Names that failed are tried again here, without all the others.
         push(&["--no-traverse", "--retries", "1"]);
@@ -101,6 +104,7 @@ mod tests {
             list: Path::new("/l"),
             options: &options,
             rclone: &rclone,
+            log_level: LogLevel::Debug,
             suffix: PartialSuffix {
                 item: ItemId::from_random(1),
                 epoch: Epoch(1),

@@ -2,6 +2,7 @@
 
 use std::collections::HashSet;
 
+use model::CopyOptions;
 use storage::posix::{Dir, Kind};
 
 use super::claims::{Claim, Claims};
@@ -10,6 +11,7 @@ use super::piece::{Piece, Watch, open_parent};
 use super::private::PrivateDir;
 use super::remote::{Depth, Listed, RemoteListing, list_remote};
 use crate::attempt::Stopped;
+use crate::compare::{Comparison, compare_files};
 use crate::engine::describe;
 
 /// Gives a claim to each of `these` that can't be copied, with what is wrong; the others keep none.
@@ -23,7 +25,13 @@ pub(crate) fn look_up(
     match piece.source {
         End::Mounted { dir, .. } => {
             for &n in these {
-                if let Some(claim) = at_source(dir, claims, n) {
+                let equal = match piece.target {
+                    End::Mounted { dir: target, .. } => {
+                        at_both(dir, target, claims, n, piece.options)
+                    }
+                    _ => None,
+                };
+                if let Some(claim) = equal.or_else(|| at_source(dir, claims, n)) {
                     claims.set(n, claim);
                 }
             }
@@ -40,6 +48,28 @@ pub(crate) fn look_up(
         End::Imagined { .. } => {}
     }
     Ok(())
+}
+
+/// What rclone need not say where both ends are mounted: that it left the file alone, since nothing was to be copied.
+fn at_both(
+    source: &Dir,
+    target: &Dir,
+    claims: &Claims,
+    n: usize,
+    options: &CopyOptions,
+) -> Option<Claim> {
+    let path = &claims.files()[n].path;
+    let (_, name) = path.split_last()?;
+    let [source, target] = [source, target].map(|root| open_parent(root, path)?.stat(name));
+    let (source, target) = (source.ok()?, target.ok()?);
+    if (source.kind, target.kind) != (Kind::File, Kind::File) {
+        return None;
+    }
+    match compare_files(&source, &target, options, false) {
+        Comparison::Equal | Comparison::AttributesDiffer => Some(Claim::Unchanged),
+        Comparison::NewerAtTarget => Some(Claim::Newer),
+        Comparison::ContentDiffers => None,
+    }
 }
 
 /// What keeps rclone from the file; `None`: nothing that we can see.

@@ -4,8 +4,8 @@
 //! it, a name without one is looked up, and at a mounted target each claim is held against what is there.
 //!
 //! In the order of their use: `probe` finds the program and its `version`, `environment` and `config_file` say what
-//! a process gets of this worker's, `names` what a list can tell it, `ends` how source and target are named,
-//! `private` keeps lists and config from others' eyes, `arguments` is its command line, `process` runs one and ends
+//! a process gets of this worker's, `names` what a list can tell it, `ends` and `pinned` how it reaches source and
+//! target, `private` keeps lists and config from others' eyes, `arguments` is its command line, `process` runs one and ends
 //! it, `log` reads what it says, `claims` keeps that, `piece` runs it until every name has a claim with the help of
 //! `look_up`, `partials` clears up after one that was ended, `remote` lists remotes and looks at what came from them.
 
@@ -21,6 +21,7 @@ mod look_up;
 mod names;
 mod partials;
 mod piece;
+mod pinned;
 mod private;
 mod probe;
 mod process;

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use model::engine::LogLevel;
 use model::found_files::FoundFile;
 use model::{CopyOptions, PartialSuffix, RcloneOptions, RelPath};
 use storage::posix::Dir;
@@ -18,9 +19,10 @@ use super::ends::End;
 use super::log::{Line, Said, Stats};
 use super::look_up::look_up;
 use super::partials::remove_partials;
+use super::pinned::{Pinned, in_namespace};
 use super::private::PrivateDir;
 use super::probe::Rclone;
-use super::process::{Bounds, Shows};
+use super::process::{Bounds, Launch, Shows};
 use crate::attempt::{Cancel, CheckRoots, Fence, Settling, Stopped};
 use crate::engine::describe;
 use crate::progress::Progress;
@@ -42,6 +44,20 @@ pub struct Piece<'a> {
     pub settings: &'a RcloneOptions,
     /// Whose attempt this is.
     pub suffix: PartialSuffix,
+}
+
+impl Piece<'_> {
+    /// rclone says of what it finds unchanged only in detail, and saying everything in detail costs it a third of its speed.
+    /// Where our own code sees both ends, the walk has left out what is unchanged, and what rclone does not name is
+    /// looked at.
+    fn log_level(&self) -> LogLevel {
+        match (self.source, self.target) {
+            (End::Mounted { .. }, End::Mounted { .. }) => {
+                LogLevel::Info.min(self.settings.log_level)
+            }
+            _ => LogLevel::Debug,
+        }
+    }
 }
 
 /// What the piece is bound to and what it tells meanwhile.
@@ -66,9 +82,15 @@ pub fn run_piece(
     let began_secs = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs() as i64);
+    let private = |e: std::io::Error| again("cannot make a private directory", &e);
+    let directory = PrivateDir::create().map_err(private)?;
+    let pin =
+        |end, place| Pinned::new(end, piece.rclone.pinning, &directory, place).map_err(private);
     let mut run = Run {
         piece,
-        private: PrivateDir::create().map_err(|e| again("cannot make a private directory", &e))?,
+        source: pin(piece.source, "source")?,
+        target: pin(piece.target, "target")?,
+        private: directory,
         claims: Claims::new(files),
         processes: 0,
         bytes_before: 0,
@@ -94,6 +116,8 @@ pub fn run_piece(
 struct Run<'a> {
     piece: &'a Piece<'a>,
     private: PrivateDir,
+    source: Pinned,
+    target: Pinned,
     claims: Claims,
     processes: u32,
     /// By processes that have ended.
@@ -182,17 +206,18 @@ impl Run<'_> {
         let (config, list) = (config.map_err(write)?, list.map_err(write)?);
         let arguments = CopyArguments {
             version: piece.rclone.version,
-            source: piece.source.argument(),
-            target: piece.target.argument(),
+            source: self.source.argument.clone(),
+            target: self.target.argument.clone(),
             config: &config,
             list: &list,
             options: piece.options,
             rclone: piece.settings,
+            log_level: piece.log_level(),
             suffix: piece.suffix,
             overwrites_all: piece.suffix.epoch.0 > 1
-                && piece.target.is_by_descriptor()
+                && piece.target.is_mounted()
                 && !piece.rclone.version.publishes_by_rename(),
-            by_descriptor: piece.source.is_by_descriptor() || piece.target.is_by_descriptor(),
+            by_descriptor: self.source.is_by_descriptor || self.target.is_by_descriptor,
         };
         let bounds = Bounds {
             fence: watch.fence,
@@ -209,7 +234,16 @@ impl Run<'_> {
         };
         let progress = watch.progress;
         let launch = piece.rclone.launch();
-        let status = launch.run(&arguments.to_args(), &bounds, &mut |line| {
+        let (program, args) = in_namespace(
+            launch.program,
+            arguments.to_args(),
+            [&self.source, &self.target],
+        );
+        let launch = Launch {
+            program: &program,
+            ..launch
+        };
+        let status = launch.run(&args, &bounds, &mut |line| {
             self.take_line(line, &mut kept, progress)
         })?;
         Ok(status.to_string())
@@ -246,7 +280,7 @@ impl Run<'_> {
                 Shows::Progress
             }
             None => {
-                if line.level() == model::engine::LogLevel::Error {
+                if line.level() == LogLevel::Error {
                     self.last_error = line.message;
                 }
                 Shows::Nothing
@@ -276,9 +310,7 @@ impl Run<'_> {
     }
 
     fn for_people(&self, text: String) -> String {
-        self.piece
-            .target
-            .for_people(self.piece.source.for_people(text))
+        self.target.for_people(self.source.for_people(text))
     }
 
     /// Removes what this item's attempts left unfinished at a mounted target.

@@ -41,6 +41,15 @@ impl PrivateDir {
         Ok(path)
     }
 
+    /// Makes an empty directory, or finds the one that was made.
+    pub(crate) fn directory(&self, name: &str) -> io::Result<PathBuf> {
+        let path = self.path().join(name);
+        match std::fs::create_dir(&path) {
+            Err(e) if e.kind() != io::ErrorKind::AlreadyExists => Err(e),
+            _ => Ok(path),
+        }
+    }
+
     fn path(&self) -> &Path {
         self.0.path()
     }

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use super::config_file::{ConfigFile, ConfigFileError};
 use super::config_location;
 use super::environment::Environment;
+use super::pinned::Pinning;
 use super::process::Launch;
 use super::remote_name::remote_name;
 use super::version::Version;
@@ -22,6 +23,7 @@ pub struct Rclone {
     program: PathBuf,
     pub(crate) version: Version,
     environment: Environment,
+    pub(crate) pinning: Pinning,
     /// This machine's own rclone.conf.
     pub(crate) config_file: Option<PathBuf>,
 }
@@ -79,6 +81,7 @@ impl Rclone {
         Ok(Self {
             program,
             version,
+            pinning: Pinning::probe(&environment),
             environment,
             config_file,
         })

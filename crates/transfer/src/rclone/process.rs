@@ -5,7 +5,7 @@
 //! attempt may still write, the group is stopped.
 
 use std::ffi::OsString;
-use std::io::{self, BufRead, BufReader, Read};
+use std::io::{self, Read};
 use std::os::unix::process::CommandExt;
 use std::path::Path;
 use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
@@ -24,7 +24,13 @@ const LOOK: Duration = Duration::from_millis(100);
 const CHECK_ROOTS: Duration = Duration::from_secs(1);
 
 /// Longest line of its log; what is beyond is a line of its own.
-const MAX_LINE: u64 = 1 << 20;
+const MAX_LINE: usize = 1 << 20;
+
+/// Room for what it logs between two looks: some thousands of lines.
+const PIPE_BYTES: usize = 1 << 20;
+
+/// Between two looks at an empty log.
+const READ_AGAIN: Duration = Duration::from_millis(20);
 
 /// Lines that wait to be read.
 const LINES_WAITING: usize = 4096;
@@ -194,21 +200,41 @@ impl Drop for Group {
     }
 }
 
-fn send_lines(log: ChildStderr, to: &SyncSender<Vec<u8>>) {
-    let mut log = BufReader::new(log);
+/// Reads now and then all that has come. A reader that waited in the call would be woken for every line, which costs
+/// the writer more than the copying of a small file.
+fn send_lines(mut log: ChildStderr, to: &SyncSender<Vec<u8>>) {
+    // Where either is refused, lines come as well, only dearer.
+    let _ = rustix::pipe::fcntl_setpipe_size(&log, PIPE_BYTES);
+    let _ = rustix::io::ioctl_fionbio(&log, true);
+    let mut rest = Vec::new();
+    let mut chunk = vec![0; PIPE_BYTES / 4];
     loop {
-        let mut line = Vec::new();
-        match log.by_ref().take(MAX_LINE).read_until(b'\n', &mut line) {
-            Ok(0) | Err(_) => return,
-            Ok(_) => {}
+        match log.read(&mut chunk) {
+            Ok(0) => break,
+            Ok(n) => rest.extend_from_slice(&chunk[..n]),
+            Err(e) if e.kind() == io::ErrorKind::WouldBlock => std::thread::sleep(READ_AGAIN),
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(_) => break,
         }
-        while matches!(line.last(), Some(b'\n' | b'\r')) {
-            line.pop();
+        let mut begin = 0;
+        while let Some(end) = rest[begin..].iter().position(|&b| b == b'\n') {
+            if to.send(trimmed(&rest[begin..begin + end])).is_err() {
+                return;
+            }
+            begin += end + 1;
         }
-        if to.send(line).is_err() {
+        rest.drain(..begin);
+        if rest.len() > MAX_LINE && to.send(std::mem::take(&mut rest)).is_err() {
             return;
         }
     }
+    if !rest.is_empty() {
+        let _ = to.send(trimmed(&rest));
+    }
+}
+
+fn trimmed(line: &[u8]) -> Vec<u8> {
+    line.strip_suffix(b"\r").unwrap_or(line).to_vec()
 }
 
 #[cfg(test)]
