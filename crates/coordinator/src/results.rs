@@ -216,6 +216,13 @@ impl Results {
                     n.failed - named
                 )?;
             }
+            if let [piece] = pieces(task).as_slice()
+                && let Some(log) = task.item_logs.get(&piece.item.id)
+            {
+                // It has no row of its own that would name its log.
+                writeln!(out, "\nrclone's log:")?;
+                objects::unpack_log(log, &mut out)?;
+            }
             out.flush()
         };
         write().map_err(|source| ResultsError::Log {

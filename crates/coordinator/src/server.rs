@@ -253,13 +253,7 @@ impl Server {
 
     /// Whether a worker in this process is to look at the sources of rclone's tasks.
     pub fn wants_listing_worker(&self) -> bool {
-        self.scheduler.settings().server_side_listing
-            && self
-                .scheduler
-                .settings()
-                .engines
-                .values()
-                .any(|engine| *engine == Engine::Rclone)
+        self.scheduler.settings().server_side_listing && self.scheduler.needs_rclone()
     }
 
     pub fn scheduler(&self) -> Arc<Scheduler> {

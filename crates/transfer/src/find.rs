@@ -13,7 +13,7 @@ use crate::compare::{Comparison, attributes_differ, compare_files, is_same_time}
 use crate::engine::Problem;
 use crate::entry::{Done, Entry, changed};
 use crate::ledger::{Note, Verdict};
-use crate::rclone::{Claim, can_be_listed};
+use crate::rclone::{Claim, NOT_LISTABLE, can_be_listed};
 use crate::target::conflict;
 
 /// How much the clocks of this machine and of the source's server may differ, in seconds.
@@ -45,6 +45,9 @@ impl Entry<'_> {
                 // rclone might write through a link.
                 _ => return self.copy_new(),
             }
+        }
+        if has_remote_target && !can_be_listed(&self.path()) {
+            return Ok(Done::Now(failed(NOT_LISTABLE)));
         }
         if !has_remote_target && !self.can_be_left_to_rclone(&meta) {
             return self.copy_file(present);

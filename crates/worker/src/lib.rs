@@ -18,7 +18,7 @@ use std::time::Duration;
 pub use connection::{Address, InvalidAddress};
 use connection::{CallError, Connection};
 use session::Over;
-use transfer::rclone::{NoRclone, Rclone};
+use transfer::rclone::{NoRclone, PrivateDir, Rclone};
 
 /// What the command line says.
 #[derive(Debug, Clone)]
@@ -60,6 +60,7 @@ const STOP_WITHIN: Duration = Duration::from_secs(8);
 
 /// Works until the run is over or until `stop`.
 pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<Ended, WorkerError> {
+    PrivateDir::remove_forsaken();
     let connection = Arc::new(Connection::new(options.addresses.clone(), options.wait));
     tokio::pin!(stop);
     loop {

@@ -63,12 +63,7 @@ pub(crate) struct RcloneFlag {
 impl RcloneFlag {
     /// Looks at the program; what is wrong with it is told only to who needs it.
     pub(crate) fn find(&self) -> Result<Arc<Rclone>, NoRclone> {
-        let rclone = Rclone::find(&self.path, std::env::vars_os())?;
-        match rclone.warning() {
-            Some(warning) => tracing::debug!("{warning}"),
-            None => tracing::debug!("rclone {}", rclone.version()),
-        }
-        Ok(Arc::new(rclone))
+        Rclone::find(&self.path, std::env::vars_os()).map(Arc::new)
     }
 }
 

@@ -98,7 +98,7 @@ pub(super) fn without_links(rows: &[Row]) -> Vec<Row> {
 }
 
 /// A log as its worker sent it, which is gzip; one that its worker did not send to its end, as far as it goes.
-fn unpack_log(log: &Path, out: &mut dyn Write) -> io::Result<()> {
+pub(super) fn unpack_log(log: &Path, out: &mut dyn Write) -> io::Result<()> {
     match io::copy(&mut GzDecoder::new(File::open(log)?), out) {
         Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
         copied => copied.map(|_| ()),

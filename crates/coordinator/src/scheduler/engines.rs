@@ -17,6 +17,11 @@ impl Scheduler {
         engine.copied().unwrap_or(Engine::Native)
     }
 
+    pub fn needs_rclone(&self) -> bool {
+        let mut engines = self.settings.engines.values();
+        engines.any(|engine| *engine == Engine::Rclone)
+    }
+
     /// Which items of the task the session may get, as far as its engines decide; none: none.
     pub(super) fn kinds_for(&self, session: &Session, task: &TaskState) -> Option<Kinds> {
         let is_rclone = self.engine_of(task.record.task.id) == Engine::Rclone;

@@ -44,6 +44,9 @@ impl Scheduler {
             Ok(version) => {
                 tracing::info!("worker {name} ({address}) is here, with rclone {version}")
             }
+            Err(problem) if self.needs_rclone() => tracing::info!(
+                "worker {name} ({address}) is here, for tasks that need no rclone: {problem}"
+            ),
             Err(_) => tracing::info!("worker {name} ({address}) is here"),
         }
         let lease = self.settings.lease;

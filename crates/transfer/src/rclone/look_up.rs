@@ -9,7 +9,7 @@ use super::claims::{Claim, Claims};
 use super::ends::End;
 use super::piece::{Piece, Watch, open_parent};
 use super::private::PrivateDir;
-use super::remote::{Depth, Listed, RemoteListing, list_remote};
+use super::remote::{Depth, Listed, Only, RemoteListing, list_remote};
 use crate::attempt::Stopped;
 use crate::compare::{Comparison, compare_files};
 use crate::engine::describe;
@@ -113,7 +113,7 @@ fn on_remote(
         rclone: piece.rclone,
         config: piece.config,
         remote,
-        only: Some(&list),
+        only: Some(Only::LookedUp(&list)),
         depth: Depth::All,
         checkers: piece.settings.checkers,
     };

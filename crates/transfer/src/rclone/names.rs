@@ -8,6 +8,10 @@ use model::RelPath;
 /// rclone adds up to 25 characters to the name of a file that is not finished.
 const MAX_NAME_BYTES: usize = 255 - 25;
 
+/// What is wrong with other names.
+pub(crate) const NOT_LISTABLE: &str = "rclone can't be told of this name in a list: it has bytes that are no UTF-8, a \
+                                       control character, or one that rclone translates";
+
 /// Whether rclone takes the path for what it is, in a list and in its log.
 pub(crate) fn can_be_listed(path: &RelPath) -> bool {
     let Ok(text) = std::str::from_utf8(path.as_bytes()) else {

@@ -9,12 +9,12 @@ use model::found_files::FoundFile;
 use model::{FailureClass, RelPath, SkipReason};
 use storage::posix::{Dir, Kind};
 
-use super::claims::{Claim, Claims};
+use super::claims::Claim;
 use super::piece::open_parent;
 use super::private::PrivateDir;
 use super::probe::Rclone;
 use super::remote_listing::{ListingError, RemoteEntry, read_entries};
-use crate::attempt::{Cancel, Fence, Finished, Stopped};
+use crate::attempt::{Cancel, Fence, Finished, Settling, Stopped};
 use crate::engine::describe;
 use crate::ledger::{Tally, Verdict};
 
@@ -44,10 +44,19 @@ pub(crate) struct RemoteListing<'a> {
     pub(crate) rclone: &'a Rclone,
     pub(crate) config: &'a str,
     pub(crate) remote: &'a str,
-    /// A file with the only names that are looked for, one a line; else everything below.
-    pub(crate) only: Option<&'a Path>,
+    /// The only names that are looked for; else everything below.
+    pub(crate) only: Option<Only<'a>>,
     pub(crate) depth: Depth,
     pub(crate) checkers: Option<u32>,
+}
+
+/// How names are found that a file holds, one a line.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Only<'a> {
+    /// Each is asked for.
+    LookedUp(&'a Path),
+    /// Everything is listed, and these are picked out.
+    PickedOut(&'a Path),
 }
 
 /// How far down a listing goes.
@@ -87,11 +96,16 @@ pub(crate) fn list_remote(
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
-    if let Some(only) = listing.only {
-        command
-            .arg("--no-traverse")
-            .arg("--files-from-raw")
-            .arg(only);
+    match listing.only {
+        Some(Only::LookedUp(list)) => {
+            command
+                .args(["--no-traverse", "--files-from-raw"])
+                .arg(list);
+        }
+        Some(Only::PickedOut(list)) => {
+            command.arg("--files-from-raw").arg(list);
+        }
+        None => {}
     }
     if listing.depth == Depth::All {
         command.arg("--recursive");
@@ -192,17 +206,24 @@ fn last_words(mut from: impl Read + Send + 'static) -> std::thread::JoinHandle<S
     })
 }
 
-/// Holds what rclone claims of files that it copied from a remote, or to one, against what is at a mounted target; what
+/// Holds what rclone claims of files that it copied from a remote, or to one, against what is at the mounted end; what
 /// is on a remote is believed as rclone verified it.
-pub fn settle_from_remote(
-    claims: &Claims,
+pub fn settle_remote(
+    settling: &Settling,
+    source: Option<&Dir>,
     target: Option<&Dir>,
     fence: &dyn Fence,
 ) -> Result<Finished, Stopped> {
     let mut tally = Tally::default();
+    let claims = &settling.claims;
     for file in claims.files() {
         tally.counters.listed += 1;
-        let verdict = verdict(claims.of(&file.path), file, target);
+        let claim = claims.of(&file.path);
+        let verdict = match (claim, source) {
+            (Some(Claim::Copied), Some(source)) => at_source(source, file, settling.began_secs)
+                .unwrap_or_else(|| verdict(claim, file, target)),
+            _ => verdict(claim, file, target),
+        };
         tally.count(verdict, || file.path.clone());
     }
     if let Some(target) = target {
@@ -218,6 +239,28 @@ pub fn settle_from_remote(
         outcome: tally.into_outcome(),
         deferred_attributes: Vec::new(),
     })
+}
+
+/// What spoils the copy of a file of a mounted source: it changed since rclone began.
+fn at_source(source: &Dir, file: &FoundFile, began_secs: i64) -> Option<Verdict> {
+    let changed = |error: &str| {
+        Some(Verdict::Failed {
+            class: FailureClass::Changed,
+            error: format!("the source changed: {error}"),
+        })
+    };
+    let looked = open_parent(source, &file.path).and_then(|parent| match file.path.split_last() {
+        Some((_, name)) => parent.stat(name),
+        None => parent.meta(),
+    });
+    match looked {
+        Ok(meta) if meta.kind != Kind::File => changed("it became another kind of entry"),
+        Ok(meta) if meta.changed.secs > began_secs => changed("while rclone copied it"),
+        Ok(_) => None,
+        // Gone since: the copy is whole, as rclone verified it.
+        Err(error) if error.is_missing() => None,
+        Err(error) => changed(&describe(&error)),
+    }
 }
 
 fn verdict(claim: Option<&Claim>, file: &FoundFile, target: Option<&Dir>) -> Verdict {

@@ -5,10 +5,10 @@ use std::collections::HashSet;
 use model::{FailureClass, RelPath, SkipReason};
 use storage::posix::Dir;
 
-use super::names::can_be_listed;
+use super::names::{NOT_LISTABLE, can_be_listed};
 use super::private::PrivateDir;
 use super::probe::Rclone;
-use super::remote::{Depth, Listed, RemoteError, RemoteListing, list_remote, make_directory};
+use super::remote::{Depth, Listed, Only, RemoteError, RemoteListing, list_remote, make_directory};
 use super::remote_listing::RemoteEntry;
 use crate::attempt::{Cancel, Fence, Finished, Found, Stopped};
 use crate::engine::describe;
@@ -105,29 +105,25 @@ impl Walker<'_> {
             paths.iter().partition(|path| can_be_listed(path));
         let names = listable.iter().flat_map(|path| [path.as_bytes(), b"\n"]);
         let list = private.write("files", names).map_err(RemoteError::Start)?;
-        let listing = RemoteListing {
-            rclone: walk.rclone,
-            config: walk.config,
-            remote: walk.remote,
-            only: Some(&list),
-            depth: Depth::All,
-            checkers: walk.checkers,
-        };
         if !listable.is_empty() {
-            // What it could not look at is looked at by itself below.
-            let _ = list_remote(&listing, cancel, &mut |entry| match entry.is_dir {
-                true => Ok(()),
-                false => {
-                    if let Ok(path) = RelPath::new(entry.path.clone()) {
-                        self.seen.insert(path);
+            // Some backends break off at a name that is a directory: then everything is listed, and these picked out.
+            match self.list_by_name(Only::LookedUp(&list), cancel) {
+                Err(RemoteError::Refused(why)) => return Err(RemoteError::Refused(why)),
+                Ok(Listed::All) => {}
+                Ok(Listed::Part(_)) | Err(_) => {
+                    if let Listed::Part(said) = self.list_by_name(Only::PickedOut(&list), cancel)? {
+                        self.tally.unreadable_root(RelPath::ROOT, said);
                     }
-                    self.take_new(entry, &RelPath::ROOT)
                 }
-            })?;
+            }
         }
+        let mut covered: Option<&RelPath> = None;
         for path in listable {
-            if !self.seen.contains(path) {
+            // What lies below a listed directory counts with it.
+            let is_covered = covered.is_some_and(|directory| path.is_within(directory));
+            if !self.seen.contains(path) && !is_covered {
                 self.list_directory(path, cancel)?;
+                covered = Some(path);
             }
         }
         for path in others {
@@ -141,6 +137,29 @@ impl Walker<'_> {
             );
         }
         Ok(())
+    }
+
+    fn list_by_name(&mut self, only: Only<'_>, cancel: &Cancel) -> Result<Listed, RemoteError> {
+        let walk = self.walk;
+        let listing = RemoteListing {
+            rclone: walk.rclone,
+            config: walk.config,
+            remote: walk.remote,
+            only: Some(only),
+            depth: Depth::All,
+            checkers: walk.checkers,
+        };
+        list_remote(&listing, cancel, &mut |entry| match entry.is_dir {
+            true => Ok(()),
+            false => {
+                let path = RelPath::new(entry.path.clone());
+                let is_new = path.is_ok_and(|path| self.seen.insert(path));
+                match is_new {
+                    true => self.take_new(entry, &RelPath::ROOT),
+                    false => Ok(()),
+                }
+            }
+        })
     }
 
     fn list_directory(&mut self, path: &RelPath, cancel: &Cancel) -> Result<(), RemoteError> {
@@ -243,5 +262,3 @@ fn path_below(below: &RelPath, entry: &str) -> Option<RelPath> {
     path.extend_from_slice(entry.as_bytes());
     RelPath::new(path).ok().filter(|path| path != below)
 }
-
-const NOT_LISTABLE: &str = "rclone can't be told of this name in a list: it has a control character or one that rclone translates";

@@ -3,21 +3,21 @@
 //! They are written to a private directory of this machine first, whatever the walk finds, so that memory stays bounded; at
 //! its end they go to the folder that the workers share, or to the server.
 
-use std::fs::{File, Permissions};
+use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use model::found_files::encode;
 use model::{FilesWork, ItemId, ListPlace, RelPath, Work};
-use tempfile::TempDir;
 use transfer::Found;
+use transfer::rclone::PrivateDir;
 
 /// The lists of one walk.
 pub(crate) struct FoundFiles {
-    directory: TempDir,
+    directory: PrivateDir,
     files_per_list: u64,
     /// A list is full: the walk has enough.
     is_full: AtomicBool,
@@ -77,10 +77,7 @@ impl List {
 impl FoundFiles {
     pub(crate) fn new(files_per_list: u64) -> io::Result<Self> {
         Ok(Self {
-            directory: tempfile::Builder::new()
-                .prefix("data-migrate-")
-                .permissions(Permissions::from_mode(0o700))
-                .tempdir()?,
+            directory: PrivateDir::create()?,
             files_per_list: files_per_list.max(1),
             is_full: AtomicBool::new(false),
             state: Mutex::default(),

@@ -2,7 +2,7 @@
 
 use std::fs::File;
 use std::io::{BufWriter, Write};
-use std::sync::Arc;
+use std::sync::{Arc, Once};
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -13,7 +13,7 @@ use model::{
 };
 use storage::roots::{Guard, TargetUse};
 use transfer::rclone::{
-    Piece, Rclone, RemoteWalk, Watch, parents, run_piece, settle_from_remote, walk_remote,
+    Piece, PrivateDir, Rclone, RemoteWalk, Watch, parents, run_piece, settle_remote, walk_remote,
 };
 use transfer::{
     Attempt, AttemptWork, CheckRoots, FileWork, Finished, Found, NotTaken, Progress, Settling,
@@ -214,11 +214,20 @@ impl Item<'_> {
             )));
         }
         let directories = parents(&files);
-        let log = tempfile::NamedTempFile::new()
-            .map_err(|e| Verdict::failed(format!("cannot keep a log: {e}")))?;
-        let copied = self.run_rclone(files, log.as_file());
+        if self.ends.target_dir().is_some()
+            && let Some(warning) = self.rclone.warning()
+        {
+            static SAID: Once = Once::new();
+            SAID.call_once(|| tracing::warn!("{warning}"));
+        }
+        let private = PrivateDir::create()
+            .map_err(|e| Verdict::failed(format!("cannot make a private directory: {e}")))?;
+        let log = private.path().join("log");
+        let copied = File::create_new(&log)
+            .map_err(|e| Stopped::Again(format!("cannot keep a log: {e}")))
+            .and_then(|log| self.run_rclone(files, &log));
         // However it ended: whoever looks for the reason finds it at the server.
-        if let Err(verdict) = self.slot.upload(log.path(), UploadKind::Log, 0) {
+        if let Err(verdict) = self.slot.upload(&log, UploadKind::Log, 0) {
             match verdict {
                 Verdict::Silent => return Err(Verdict::Silent),
                 Verdict::Release(_, why) => tracing::warn!("rclone's log could not be sent: {why}"),
@@ -294,7 +303,12 @@ impl Item<'_> {
         let (source, target) = (self.ends.source_dir(), self.ends.target_dir());
         let Some((source, _)) = source.zip(target) else {
             let target = target.filter(|_| !slot.options.dry_run).map(|dir| &**dir);
-            let settled = settle_from_remote(&settling.claims, target, &*slot.running.fence);
+            let settled = settle_remote(
+                &settling,
+                source.map(|dir| &**dir),
+                target,
+                &*slot.running.fence,
+            );
             return slot.ended(settled);
         };
         let paths = settling.claims.files().iter().map(|f| f.path.clone());
