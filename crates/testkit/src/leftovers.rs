@@ -1,5 +1,6 @@
 //! Unfinished files that a run left behind: by the names that the documentation gives them,
-//! `.dm.RUN.ITEM.EPOCH.SEQ` and `.dm.RUN.TASK.marker`, RUN and ITEM of 16 hexadecimal digits.
+//! `.dm.RUN.ITEM.EPOCH.SEQ` and `.dm.RUN.TASK.marker`, RUN and ITEM of 16 hexadecimal digits; where rclone was at work,
+//! names that end with `.dm` and 13 of them.
 
 use std::fs;
 use std::io;
@@ -39,6 +40,9 @@ pub fn leftovers(target: &Path) -> Vec<PathBuf> {
 
 /// Whether the program gives such names to what is unfinished. `.dm.x` and the like are a user's own.
 pub fn is_temp_name(name: &[u8]) -> bool {
+    if is_partial_of_rclone(name) {
+        return true;
+    }
     let Some(rest) = name.strip_prefix(b".dm.") else {
         return false;
     };
@@ -48,6 +52,13 @@ pub fn is_temp_name(name: &[u8]) -> bool {
         [run, item, epoch, seq] => is_id(run) && is_id(item) && is_number(epoch) && is_number(seq),
         _ => false,
     }
+}
+
+fn is_partial_of_rclone(name: &[u8]) -> bool {
+    let Some((_, end)) = name.split_at_checked(name.len().saturating_sub(16)) else {
+        return false;
+    };
+    end.len() < name.len() && end.strip_prefix(b".dm").is_some_and(is_number)
 }
 
 fn is_id(text: &[u8]) -> bool {
@@ -74,6 +85,7 @@ mod tests {
             format!(".dm.{RUN}.{RUN}.1.0"),
             format!(".dm.{RUN}.{RUN}.2f.ff"),
             format!(".dm.{RUN}.12.marker"),
+            "file.1a2b3c4d.dm0123456789001".to_owned(),
         ] {
             assert!(is_temp_name(ours.as_bytes()), "{ours}");
         }
@@ -83,6 +95,9 @@ mod tests {
             ".dm.00000000000000AB.00000000000000ab.1.0",
             ".dm.00000000000000ab.marker.old",
             "x.dm.00000000000000ab.marker",
+            ".dm0123456789001",
+            "x.dm012345678900",
+            "x.dm01234567890x1",
         ] {
             assert!(!is_temp_name(other.as_bytes()), "{other}");
         }

@@ -10,6 +10,7 @@ pub mod leftovers;
 pub mod mount;
 pub mod process;
 pub mod random;
+pub mod rclone;
 pub mod results;
 pub mod rsync;
 pub mod scratch;

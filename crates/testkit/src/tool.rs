@@ -58,6 +58,7 @@ pub fn package_of(program: &str) -> &'static str {
         "mount" | "umount" | "losetup" => "mount",
         "fusermount3" => "fuse3",
         "rsync" => "rsync",
+        "gzip" => "gzip",
         "strace" => "strace",
         "cp" | "sync" => "coreutils",
         _ => "of the same name",

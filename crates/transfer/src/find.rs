@@ -19,6 +19,9 @@ use crate::target::conflict;
 /// How much the clocks of this machine and of the source's server may differ, in seconds.
 const CLOCK_SKEW_SECS: i64 = 2;
 
+/// It counts nanoseconds in 64 bits: from 1677 to 2262. What it sets for another time would look like a change.
+const TIMES_OF_RCLONE_SECS: std::ops::Range<i64> = -9_223_372_036..9_223_372_036;
+
 impl Entry<'_> {
     /// Leaves the file to rclone, unless nothing has to be written, or rclone can't do it right.
     pub(crate) fn find(
@@ -58,13 +61,16 @@ impl Entry<'_> {
         Ok(Done::Now(Verdict::Deferred))
     }
 
-    /// A name that rclone can't be told of, and a file in a directory of ours that we may not write into once
-    /// it has its mode.
+    /// Not: a name that rclone can't be told of, a time that it can't set, and a file in a directory of ours that we
+    /// may not write into once it has its mode.
     fn can_be_left_to_rclone(&self, meta: &Meta) -> bool {
         let is_writable =
             self.engine.identity.is_root() || self.node.source_meta.mode & 0o300 == 0o300;
         // A file without data needs no rclone, and one in procfs has data all the same.
-        is_writable && meta.size > 0 && can_be_listed(&self.path())
+        is_writable
+            && meta.size > 0
+            && TIMES_OF_RCLONE_SECS.contains(&meta.modified.secs)
+            && can_be_listed(&self.path())
     }
 
     /// Holds what rclone says of the file against what is at the target, and sets its attributes.
