@@ -34,8 +34,8 @@ global_config:
     log_level: INFO
 ";
 
-/// `data-migrate run` with `config.yaml` and this rclone; what rclone and its like keep in a temp directory goes to
-/// `DIR/tmp`.
+/// `data-migrate run` with `config.yaml` and this rclone; its config is
+/// `DIR/rclone.conf`, and what is kept in a temp directory goes to `DIR/tmp`.
 pub fn command(place: &Place, rclone: &Path) -> Command {
     let mut command = place.command(MAIN);
     command
@@ -49,7 +49,8 @@ pub fn command(place: &Place, rclone: &Path) -> Command {
         ])
         .arg(rclone)
         .env("HOME", place.directory("home"))
-        .env("TMPDIR", place.directory("tmp"));
+        .env("TMPDIR", place.directory("tmp"))
+        .env("RCLONE_CONFIG", place.path("rclone.conf"));
     command
 }
 
@@ -65,18 +66,23 @@ pub fn migrate(place: &Place, rclone: &Path) -> Done {
 /// with `copy` is up to `on_copy`, which finds in `$n` how many there were with this one, and in `$list` the list of
 /// names. Each call leaves `DIR/calls/N/list` and the pid of its leader.
 pub fn in_front_of(place: &Place, rclone: &Path, on_copy: &str) -> PathBuf {
+    in_front_of_each(place, rclone, "copy", on_copy)
+}
+
+/// The same for other commands, `copy|lsjson` for example.
+pub fn in_front_of_each(place: &Place, rclone: &Path, commands: &str, then: &str) -> PathBuf {
     place.directory("calls");
     let text = format!(
         "#!/bin/bash
 real() {{ {rclone} \"$@\"; }}
-[[ $1 == copy ]] || exec {rclone} \"$@\"
+case $1 in {commands}) ;; *) exec {rclone} \"$@\" ;; esac
 n=1
 until mkdir \"DIR/calls/$n\" 2>/dev/null; do n=$((n + 1)); done
 call=DIR/calls/$n
 for list; do :; done
 echo $$ >\"$call/pid\"
-cp \"$list\" \"$call/list\"
-{on_copy}
+[[ ! -f $list ]] || cp \"$list\" \"$call/list\"
+{then}
 ",
         rclone = rclone.display()
     );
@@ -141,7 +147,7 @@ impl Serving {
             .args(["serve", protocol])
             .arg(place.directory(directory))
             .args(["--addr", &format!("127.0.0.1:{port}")])
-            .args(["--config", "/dev/null", "--dir-cache-time", "0s"])
+            .args(["--config", "/dev/null"])
             .args(more)
             .env("HOME", place.directory("home"));
         let program = Program::start(&mut command).unwrap();

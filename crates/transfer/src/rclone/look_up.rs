@@ -113,7 +113,7 @@ fn on_remote(
         rclone: piece.rclone,
         config: piece.config,
         remote,
-        only: Some(Only::LookedUp(&list)),
+        only: Some(Only::ByName(&list)),
         depth: Depth::All,
         checkers: piece.settings.checkers,
     };

@@ -50,13 +50,13 @@ pub(crate) struct RemoteListing<'a> {
     pub(crate) checkers: Option<u32>,
 }
 
-/// How names are found that a file holds, one a line.
-#[derive(Debug, Clone, Copy)]
+/// A file of names, one a line, and how they are found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Only<'a> {
-    /// Each is asked for.
-    LookedUp(&'a Path),
-    /// Everything is listed, and these are picked out.
-    PickedOut(&'a Path),
+    /// Each is asked for. One that is a directory is an error, with which some versions give up all others.
+    ByName(&'a Path),
+    /// In listings of the directories that they lie in.
+    InListings(&'a Path),
 }
 
 /// How far down a listing goes.
@@ -97,16 +97,13 @@ pub(crate) fn list_remote(
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
     match listing.only {
-        Some(Only::LookedUp(list)) => {
-            command
-                .args(["--no-traverse", "--files-from-raw"])
-                .arg(list);
-        }
-        Some(Only::PickedOut(list)) => {
-            command.arg("--files-from-raw").arg(list);
-        }
-        None => {}
-    }
+        Some(Only::ByName(list)) => command
+            .arg("--no-traverse")
+            .arg("--files-from-raw")
+            .arg(list),
+        Some(Only::InListings(list)) => command.arg("--files-from-raw").arg(list),
+        None => &mut command,
+    };
     if listing.depth == Depth::All {
         command.arg("--recursive");
     }

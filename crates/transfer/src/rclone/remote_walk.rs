@@ -106,15 +106,14 @@ impl Walker<'_> {
         let names = listable.iter().flat_map(|path| [path.as_bytes(), b"\n"]);
         let list = private.write("files", names).map_err(RemoteError::Start)?;
         if !listable.is_empty() {
-            // Some backends break off at a name that is a directory: then everything is listed, and these picked out.
-            match self.list_by_name(Only::LookedUp(&list), cancel) {
-                Err(RemoteError::Refused(why)) => return Err(RemoteError::Refused(why)),
+            match self.list_files(Only::ByName(&list), cancel) {
                 Ok(Listed::All) => {}
-                Ok(Listed::Part(_)) | Err(_) => {
-                    if let Listed::Part(said) = self.list_by_name(Only::PickedOut(&list), cancel)? {
-                        self.tally.unreadable_root(RelPath::ROOT, said);
-                    }
+                // A directory among them can be in the way of the others. What can't be looked at now either is
+                // looked at by itself below.
+                Ok(Listed::Part(_)) | Err(RemoteError::Listing { .. }) => {
+                    let _ = self.list_files(Only::InListings(&list), cancel)?;
                 }
+                Err(error) => return Err(error),
             }
         }
         let mut covered: Option<&RelPath> = None;
@@ -139,7 +138,8 @@ impl Walker<'_> {
         Ok(())
     }
 
-    fn list_by_name(&mut self, only: Only<'_>, cancel: &Cancel) -> Result<Listed, RemoteError> {
+    /// Takes those of some names that are files, each once.
+    fn list_files(&mut self, only: Only<'_>, cancel: &Cancel) -> Result<Listed, RemoteError> {
         let walk = self.walk;
         let listing = RemoteListing {
             rclone: walk.rclone,
@@ -149,15 +149,14 @@ impl Walker<'_> {
             depth: Depth::All,
             checkers: walk.checkers,
         };
-        list_remote(&listing, cancel, &mut |entry| match entry.is_dir {
-            true => Ok(()),
-            false => {
-                let path = RelPath::new(entry.path.clone());
-                let is_new = path.is_ok_and(|path| self.seen.insert(path));
-                match is_new {
-                    true => self.take_new(entry, &RelPath::ROOT),
-                    false => Ok(()),
-                }
+        list_remote(&listing, cancel, &mut |entry| {
+            if entry.is_dir {
+                return Ok(());
+            }
+            let path = RelPath::new(entry.path.clone());
+            match path.is_ok_and(|path| !self.seen.insert(path)) {
+                true => Ok(()),
+                false => self.take_new(entry, &RelPath::ROOT),
             }
         })
     }

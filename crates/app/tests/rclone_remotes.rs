@@ -1,0 +1,276 @@
+//! Remotes on either side or on both: trees and lists go there and come back, guarded by the types of the config; rclone
+//! gets no section of the config file but those that it needs, and bad remotes are told by name (P13).
+
+mod place;
+mod rclone;
+
+use std::fs;
+
+use place::Place;
+use rclone::{OLDER, Serving, calls, in_front_of_each, migrate};
+use testkit::compare::{Options, assert_same_by};
+use testkit::rclone::{both, current};
+use testkit::tree::{Made, Recipe, make};
+
+/// What each place holds: a tree in `source`, which remotes can hold whole, and two servers.
+struct Remotes {
+    place: Place,
+    made: Made,
+    _s3: Serving,
+    _dav: Serving,
+}
+
+fn remotes(label: &str) -> Remotes {
+    let place = Place::new(label);
+    let recipe = Recipe {
+        file_bytes: 1..=5000,
+        ..Recipe::plain(4, 40)
+    };
+    let mut made = make(&place.path("source"), &recipe, 3).unwrap();
+    for name in ["\u{65e5}\u{672c}", "with blank", "#+ %20"] {
+        place.file(&format!("source/more/{name}"), "some");
+        (made.files, made.bytes) = (made.files + 1, made.bytes + 4);
+    }
+    for empty in place::list(&place.path("source")).into_keys() {
+        // Where there are none, remotes have none: there is no better way to know than to try.
+        let _ = fs::remove_dir(empty);
+    }
+    place.directory("s3/bucket");
+    let s3 = Serving::start(&place, "s3", "s3", &["--auth-key", "key,secret"]);
+    let dav = Serving::start(&place, "webdav", "dav", &[]);
+    place.file(
+        "rclone.conf",
+        &format!(
+            "[dav]\ntype = webdav\nvendor = other\nurl = http://127.0.0.1:{}\n
+[unused]\ntype = ftp\nhost = example.org\npass = canary\n
+[store]\ntype = s3\nprovider = Other\naccess_key_id = key\nsecret_access_key = secret
+endpoint = http://127.0.0.1:{}\n",
+            dav.port, s3.port
+        ),
+    );
+    Remotes {
+        place,
+        made,
+        _s3: s3,
+        _dav: dav,
+    }
+}
+
+impl Remotes {
+    /// A config with these types, and one task.
+    fn task(&self, types: (&str, &str), task: &str) {
+        let config = OLDER
+            .replace(
+                "source_fs_type: any",
+                &format!("source_fs_type: {}", types.0),
+            )
+            .replace(
+                "target_fs_type: any",
+                &format!("target_fs_type: {}", types.1),
+            );
+        let server = "server:\n  ineligible_grace_secs: 0\n  item_attempts: 2\n";
+        self.place.file("config.yaml", &format!("{config}{server}"));
+        self.place.file("deploy/data_sources.txt", task);
+    }
+
+    /// Asserts that what lies in `directory` is what lies in the source.
+    #[track_caller]
+    fn assert_in(&self, directory: &str) {
+        let (source, there) = (self.place.path("source"), self.place.path(directory));
+        assert_same_by(&source, &there, &Options::data_only());
+        let table = self.place.results();
+        let row = table.rows().last().unwrap();
+        assert_eq!(row.get("success"), Some("true"), "{row:?}");
+        assert_eq!(row.get("engine"), Some("rclone"), "{row:?}");
+        assert_eq!(
+            (row.number("files"), row.number("bytes")),
+            (self.made.files, self.made.bytes),
+            "{row:?}"
+        );
+    }
+
+    /// The message of the only task, which failed.
+    fn failure(&self) -> String {
+        let table = self.place.results();
+        let row = table.rows().last().unwrap();
+        assert_eq!(row.get("success"), Some("false"), "{row:?}");
+        self.place.without_directory(row.get("message").unwrap())
+    }
+}
+
+#[test]
+fn a_tree_goes_to_a_remote_to_another_and_comes_back() {
+    for (version, program) in both() {
+        let remotes = remotes(version);
+        let place = &remotes.place;
+        remotes.task(("any", "webdav"), "DIR/source dav:a/b\n");
+        migrate(place, &program).assert_code(0);
+        remotes.assert_in("dav/a/b");
+        remotes.task(("webdav", "s3"), "dav:a/b store:bucket/x\n");
+        migrate(place, &program).assert_code(0);
+        remotes.assert_in("s3/bucket/x");
+        remotes.task(("s3", "any"), "store:bucket/x DIR/back\n");
+        migrate(place, &program).assert_code(0);
+        remotes.assert_in("back");
+        // What is there already is not copied again.
+        migrate(place, &program).assert_code(0);
+        let table = place.results();
+        assert_eq!(table.rows().last().unwrap().number("files"), 0, "{version}");
+    }
+}
+
+#[test]
+fn the_types_of_the_config_guard_remotes_too() {
+    let remotes = remotes("types");
+    remotes.place.file("s3/bucket/there", "something");
+    remotes.place.file("dav/a/there", "something");
+    for (types, task, told) in [
+        (("any", "s3"), "DIR/source dav:a\n", ", webdav)"),
+        (("webdav", "any"), "store:bucket DIR/target\n", "(s3, "),
+        (("webdav", "webdav"), "dav:a store:bucket\n", "(webdav, s3)"),
+    ] {
+        remotes.task(types, task);
+        migrate(&remotes.place, &current()).assert_code(1);
+        let message = remotes.failure();
+        let expected = "actual source or target filesystem type not match(";
+        assert!(message.starts_with(expected), "{message}");
+        assert!(message.contains(told), "{message}");
+    }
+    assert!(!remotes.place.path("target").exists());
+    for directory in ["dav/a", "s3/bucket"] {
+        let there = fs::read_dir(remotes.place.path(directory)).unwrap();
+        assert_eq!(there.count(), 1, "nothing came to {directory}");
+    }
+}
+
+#[test]
+fn rclone_gets_only_the_sections_that_it_needs_in_a_file_of_its_own() {
+    let remotes = remotes("sections");
+    let place = &remotes.place;
+    let look = "while [[ $1 != --config ]]; do shift_args+=(\"$1\"); shift; done
+        stat -c %a \"$2\" \"$(dirname \"$2\")\" >\"$call/modes\"
+        tr '\\0' '\\n' </proc/$$/cmdline | grep -A1 '^--config$' | tail -n 1 >\"$call/named\"
+        echo \"$2\" >>\"$call/named\"
+        cp \"$2\" \"$call/config\"
+        real \"${shift_args[@]}\" \"$@\"";
+    let looking = in_front_of_each(place, &current(), "copy|lsjson", look);
+    remotes.task(("webdav", "any"), "dav:more DIR/back\n");
+    place.file("dav/more/file", "content");
+    migrate(place, &looking).assert_code(0);
+    assert_eq!(fs::read(place.path("back/file")).unwrap(), b"content");
+    assert!(calls(place) >= 2, "it listed, and copied");
+    for call in 1..=calls(place) {
+        let read = |name| fs::read_to_string(place.path(format!("calls/{call}/{name}"))).unwrap();
+        assert_eq!(read("modes"), "600\n700\n");
+        let config = read("config");
+        assert!(config.starts_with("[dav]\n"), "{config}");
+        assert_eq!(config.matches('[').count(), 1, "{config}");
+        let named = read("named");
+        let (in_proc, given) = named.split_once('\n').unwrap();
+        assert_eq!(in_proc, given.trim_end());
+        assert!(!fs::exists(in_proc).unwrap(), "gone with its process");
+    }
+}
+
+#[test]
+fn a_remote_that_is_not_there_is_told_with_the_config_file() {
+    let remotes = remotes("unknown");
+    for task in ["DIR/source nowhere:x\n", "nowhere:x DIR/target\n"] {
+        remotes.task(("any", "any"), task);
+        migrate(&remotes.place, &current()).assert_code(1);
+        let message = remotes.failure();
+        assert!(
+            message.contains("DIR/rclone.conf has no remote nowhere"),
+            "{message}"
+        );
+    }
+    fs::remove_file(remotes.place.path("rclone.conf")).unwrap();
+    migrate(&remotes.place, &current()).assert_code(1);
+    let message = remotes.failure();
+    assert!(message.contains("cannot read DIR/rclone.conf"), "{message}");
+}
+
+#[test]
+fn remotes_with_options_of_their_own_are_refused_at_the_start() {
+    let remotes = remotes("inline");
+    for remote in [
+        ":local:/etc",
+        ":sftp,ssh=\"touch DIR/x\":y",
+        "dav,url=http://x:y",
+    ] {
+        for task in [
+            format!("DIR/source '{remote}'\n"),
+            format!("'{remote}' DIR/target\n"),
+        ] {
+            remotes.task(("any", "any"), &task);
+            let done = migrate(&remotes.place, &current()).assert_code(2);
+            let said = "is a remote with inline options, which can make rclone run commands";
+            assert!(done.stderr.contains(said), "{}", done.stderr);
+        }
+    }
+    assert!(!remotes.place.path("data_migrate_results.csv").exists());
+}
+
+#[test]
+fn a_list_names_what_is_taken_from_a_remote_or_to_it() {
+    for (version, program) in both() {
+        let remotes = remotes(version);
+        let place = &remotes.place;
+        for file in ["f", "d/a", "d/b/c", "e/x", "e/y", "#g", "with blank/h"] {
+            place.file(&format!("dav/in/{file}"), file);
+            place.file(&format!("plain/{file}"), file);
+        }
+        place.file(
+            "list",
+            "/f\r\nd/\r\n\r\n e//x \n#g\nwith blank\nf\ngone\nd/gone too\n",
+        );
+        let expected = [
+            "#g",
+            "d",
+            "d/a",
+            "d/b",
+            "d/b/c",
+            "e",
+            "e/x",
+            "f",
+            "with blank",
+            "with blank/h",
+        ];
+        for (types, task, there) in [
+            (("webdav", "any"), "dav:in DIR/target DIR/list\n", "target"),
+            (
+                ("any", "s3"),
+                "DIR/plain store:bucket/out DIR/list\n",
+                "s3/bucket/out",
+            ),
+            (
+                ("webdav", "s3"),
+                "dav:in store:bucket/over DIR/list\n",
+                "s3/bucket/over",
+            ),
+        ] {
+            remotes.task(types, task);
+            migrate(place, &program).assert_code(1);
+            let root = place.path(there);
+            let found: Vec<String> = place::list(&root)
+                .into_keys()
+                .map(|path| {
+                    path.strip_prefix(&root)
+                        .unwrap()
+                        .to_str()
+                        .unwrap()
+                        .to_owned()
+                })
+                .collect();
+            assert_eq!(found, expected, "{version}: {task}");
+            let table = place.results();
+            let row = table.rows().last().unwrap();
+            assert_eq!(row.number("files"), 6, "{version}: {task} {row:?}");
+            let log = fs::read_to_string(row.get("log file").unwrap()).unwrap();
+            assert!(
+                log.contains("FAILED (missing) gone: "),
+                "{version}: {task} {log}"
+            );
+        }
+    }
+}
