@@ -81,7 +81,7 @@ until mkdir \"DIR/calls/$n\" 2>/dev/null; do n=$((n + 1)); done
 call=DIR/calls/$n
 for list; do :; done
 echo $$ >\"$call/pid\"
-[[ ! -f $list ]] || cp \"$list\" \"$call/list\"
+[[ $* != *--files-from-raw* ]] || cp \"$list\" \"$call/list\"
 {then}
 ",
         rclone = rclone.display()
