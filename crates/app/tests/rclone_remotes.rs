@@ -5,12 +5,14 @@ mod place;
 mod rclone;
 
 use std::fs;
+use std::path::Path;
 
-use place::Place;
+use place::{LONG, Place, SERVER, WORKER};
 use rclone::{OLDER, Serving, calls, in_front_of_each, migrate};
 use testkit::compare::{Options, assert_same_by};
 use testkit::rclone::{both, current};
 use testkit::tree::{Made, Recipe, make};
+use testkit::{Program, free_port};
 
 /// What each place holds: a tree in `source`, which remotes can hold whole, and two servers.
 struct Remotes {
@@ -170,6 +172,69 @@ fn rclone_gets_only_the_sections_that_it_needs_in_a_file_of_its_own() {
         assert_eq!(in_proc, given.trim_end());
         assert!(!fs::exists(in_proc).unwrap(), "gone with its process");
     }
+}
+
+#[test]
+fn a_listing_that_hangs_ends_with_its_worker() {
+    for hanging_call in [1, 2] {
+        let remotes = remotes("hanging");
+        let place = &remotes.place;
+        let hang = format!(
+            "((n == {hanging_call})) || exec {} \"$@\"\nsleep 1000",
+            current().display()
+        );
+        let hanging = in_front_of_each(place, &current(), "lsjson", &hang);
+        remotes.task(("webdav", "any"), "dav: DIR/back\n");
+        place.file("dav/file", "content");
+        let run = Program::start(&mut rclone::command(place, &hanging)).unwrap();
+        let hangs = || place.path(format!("calls/{hanging_call}/pid")).exists();
+        run.wait_until("a listing that hangs", LONG, hangs).unwrap();
+        run.terminate();
+        let ended = run.exit_code(LONG).unwrap();
+        assert_eq!(ended, 128 + 15, "{}", run.stderr());
+        assert!(
+            !run.stderr().contains("it is tried again"),
+            "no attempt is lost: {}",
+            run.stderr()
+        );
+        let pid = fs::read_to_string(place.path(format!("calls/{hanging_call}/pid"))).unwrap();
+        rclone::assert_ends(pid.trim());
+        assert!(!place.path("back/file").exists());
+    }
+}
+
+#[test]
+fn a_worker_without_rclone_has_no_part_in_a_task_with_a_remote() {
+    let remotes = remotes("no-part");
+    let place = &remotes.place;
+    remotes.task(("any", "webdav"), "DIR/source dav:a\n");
+    let port = free_port().to_string();
+    let mut server = place.command(SERVER);
+    server.args(["--config.file", "config.yaml", "--server.port", &port]);
+    let server = Program::start(&mut server).unwrap();
+    server.wait_for_output("serving run ", LONG).unwrap();
+    let worker = |name: &str, rclone: &Path| {
+        let mut command = place.command(WORKER);
+        command
+            .args(["--server.address", &format!("127.0.0.1:{port}")])
+            .args(["--debug", "--name", name, "--rclone.path"])
+            .arg(rclone)
+            .env("RCLONE_CONFIG", place.path("rclone.conf"));
+        Program::start(&mut command).unwrap()
+    };
+    let without = worker("without", Path::new("/no/such/rclone"));
+    server
+        .wait_for_output("task 1 waits: no worker has a usable rclone", LONG)
+        .unwrap();
+    let with = worker("with", &current());
+    place.end(&server).assert_code(0);
+    place.end(&with).assert_code(0);
+    let log = place.end(&without).assert_code(0).stderr;
+    assert!(
+        log.contains("registered") && !log.contains(": item "),
+        "{log}"
+    );
+    remotes.assert_in("dav/a");
 }
 
 #[test]

@@ -253,7 +253,7 @@ impl Server {
 
     /// Whether a worker in this process is to look at the sources of rclone's tasks.
     pub fn wants_listing_worker(&self) -> bool {
-        self.scheduler.settings().server_side_listing && self.scheduler.needs_rclone()
+        self.scheduler.settings().server_side_listing && self.scheduler.has_rclone_tasks()
     }
 
     pub fn scheduler(&self) -> Arc<Scheduler> {

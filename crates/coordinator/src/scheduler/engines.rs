@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use model::{Engine, SessionId, TaskId, WorkKind};
+use model::{Engine, SessionId, Task, TaskId, WorkKind};
 
 use super::{Scheduler, State, TaskState};
 use crate::fleet::Session;
@@ -17,9 +17,19 @@ impl Scheduler {
         engine.copied().unwrap_or(Engine::Native)
     }
 
-    pub fn needs_rclone(&self) -> bool {
+    /// Whether rclone copies any of the tasks.
+    pub fn has_rclone_tasks(&self) -> bool {
         let mut engines = self.settings.engines.values();
         engines.any(|engine| *engine == Engine::Rclone)
+    }
+
+    /// Whether what is left of the task needs rclone: copying does, and with a remote everything.
+    fn needs_rclone(&self, task: &TaskState) -> bool {
+        let Task {
+            id, source, target, ..
+        } = &task.record.task;
+        let has_remote = source.as_posix().is_none() || target.as_posix().is_none();
+        self.engine_of(*id) == Engine::Rclone && (task.record.phase == Phase::Copy || has_remote)
     }
 
     /// Which items of the task the session may get, as far as its engines decide; none: none.
@@ -30,7 +40,7 @@ impl Scheduler {
             // It is there for rclone's tasks; others share their walks out.
             return is_rclone.then_some(Kinds::Only(WorkKind::Walk));
         }
-        if copies_by_rclone && session.rclone_problem().is_some() {
+        if self.needs_rclone(task) && session.rclone_problem().is_some() {
             return None;
         }
         Some(
@@ -56,11 +66,9 @@ impl Scheduler {
                 "no worker has a usable rclone, which this task needs: {}",
                 problem.unwrap_or_default()
             );
-            let waiting = tasks.values_mut().filter(|task| {
-                task.record.result.is_none()
-                    && task.record.phase == Phase::Copy
-                    && self.engine_of(task.record.task.id) == Engine::Rclone
-            });
+            let waiting = tasks
+                .values_mut()
+                .filter(|task| task.record.result.is_none() && self.needs_rclone(task));
             for task in waiting {
                 let id = task.record.task.id;
                 if self.settings.embedded {

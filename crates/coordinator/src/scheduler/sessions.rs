@@ -44,7 +44,7 @@ impl Scheduler {
             Ok(version) => {
                 tracing::info!("worker {name} ({address}) is here, with rclone {version}")
             }
-            Err(problem) if self.needs_rclone() => tracing::info!(
+            Err(problem) if self.has_rclone_tasks() => tracing::info!(
                 "worker {name} ({address}) is here, for tasks that need no rclone: {problem}"
             ),
             Err(_) => tracing::info!("worker {name} ({address}) is here"),

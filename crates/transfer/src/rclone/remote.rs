@@ -2,11 +2,15 @@
 
 use std::io::{BufReader, Read};
 use std::ops::ControlFlow;
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::mpsc::{RecvTimeoutError, channel};
+use std::time::Duration;
 
 use model::found_files::FoundFile;
 use model::{FailureClass, RelPath, SkipReason};
+use rustix::process::{Pid, Signal, kill_process_group};
 use storage::posix::{Dir, Kind};
 
 use super::claims::Claim;
@@ -75,7 +79,11 @@ pub(crate) enum Listed {
     Part(String),
 }
 
-/// Tells of each entry below a remote, in bounded memory; breaks off when cancelled or told so.
+/// How often it is looked whether a listing is cancelled.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// Tells of each entry below a remote, in bounded memory; breaks off when cancelled or told so, also while rclone says
+/// nothing.
 pub(crate) fn list_remote(
     listing: &RemoteListing<'_>,
     cancel: &Cancel,
@@ -93,6 +101,7 @@ pub(crate) fn list_remote(
         .arg(&config)
         .env_clear()
         .envs(launch.environment.passed.iter().map(|(k, v)| (k, v)))
+        .process_group(0)
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped());
@@ -113,18 +122,33 @@ pub(crate) fn list_remote(
     let mut child = command.spawn().map_err(RemoteError::Start)?;
     let said = child.stderr.take().map(last_words);
     let mut refused = None;
-    let read = match child.stdout.take() {
-        Some(output) => read_entries(BufReader::new(output), |entry| {
-            match (cancel.is_cancelled(), each(entry)) {
-                (false, Ok(())) => ControlFlow::Continue(()),
-                (_, result) => {
-                    refused = Some(result.err().unwrap_or_else(|| "cancelled".to_owned()));
-                    ControlFlow::Break(())
+    let leader = Pid::from_child(&child);
+    let output = child.stdout.take();
+    let read = std::thread::scope(|scope| {
+        let (reading, is_read) = channel::<()>();
+        scope.spawn(move || {
+            while is_read.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
+                if cancel.is_cancelled() {
+                    // It is waited for only after this thread has ended: the number is nobody else's.
+                    let _ = kill_process_group(leader, Signal::KILL);
+                    return;
                 }
             }
-        }),
-        None => Ok(()),
-    };
+        });
+        let read = output.map_or(Ok(()), |output| {
+            read_entries(BufReader::new(output), |entry| {
+                match (cancel.is_cancelled(), each(entry)) {
+                    (false, Ok(())) => ControlFlow::Continue(()),
+                    (_, result) => {
+                        refused = Some(result.err().unwrap_or_else(|| "cancelled".to_owned()));
+                        ControlFlow::Break(())
+                    }
+                }
+            })
+        });
+        drop(reading);
+        read
+    });
     if refused.is_some() || read.is_err() {
         let _ = child.kill();
     }
@@ -159,7 +183,12 @@ pub(crate) fn list_remote(
 ///
 /// # Errors
 /// It could not be looked at.
-pub fn has_anything(rclone: &Rclone, config: &str, remote: &str) -> Result<bool, RemoteError> {
+pub fn has_anything(
+    rclone: &Rclone,
+    config: &str,
+    remote: &str,
+    cancel: &Cancel,
+) -> Result<bool, RemoteError> {
     let listing = RemoteListing {
         rclone,
         config,
@@ -169,7 +198,7 @@ pub fn has_anything(rclone: &Rclone, config: &str, remote: &str) -> Result<bool,
         checkers: None,
     };
     let mut has_any = false;
-    let listed = list_remote(&listing, &Cancel::default(), &mut |_| {
+    let listed = list_remote(&listing, cancel, &mut |_| {
         has_any = true;
         Err("one is enough".to_owned())
     });

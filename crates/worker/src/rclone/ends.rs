@@ -8,6 +8,7 @@ use storage::posix::Dir;
 use storage::roots::{
     Guard, MarkerUse, Roots, RootsError, SourceRoot, TargetRoot, TargetUse, check_backends,
 };
+use transfer::Cancel;
 use transfer::rclone::{ConfigFileError, End, Rclone, RemoteError, has_anything};
 
 #[derive(Debug, thiserror::Error)]
@@ -48,6 +49,7 @@ impl Ends {
         guard: &Guard,
         target_use: TargetUse,
         marker: MarkerUse,
+        cancel: &Cancel,
     ) -> Result<Self, EndsError> {
         let remotes: Vec<&str> = [&source, &target]
             .into_iter()
@@ -59,7 +61,7 @@ impl Ends {
         let (config, backends) = rclone.config_for(&remotes)?;
         // Before anything is made for it.
         if let (Location::Remote(remote), None) = (&source, marker.source())
-            && !has_anything(rclone, &config, remote)?
+            && !has_anything(rclone, &config, remote, cancel)?
         {
             let remote = remote.clone();
             return Err(EndsError::Missing { remote });

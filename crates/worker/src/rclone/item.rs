@@ -90,13 +90,14 @@ fn open_ends(slot: &Slot<'_>, rclone: &Rclone) -> Result<Ends, Verdict> {
     let locations = (slot.task.source_location()?, slot.task.target_location()?);
     slot.check_fence()?;
     let guard = Guard { source, target };
-    Ok(Ends::open(
-        locations,
-        rclone,
-        &guard,
-        target_use,
-        slot.marker_use(),
-    )?)
+    let cancel = &slot.running.cancel;
+    let marker = slot.marker_use();
+    Ends::open(locations, rclone, &guard, target_use, marker, cancel).map_err(|error| match cancel
+        .is_cancelled()
+    {
+        true => Stopped::Cancelled.into(),
+        false => error.into(),
+    })
 }
 
 struct Item<'a> {
