@@ -7,103 +7,16 @@ mod rclone;
 use std::fs;
 use std::path::Path;
 
-use place::{LONG, Place, SERVER, WORKER};
-use rclone::{OLDER, Serving, calls, in_front_of_each, migrate};
-use testkit::compare::{Options, assert_same_by};
+use place::{LONG, SERVER, WORKER};
+use rclone::remotes::Remotes;
+use rclone::{calls, in_front_of_each, migrate};
 use testkit::rclone::{both, current};
-use testkit::tree::{Made, Recipe, make};
 use testkit::{Program, free_port};
-
-/// What each place holds: a tree in `source`, which remotes can hold whole, and two servers.
-struct Remotes {
-    place: Place,
-    made: Made,
-    _s3: Serving,
-    _dav: Serving,
-}
-
-fn remotes(label: &str) -> Remotes {
-    let place = Place::new(label);
-    let recipe = Recipe {
-        file_bytes: 1..=5000,
-        ..Recipe::plain(4, 40)
-    };
-    let mut made = make(&place.path("source"), &recipe, 3).unwrap();
-    for name in ["\u{65e5}\u{672c}", "with blank", "#+ %20"] {
-        place.file(&format!("source/more/{name}"), "some");
-        (made.files, made.bytes) = (made.files + 1, made.bytes + 4);
-    }
-    for empty in place::list(&place.path("source")).into_keys() {
-        // Where there are none, remotes have none: there is no better way to know than to try.
-        let _ = fs::remove_dir(empty);
-    }
-    place.directory("s3/bucket");
-    let s3 = Serving::start(&place, "s3", "s3", &["--auth-key", "key,secret"]);
-    let dav = Serving::start(&place, "webdav", "dav", &[]);
-    place.file(
-        "rclone.conf",
-        &format!(
-            "[dav]\ntype = webdav\nvendor = other\nurl = http://127.0.0.1:{}\n
-[unused]\ntype = ftp\nhost = example.org\npass = canary\n
-[store]\ntype = s3\nprovider = Other\naccess_key_id = key\nsecret_access_key = secret
-endpoint = http://127.0.0.1:{}\n",
-            dav.port, s3.port
-        ),
-    );
-    Remotes {
-        place,
-        made,
-        _s3: s3,
-        _dav: dav,
-    }
-}
-
-impl Remotes {
-    /// A config with these types, and one task.
-    fn task(&self, types: (&str, &str), task: &str) {
-        let config = OLDER
-            .replace(
-                "source_fs_type: any",
-                &format!("source_fs_type: {}", types.0),
-            )
-            .replace(
-                "target_fs_type: any",
-                &format!("target_fs_type: {}", types.1),
-            );
-        let server = "server:\n  ineligible_grace_secs: 0\n  item_attempts: 2\n";
-        self.place.file("config.yaml", &format!("{config}{server}"));
-        self.place.file("deploy/data_sources.txt", task);
-    }
-
-    /// Asserts that what lies in `directory` is what lies in the source.
-    #[track_caller]
-    fn assert_in(&self, directory: &str) {
-        let (source, there) = (self.place.path("source"), self.place.path(directory));
-        assert_same_by(&source, &there, &Options::data_only());
-        let table = self.place.results();
-        let row = table.rows().last().unwrap();
-        assert_eq!(row.get("success"), Some("true"), "{row:?}");
-        assert_eq!(row.get("engine"), Some("rclone"), "{row:?}");
-        assert_eq!(
-            (row.number("files"), row.number("bytes")),
-            (self.made.files, self.made.bytes),
-            "{row:?}"
-        );
-    }
-
-    /// The message of the only task, which failed.
-    fn failure(&self) -> String {
-        let table = self.place.results();
-        let row = table.rows().last().unwrap();
-        assert_eq!(row.get("success"), Some("false"), "{row:?}");
-        self.place.without_directory(row.get("message").unwrap())
-    }
-}
 
 #[test]
 fn a_tree_goes_to_a_remote_to_another_and_comes_back() {
     for (version, program) in both() {
-        let remotes = remotes(version);
+        let remotes = Remotes::new(version);
         let place = &remotes.place;
         remotes.task(("any", "webdav"), "DIR/source dav:a/b\n");
         migrate(place, &program).assert_code(0);
@@ -123,7 +36,7 @@ fn a_tree_goes_to_a_remote_to_another_and_comes_back() {
 
 #[test]
 fn the_types_of_the_config_guard_remotes_too() {
-    let remotes = remotes("types");
+    let remotes = Remotes::new("types");
     remotes.place.file("s3/bucket/there", "something");
     remotes.place.file("dav/a/there", "something");
     for (types, task, told) in [
@@ -147,7 +60,7 @@ fn the_types_of_the_config_guard_remotes_too() {
 
 #[test]
 fn rclone_gets_only_the_sections_that_it_needs_in_a_file_of_its_own() {
-    let remotes = remotes("sections");
+    let remotes = Remotes::new("sections");
     let place = &remotes.place;
     let look = "while [[ $1 != --config ]]; do shift_args+=(\"$1\"); shift; done
         stat -c %a \"$2\" \"$(dirname \"$2\")\" >\"$call/modes\"
@@ -177,7 +90,7 @@ fn rclone_gets_only_the_sections_that_it_needs_in_a_file_of_its_own() {
 #[test]
 fn a_listing_that_hangs_ends_with_its_worker() {
     for hanging_call in [1, 2] {
-        let remotes = remotes("hanging");
+        let remotes = Remotes::new("hanging");
         let place = &remotes.place;
         let hang = format!(
             "((n == {hanging_call})) || exec {} \"$@\"\nsleep 1000",
@@ -205,7 +118,7 @@ fn a_listing_that_hangs_ends_with_its_worker() {
 
 #[test]
 fn a_worker_without_rclone_has_no_part_in_a_task_with_a_remote() {
-    let remotes = remotes("no-part");
+    let remotes = Remotes::new("no-part");
     let place = &remotes.place;
     remotes.task(("any", "webdav"), "DIR/source dav:a\n");
     let port = free_port().to_string();
@@ -239,7 +152,7 @@ fn a_worker_without_rclone_has_no_part_in_a_task_with_a_remote() {
 
 #[test]
 fn a_remote_that_is_not_there_is_told_with_the_config_file() {
-    let remotes = remotes("unknown");
+    let remotes = Remotes::new("unknown");
     for task in ["DIR/source nowhere:x\n", "nowhere:x DIR/target\n"] {
         remotes.task(("any", "any"), task);
         migrate(&remotes.place, &current()).assert_code(1);
@@ -257,7 +170,7 @@ fn a_remote_that_is_not_there_is_told_with_the_config_file() {
 
 #[test]
 fn remotes_with_options_of_their_own_are_refused_at_the_start() {
-    let remotes = remotes("inline");
+    let remotes = Remotes::new("inline");
     for remote in [
         ":local:/etc",
         ":sftp,ssh=\"touch DIR/x\":y",
@@ -279,7 +192,7 @@ fn remotes_with_options_of_their_own_are_refused_at_the_start() {
 #[test]
 fn a_list_names_what_is_taken_from_a_remote_or_to_it() {
     for (version, program) in both() {
-        let remotes = remotes(version);
+        let remotes = Remotes::new(version);
         let place = &remotes.place;
         for file in ["f", "d/a", "d/b/c", "e/x", "e/y", "#g", "with blank/h"] {
             place.file(&format!("dav/in/{file}"), file);

@@ -1,6 +1,8 @@
 //! Runs of one process with the rclone engine, and scripts that stand in front of a real rclone.
 #![allow(dead_code, reason = "each file of tests uses a part")]
 
+pub mod remotes;
+
 use std::fs;
 use std::net::TcpStream;
 use std::os::unix::fs::PermissionsExt as _;
