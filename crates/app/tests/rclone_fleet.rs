@@ -10,9 +10,10 @@ use std::time::{Duration, Instant};
 
 use fleet::{Fleet, LONG, Settings, assert_exit, start};
 use testkit::Program;
+use testkit::compare::Options;
 use testkit::leftovers;
 use testkit::process::Exit;
-use testkit::rclone::{both, current};
+use testkit::rclone::{both, current, debian};
 use testkit::tree::Recipe;
 
 fn settings() -> Settings {
@@ -181,4 +182,61 @@ fn assert_ends(pid: &str) {
         assert!(Instant::now() < deadline, "process {pid} lives on");
         std::thread::sleep(Duration::from_millis(10));
     }
+}
+
+#[test]
+fn a_frozen_worker_s_rclone_changes_nothing_that_another_has_copied() {
+    freeze("frozen", &current());
+}
+
+#[test]
+fn a_frozen_worker_s_older_rclone_changes_nothing_either() {
+    freeze("frozen-debian", &debian());
+}
+
+fn freeze(version: &str, program: &Path) {
+    // Its rclone can't log any more long before this lease is over.
+    let lease = Settings {
+        lease_secs: 4,
+        heartbeat_secs: 1,
+        ..settings()
+    };
+    let mut fleet = Fleet::new(version, &lease);
+    let recipe = Recipe {
+        odd_attributes: true,
+        ..Recipe::plain(10, 800)
+    };
+    fleet.add_tree(&recipe, 5);
+    let target = fleet.tasks[0].target.clone();
+    let server = fleet.server();
+    let late = worker(&fleet, "late", &slow(&fleet, program), &[]);
+    let pids = fleet.path("pids");
+    let writes = || pids.exists() && target.exists() && has_data(&target);
+    late.wait_until("a file", LONG, writes).unwrap();
+    late.stop();
+    let pids = fs::read_to_string(pids).unwrap();
+    assert!(!is_complete(&fleet.tasks[0]), "it was frozen in mid-copy");
+    let other = worker(&fleet, "other", program, &[]);
+    assert_exit(&server, 0);
+    assert_exit(&other, 0);
+    let lives = |pid| fs::exists(format!("/proc/{pid}")).unwrap();
+    assert!(pids.lines().all(lives), "{version}: its rclone waits");
+    fleet::assert_tree(&fleet.tasks[0]);
+    late.kill();
+    pids.lines().for_each(assert_ends);
+    fleet::assert_tree(&fleet.tasks[0]);
+}
+
+fn is_complete(task: &fleet::Task) -> bool {
+    testkit::compare(&task.source, &task.target, &Options::data_only()).is_empty()
+}
+
+/// Whether rclone has begun to write.
+fn has_data(target: &Path) -> bool {
+    let files = testkit::tool::run(
+        std::process::Command::new("find")
+            .arg(target)
+            .args(["-type", "f", "-size", "+0"]),
+    );
+    files.is_ok_and(|done| !done.stdout.is_empty())
 }

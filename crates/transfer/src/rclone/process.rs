@@ -12,6 +12,7 @@ use std::process::{Child, ChildStderr, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::time::{Duration, Instant};
 
+use rustix::pipe::fcntl_setpipe_size;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::environment::Environment;
@@ -31,6 +32,10 @@ const PIPE_BYTES: usize = 1 << 20;
 
 /// Between two looks at an empty log.
 const READ_AGAIN: Duration = Duration::from_millis(20);
+
+/// How far rclone may be ahead of us with its log, the least that a pipe can hold. A worker that is frozen can't stop its
+/// rclone; this does, within seconds: who can't log begins no further file. Those that it is writing it finishes.
+const LOG_AHEAD_BYTES: usize = 4096;
 
 /// Lines that wait to be read.
 const LINES_WAITING: usize = 4096;
@@ -162,6 +167,8 @@ impl Group {
     fn lines(&mut self) -> Receiver<Vec<u8>> {
         let (sender, lines) = sync_channel(LINES_WAITING);
         if let Some(log) = self.child.stderr.take() {
+            // What is not possible leaves it as it was.
+            let _ = fcntl_setpipe_size(&log, LOG_AHEAD_BYTES);
             // It ends with the log, or when nobody listens any more.
             let _ = std::thread::Builder::new()
                 .name("rclone-log".to_owned())
