@@ -27,15 +27,12 @@ const CHECK_ROOTS: Duration = Duration::from_secs(1);
 /// Longest line of its log; what is beyond is a line of its own.
 const MAX_LINE: usize = 1 << 20;
 
-/// Room for what it logs between two looks: some thousands of lines.
-const PIPE_BYTES: usize = 1 << 20;
+/// How far rclone may be ahead of us with its log: some dozens of files. A worker that is frozen can't stop its rclone;
+/// this does, within seconds: who can't log begins no further file. Those that it is writing it finishes.
+const LOG_AHEAD_BYTES: usize = 16 << 10;
 
-/// Between two looks at an empty log.
-const READ_AGAIN: Duration = Duration::from_millis(20);
-
-/// How far rclone may be ahead of us with its log, the least that a pipe can hold. A worker that is frozen can't stop its
-/// rclone; this does, within seconds: who can't log begins no further file. Those that it is writing it finishes.
-const LOG_AHEAD_BYTES: usize = 4096;
+/// Between two looks at an empty log: in this time rclone does not fill it.
+const READ_AGAIN: Duration = Duration::from_millis(2);
 
 /// Lines that wait to be read.
 const LINES_WAITING: usize = 4096;
@@ -167,8 +164,6 @@ impl Group {
     fn lines(&mut self) -> Receiver<Vec<u8>> {
         let (sender, lines) = sync_channel(LINES_WAITING);
         if let Some(log) = self.child.stderr.take() {
-            // What is not possible leaves it as it was.
-            let _ = fcntl_setpipe_size(&log, LOG_AHEAD_BYTES);
             // It ends with the log, or when nobody listens any more.
             let _ = std::thread::Builder::new()
                 .name("rclone-log".to_owned())
@@ -211,10 +206,10 @@ impl Drop for Group {
 /// the writer more than the copying of a small file.
 fn send_lines(mut log: ChildStderr, to: &SyncSender<Vec<u8>>) {
     // Where either is refused, lines come as well, only dearer.
-    let _ = rustix::pipe::fcntl_setpipe_size(&log, PIPE_BYTES);
+    let _ = fcntl_setpipe_size(&log, LOG_AHEAD_BYTES);
     let _ = rustix::io::ioctl_fionbio(&log, true);
     let mut rest = Vec::new();
-    let mut chunk = vec![0; PIPE_BYTES / 4];
+    let mut chunk = vec![0; LOG_AHEAD_BYTES];
     loop {
         match log.read(&mut chunk) {
             Ok(0) => break,
