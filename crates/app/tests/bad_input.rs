@@ -109,10 +109,6 @@ fn a_config_that_can_not_be_used_is_refused_with_its_place() {
             ":2:3: global_config.source_fs_types is missing or empty, expected the types of file system that a source may lie on, or [any]",
         ),
         (
-            "+  engine: rclone\n",
-            ": engine: rclone is not in this version: leave the key out or write engine: native",
-        ),
-        (
             "+server: {lease_secs: 5, heartbeat_secs: 4}\n",
             ":5:9: server.lease_secs is 5 and server.heartbeat_secs is 4, expected a lease of at least two heartbeats",
         ),
