@@ -221,7 +221,9 @@ fn the_log_is_text_or_json_and_as_detailed_as_asked_for() {
     };
     let text = logged(&[]);
     assert!(
-        text.contains("  INFO engine: native, for all tasks\n"),
+        text.contains(
+            "  INFO engine: native for all tasks: source and target are mounted file systems\n"
+        ),
         "{text}"
     );
     assert!(!text.contains("DEBUG") && !text.contains("TRACE"), "{text}");

@@ -244,6 +244,17 @@ impl<'a> Slot<'a> {
     }
 
     fn run(&self) -> Result<Verdict, Verdict> {
+        if self.is_rclone_s()? {
+            return rclone::run(self);
+        }
+        let attempt = self.attempt()?;
+        self.log_begin();
+        let finished = transfer::run(&self.session.threads, attempt);
+        Ok(Verdict::complete(self.ended(finished)?))
+    }
+
+    /// Says that all is ready, and what is done now.
+    pub(crate) fn log_begin(&self) {
         tracing::debug!(
             "item {} of task {}, epoch {}: {:?}",
             self.running.item,
@@ -251,12 +262,6 @@ impl<'a> Slot<'a> {
             self.running.epoch,
             self.work
         );
-        if self.is_rclone_s()? {
-            return rclone::run(self);
-        }
-        let attempt = self.attempt()?;
-        let finished = transfer::run(&self.session.threads, attempt);
-        Ok(Verdict::complete(self.ended(finished)?))
     }
 
     /// Whether rclone has a part in it: in copying, and wherever an end is a remote.

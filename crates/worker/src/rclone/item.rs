@@ -64,6 +64,7 @@ pub(crate) fn run(slot: &Slot<'_>) -> Result<Verdict, Verdict> {
         ends,
         check_roots: Arc::new(move || checked.check().map_err(|e| model::error_chain(&e))),
     };
+    slot.log_begin();
     match &slot.work {
         Work::Walk {
             directories,
