@@ -20,7 +20,7 @@ fn two_workers_share_one_tree() {
             ..Settings::default()
         },
     );
-    fleet.add_tree(&Recipe::odd(400, 8_000), 4);
+    fleet.add_tree(&Recipe::odd(400, 24_000), 4);
     let server = fleet.server();
     let first = start(fleet.worker_command("first").arg("--debug"));
     first
