@@ -100,10 +100,12 @@ impl Report {
             )?;
         }
         writeln!(text, "\nVersions:")?;
-        let mut versions: Vec<String> = self.series.iter().map(|one| one.tool.version()).collect();
-        versions.dedup();
-        for version in versions {
-            writeln!(text, "- {version}")?;
+        let mut said = Vec::new();
+        for version in self.series.iter().map(|one| one.tool.version()) {
+            if !said.contains(&version) {
+                writeln!(text, "- {version}")?;
+                said.push(version);
+            }
         }
         Ok(())
     }
