@@ -103,6 +103,12 @@ fn size_only_and_update_decide_what_is_copied() {
             ("neither", "", ["new!", "longer", "longer"]),
             ("size", "size_only: true", ["old!", "longer", "longer"]),
             ("update", "update: true", ["new!", "newer there", "longer"]),
+            // rclone alone would compare by size then, and leave what changed as it was.
+            (
+                "no-times",
+                "local_no_set_modtime: true",
+                ["new!", "longer", "longer"],
+            ),
         ] {
             let (place, _) = place(label, &Recipe::default());
             write(&place, "source/same size", "new!", 100);

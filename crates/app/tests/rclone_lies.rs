@@ -146,7 +146,8 @@ fn where_no_process_does_anything_nothing_is_a_success() {
 fn what_is_not_said_is_looked_up_and_copied_by_the_next_process() {
     for (version, program) in both() {
         let place = place(version, "");
-        // Of three nothing is said: two are not copied and go to the next process, one is found to be there.
+        // Of three nothing is said: two are not copied and go to the next process. The third is found to be there; but
+        // versions that write files in place may have left it in part, so of those it is copied again.
         let silent = in_front_of(
             &place,
             &program,
@@ -158,7 +159,8 @@ fn what_is_not_said_is_looked_up_and_copied_by_the_next_process() {
         );
         migrate(&place, &silent).assert_code(0);
         assert_eq!(calls(&place), 2, "{version}");
-        assert_eq!(listed(&place, 2), listed(&place, 1)[..2], "{version}");
+        let again = if version == "debian" { 3 } else { 2 };
+        assert_eq!(listed(&place, 2), listed(&place, 1)[..again], "{version}");
         assert_arrived(&place);
     }
 }

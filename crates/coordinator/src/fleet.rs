@@ -301,22 +301,28 @@ impl Fleet {
     }
 
     /// Whether some worker that waits for work may be granted items of the task.
-    pub fn is_wanted(&self, task: TaskId, now: Instant) -> bool {
-        self.sessions
-            .iter()
-            .any(|(id, session)| session.idle_slots > 0 && self.may_run(*id, task, now))
+    pub fn is_wanted(&self, task: TaskId, now: Instant, fits: impl Fn(&Session) -> bool) -> bool {
+        self.sessions.iter().any(|(id, session)| {
+            session.idle_slots > 0 && fits(session) && self.may_run(*id, task, now)
+        })
     }
 
     /// If no worker can run the task: what the last of them said. A task that no worker has
     /// seen yet is not refused, one that a worker may try again by now is not, and nor is
-    /// one while the first worker has been here for less than `grace`.
-    pub fn refused_by_all(&self, task: TaskId, grace: Duration, now: Instant) -> Option<&Refusal> {
+    /// one while the first worker has been here for less than `grace`. Workers that do not fit are not asked.
+    pub fn refused_by_all(
+        &self,
+        task: TaskId,
+        grace: Duration,
+        now: Instant,
+        fits: impl Fn(&Session) -> bool,
+    ) -> Option<&Refusal> {
         let first = self.sessions.values().map(|s| s.registered).min()?;
         if now.duration_since(first) < grace {
             return None;
         }
         let mut last: Option<&Refusal> = None;
-        for session in self.sessions.values() {
+        for session in self.sessions.values().filter(|session| fits(session)) {
             let refusal = session.refusals.get(&task).filter(|r| r.holds(now))?;
             if last.is_none_or(|l| l.since < refusal.since) {
                 last = Some(refusal);
@@ -489,10 +495,20 @@ mod tests {
         fleet.refuse(id(0), TaskId(1), "no mount".into(), t0);
         assert!(!fleet.may_run(id(0), TaskId(1), t0));
         assert!(fleet.may_run(id(1), TaskId(1), t0));
-        assert!(fleet.refused_by_all(TaskId(1), grace, t0 + grace).is_none());
+        assert!(
+            fleet
+                .refused_by_all(TaskId(1), grace, t0 + grace, |_| true)
+                .is_none()
+        );
         fleet.refuse(id(1), TaskId(1), "other type".into(), t0 + BEAT);
-        assert!(fleet.refused_by_all(TaskId(1), grace, t0 + BEAT).is_none());
-        let refusal = fleet.refused_by_all(TaskId(1), grace, t0 + grace).unwrap();
+        assert!(
+            fleet
+                .refused_by_all(TaskId(1), grace, t0 + BEAT, |_| true)
+                .is_none()
+        );
+        let refusal = fleet
+            .refused_by_all(TaskId(1), grace, t0 + grace, |_| true)
+            .unwrap();
         assert_eq!(refusal.message, "other type");
         assert!(fleet.may_run(id(0), TaskId(1), t0 + Duration::from_secs(61)));
     }
@@ -504,12 +520,12 @@ mod tests {
         let task = TaskId(1);
         fleet.refuse(id(0), task, "no mount".into(), t0);
         let due = t0 + REFUSAL + Duration::from_millis(1);
-        assert!(fleet.refused_by_all(task, BEAT, due).is_none());
+        assert!(fleet.refused_by_all(task, BEAT, due, |_| true).is_none());
         fleet.refuse(id(0), task, "no mount".into(), due);
-        assert!(fleet.refused_by_all(task, BEAT, due).is_some());
+        assert!(fleet.refused_by_all(task, BEAT, due, |_| true).is_some());
         let session = fleet.session(id(0)).unwrap();
         session.hold(ItemId::from_random(1), Epoch(2), task, due);
-        assert!(fleet.refused_by_all(task, BEAT, due).is_none());
+        assert!(fleet.refused_by_all(task, BEAT, due, |_| true).is_none());
     }
 
     #[test]

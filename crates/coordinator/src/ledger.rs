@@ -48,9 +48,14 @@ pub fn ledger(
         .iter()
         .filter(|record| record.item.state == model::ItemState::Failed)
         .find_map(|record| record.last_error.clone());
+    let mut ledger = add_up(totals, taken_over(&items), refused);
+    // Those of lists that no attempt came to an end with have no other result.
+    let left = left_in_lists(&items);
+    ledger.outcome.counters.listed += left;
+    ledger.outcome.counters.failed += left;
     Ok(Ledger {
         last_error,
-        ..add_up(totals, taken_over(&items), refused)
+        ..ledger
     })
 }
 
@@ -78,6 +83,19 @@ fn taken_over(items: &[ItemRecord]) -> u64 {
                 directories,
                 purpose: Purpose::Copy,
             } => directories.iter().filter(|d| !d.is_root()).count() as u64,
+            Work::Files(files) => files.files,
+            _ => 0,
+        })
+        .sum()
+}
+
+/// Files of lists whose items failed for good.
+fn left_in_lists(items: &[ItemRecord]) -> u64 {
+    let failed = items
+        .iter()
+        .filter(|record| record.item.state == model::ItemState::Failed);
+    failed
+        .map(|record| match &record.item.work {
             Work::Files(files) => files.files,
             _ => 0,
         })

@@ -104,7 +104,7 @@ impl Entry<'_> {
                 "rclone said that it is copied, but the target has another kind of entry there",
             )));
         }
-        let same_time = is_same_time(meta.modified, present.modified);
+        let is_root = engine.identity.is_root();
         let is_copied = matches!(claim, Claim::Copied);
         if present.size != meta.size {
             if has_changed {
@@ -116,13 +116,20 @@ impl Entry<'_> {
             );
             return Ok(Done::Now(failed(&error)));
         }
-        if is_copied && has_changed && !same_time && !engine.options.omit_times {
+        // rclone gives a copy the time of what it read, by which a later change of the source shows.
+        let is_current = match is_copied {
+            true => engine.options.omit_times || is_same_time(meta.modified, present.modified),
+            false => matches!(
+                compare_files(&meta, &present, &engine.options, is_root),
+                Comparison::Equal | Comparison::AttributesDiffer
+            ),
+        };
+        if !is_current {
             return Err(changed("while rclone copied it"));
         }
         if meta.nlink > 1 {
             self.tally.note(Note::HardLinks);
         }
-        let is_root = engine.identity.is_root();
         let differs = attributes_differ(&meta, &present, &engine.options, is_root);
         if differs {
             self.set_attributes(&meta, &present)?;

@@ -56,7 +56,7 @@ impl ConfigFlag {
 
 #[derive(Debug, Args)]
 pub(crate) struct NewRunFlag {
-    /// Begin a new run even if the same one is over already
+    /// Begin a new run even if the same one is over already; one that is unfinished goes on all the same
     #[arg(long)]
     pub(crate) new_run: bool,
 }

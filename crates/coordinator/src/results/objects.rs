@@ -4,7 +4,7 @@
 //! in the data directory: after a crash in between they are put in again, never left out.
 
 use std::fs::File;
-use std::io::{self, BufRead, BufReader, Write};
+use std::io::{self, BufRead, BufReader, Read, Write};
 use std::path::Path;
 
 use flate2::read::GzDecoder;
@@ -99,9 +99,16 @@ pub(super) fn without_links(rows: &[Row]) -> Vec<Row> {
 
 /// A log as its worker sent it, which is gzip; one that its worker did not send to its end, as far as it goes.
 pub(super) fn unpack_log(log: &Path, out: &mut dyn Write) -> io::Result<()> {
-    match io::copy(&mut GzDecoder::new(File::open(log)?), out) {
-        Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => Ok(()),
-        copied => copied.map(|_| ()),
+    let mut from = GzDecoder::new(File::open(log)?);
+    let mut chunk = vec![0; 64 << 10];
+    loop {
+        match from.read(&mut chunk) {
+            Ok(0) => return Ok(()),
+            Ok(n) => out.write_all(&chunk[..n])?,
+            Err(e) if e.kind() == io::ErrorKind::UnexpectedEof => return Ok(()),
+            // Whatever a worker sends must not keep the task's results from anybody.
+            Err(e) => return writeln!(out, "(what follows can't be unpacked: {e})"),
+        }
     }
 }
 

@@ -25,11 +25,18 @@ impl Scheduler {
 
     /// Whether what is left of the task needs rclone: copying does, and with a remote everything.
     fn needs_rclone(&self, task: &TaskState) -> bool {
-        let Task {
-            id, source, target, ..
-        } = &task.record.task;
-        let has_remote = source.as_posix().is_none() || target.as_posix().is_none();
-        self.engine_of(*id) == Engine::Rclone && (task.record.phase == Phase::Copy || has_remote)
+        let is_copying = task.record.phase == Phase::Copy;
+        self.engine_of(task.record.task.id) == Engine::Rclone && (is_copying || has_remote(task))
+    }
+
+    /// Whether the session could be the one to begin the task, or to go on with it: only its refusal counts.
+    pub(super) fn could_begin(&self, session: &Session, task: &TaskState) -> bool {
+        match self.kinds_for(session, task) {
+            None => false,
+            // Nothing has been found yet.
+            Some(Kinds::Only(WorkKind::Files)) => task.record.source_identity.is_some(),
+            Some(_) => true,
+        }
     }
 
     /// Which items of the task the session may get, as far as its engines decide; none: none.
@@ -38,7 +45,8 @@ impl Scheduler {
         let copies_by_rclone = is_rclone && task.record.phase == Phase::Copy;
         if session.only_walks {
             // It is there for rclone's tasks; others share their walks out.
-            return is_rclone.then_some(Kinds::Only(WorkKind::Walk));
+            let can_look = !has_remote(task) || session.rclone_problem().is_none();
+            return (is_rclone && can_look).then_some(Kinds::Only(WorkKind::Walk));
         }
         if self.needs_rclone(task) && session.rclone_problem().is_some() {
             return None;
@@ -95,7 +103,7 @@ impl Scheduler {
         let Some(session) = fleet.session(id) else {
             return;
         };
-        let is_usable = rclone.is_ok();
+        let is_usable = rclone.is_ok() && !session.only_walks;
         session.rclone = Some(rclone);
         if is_usable {
             // What waited for it waits no longer.
@@ -104,4 +112,9 @@ impl Scheduler {
             }
         }
     }
+}
+
+fn has_remote(task: &TaskState) -> bool {
+    let Task { source, target, .. } = &task.record.task;
+    source.as_posix().is_none() || target.as_posix().is_none()
 }

@@ -8,6 +8,7 @@ use model::found_files::shared_lists;
 use model::{Engine, RunId, TaskId};
 
 use super::{Scheduler, State, failed, now_ms};
+use crate::fleet::Session;
 use crate::ledger::{Ledger, ledger};
 use crate::notices::Event;
 use crate::report::TaskEnd;
@@ -209,10 +210,12 @@ impl Scheduler {
             task_state.last_held = Some(now);
             return None;
         }
+        let task_state = &*task_state;
+        let fits = |session: &Session| self.could_begin(session, task_state);
         task_state
             .last_held
             .is_none_or(|held| now.duration_since(held) >= grace)
-            .then(|| fleet.refused_by_all(task, grace, now))?
+            .then(|| fleet.refused_by_all(task, grace, now, fits))?
             .map(|refusal| refusal.message.clone())
     }
 

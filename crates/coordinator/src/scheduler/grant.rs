@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use model::{Item, ItemId, ListPlace, SessionId, Work};
 
 use super::{Refused, Scheduler, now_ms};
-use crate::store::{Cost, GrantFrom, Granted, TaskRecord};
+use crate::store::{Cost, GrantFrom, Granted, Kinds, TaskRecord};
 
 /// Grants with what is known of their tasks.
 #[derive(Debug)]
@@ -63,7 +63,7 @@ impl Scheduler {
         let mut state = self.state();
         if grants.is_empty() {
             // Items whose time has not come are looked for again by the tick's wake-up.
-            for granted_from in from {
+            for granted_from in from.iter().filter(|from| from.kinds == Kinds::All) {
                 if let Some(task) = state.tasks.get_mut(&granted_from.task) {
                     task.may_have_waiting = false;
                 }

@@ -381,7 +381,10 @@ impl Scheduler {
             let wanted: Vec<&TaskState> = tasks
                 .values()
                 .filter(|task| task.record.result.is_none())
-                .filter(|task| fleet.is_wanted(task.record.task.id, now))
+                .filter(|task| {
+                    let fits = |session: &Session| self.kinds_for(session, task).is_some();
+                    fleet.is_wanted(task.record.task.id, now, fits)
+                })
                 .collect();
             if wanted.iter().any(|task| task.may_have_waiting) {
                 return;

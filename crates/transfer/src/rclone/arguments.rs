@@ -21,7 +21,7 @@ pub(crate) struct CopyArguments<'a> {
     /// What it logs, of which perhaps less is kept.
     pub(crate) log_level: LogLevel,
     pub(crate) suffix: PartialSuffix,
-    /// An earlier attempt may have left files half-written under their final names: nothing that is there is believed.
+    /// What is listed has to be copied, whatever is there: our own code has compared.
     pub(crate) overwrites_all: bool,
     /// Source or target is given by its descriptor, which looks like a link.
     pub(crate) by_descriptor: bool,

@@ -26,7 +26,10 @@ pub(crate) fn look_up(
         End::Mounted { dir, .. } => {
             for &n in these {
                 let equal = match piece.target {
-                    End::Mounted { dir: target, .. } => {
+                    // Where files are written in place, one may be there in part.
+                    End::Mounted { dir: target, .. }
+                        if piece.rclone.version.publishes_by_rename() =>
+                    {
                         at_both(dir, target, claims, n, piece.options)
                     }
                     _ => None,
@@ -51,7 +54,7 @@ pub(crate) fn look_up(
 }
 
 /// What rclone need not say where both ends are mounted: that it left the file alone, since nothing was to be copied.
-fn at_both(
+pub(crate) fn at_both(
     source: &Dir,
     target: &Dir,
     claims: &Claims,

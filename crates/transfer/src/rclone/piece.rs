@@ -17,9 +17,9 @@ use super::arguments::CopyArguments;
 use super::claims::{Claim, Claims};
 use super::ends::End;
 use super::log::{Line, Said, Stats};
-use super::look_up::look_up;
+use super::look_up::{at_both, look_up};
 use super::partials::remove_partials;
-use super::pinned::{Pinned, in_namespace};
+use super::pinned::{NewFiles, Pinned, in_namespace};
 use super::private::PrivateDir;
 use super::probe::Rclone;
 use super::process::{Bounds, Launch, Shows};
@@ -51,12 +51,14 @@ impl Piece<'_> {
     /// Where our own code sees both ends, the walk has left out what is unchanged, and what rclone does not name is
     /// looked at.
     fn log_level(&self) -> LogLevel {
-        match (self.source, self.target) {
-            (End::Mounted { .. }, End::Mounted { .. }) => {
-                LogLevel::Info.min(self.settings.log_level)
-            }
-            _ => LogLevel::Debug,
+        match self.is_between_mounts() {
+            true => LogLevel::Info.min(self.settings.log_level),
+            false => LogLevel::Debug,
         }
+    }
+
+    fn is_between_mounts(&self) -> bool {
+        self.source.is_mounted() && self.target.is_mounted()
     }
 }
 
@@ -82,6 +84,7 @@ pub fn run_piece(
     let began_secs = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .map_or(0, |since| since.as_secs() as i64);
+    let n = files.len();
     let private = |e: std::io::Error| again("cannot make a private directory", &e);
     let directory = PrivateDir::create().map_err(private)?;
     let pin =
@@ -97,10 +100,15 @@ pub fn run_piece(
         last_error: String::new(),
         stats: Stats::default(),
     };
-    let n = run.claims.files().len();
     watch.progress.listed.store(n as u64, Ordering::Relaxed);
+    if run.claims.files().len() != n {
+        return Err(Stopped::Again("the list has a name twice".to_owned()));
+    }
     if piece.suffix.epoch.0 > 1 {
         run.clear_up(watch)?;
+        if piece.rclone.version.publishes_by_rename() {
+            run.claim_what_is_there();
+        }
     }
     let copied = run.copy_all(watch);
     if !matches!(copied, Ok(()) | Err(Stopped::LeaseLost)) {
@@ -130,7 +138,7 @@ struct Run<'a> {
 impl Run<'_> {
     fn copy_all(&mut self, watch: &mut Watch<'_>) -> Result<(), Stopped> {
         let all: Vec<usize> = (0..self.claims.files().len()).collect();
-        let mut these = all.clone();
+        let mut these = self.claims.filter(&all, |claim| claim.is_none());
         for tried in 1..=TRIES {
             self.until_all_have_claims(these, watch)?;
             these = self
@@ -161,6 +169,8 @@ impl Run<'_> {
             if unsaid.is_empty() {
                 continue;
             }
+            // It may be this that was in its way.
+            (watch.check_roots)().map_err(Stopped::MountGone)?;
             look_up(self.piece, &mut self.claims, &unsaid, &self.private, watch)?;
             let left = self.claims.filter(&unsaid, |claim| claim.is_none());
             if left.len() < batch.len() && self.processes < MAX_PROCESSES {
@@ -214,9 +224,8 @@ impl Run<'_> {
             rclone: piece.settings,
             log_level: piece.log_level(),
             suffix: piece.suffix,
-            overwrites_all: piece.suffix.epoch.0 > 1
-                && piece.target.is_mounted()
-                && !piece.rclone.version.publishes_by_rename(),
+            // Otherwise rclone would compare in its own way: without times by size alone, and by hashing what has one size.
+            overwrites_all: piece.is_between_mounts() || self.may_be_torn(),
             by_descriptor: self.source.is_by_descriptor || self.target.is_by_descriptor,
         };
         let bounds = Bounds {
@@ -238,6 +247,10 @@ impl Run<'_> {
             launch.program,
             arguments.to_args(),
             [&self.source, &self.target],
+            match piece.is_between_mounts() {
+                true => NewFiles::Private,
+                false => NewFiles::AsUsual,
+            },
         );
         let launch = Launch {
             program: &program,
@@ -311,6 +324,29 @@ impl Run<'_> {
 
     fn for_people(&self, text: String) -> String {
         self.target.for_people(self.source.for_people(text))
+    }
+
+    /// Whether a process that was ended may have left files half-written under their final names.
+    fn may_be_torn(&self) -> bool {
+        let piece = self.piece;
+        piece.target.is_mounted()
+            && !piece.rclone.version.publishes_by_rename()
+            && (piece.suffix.epoch.0 > 1 || self.processes > 1)
+    }
+
+    /// What an earlier attempt has copied is not copied again.
+    fn claim_what_is_there(&mut self) {
+        let piece = self.piece;
+        let (End::Mounted { dir: source, .. }, End::Mounted { dir: target, .. }) =
+            (piece.source, piece.target)
+        else {
+            return;
+        };
+        for n in 0..self.claims.files().len() {
+            if let Some(claim) = at_both(source, target, &self.claims, n, piece.options) {
+                self.claims.set(n, claim);
+            }
+        }
     }
 
     /// Removes what this item's attempts left unfinished at a mounted target.

@@ -25,7 +25,7 @@ const LOOK: Duration = Duration::from_millis(100);
 const CHECK_ROOTS: Duration = Duration::from_secs(1);
 
 /// Longest line of its log; what is beyond is a line of its own.
-const MAX_LINE: usize = 1 << 20;
+const MAX_LINE: usize = 64 << 10;
 
 /// How far rclone may be ahead of us with its log: some dozens of files. A worker that is frozen can't stop its rclone;
 /// this does, within seconds: who can't log begins no further file. Those that it is writing it finishes.
@@ -35,7 +35,7 @@ const LOG_AHEAD_BYTES: usize = 16 << 10;
 const READ_AGAIN: Duration = Duration::from_millis(2);
 
 /// Lines that wait to be read.
-const LINES_WAITING: usize = 4096;
+const LINES_WAITING: usize = 256;
 
 /// How long the rest of the log may take to come when the process has ended.
 const LAST_LINES: Duration = Duration::from_secs(5);

@@ -9,7 +9,7 @@ use storage::roots::{
     Guard, MarkerUse, Roots, RootsError, SourceRoot, TargetRoot, TargetUse, check_backends,
 };
 use transfer::Cancel;
-use transfer::rclone::{ConfigFileError, End, Rclone, RemoteError, has_anything};
+use transfer::rclone::{ConfigFileError, End, NoRclone, Rclone, RemoteError, has_anything};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EndsError {
@@ -17,6 +17,8 @@ pub(crate) enum EndsError {
     Roots(#[from] RootsError),
     #[error(transparent)]
     Config(#[from] ConfigFileError),
+    #[error(transparent)]
+    NoRclone(#[from] NoRclone),
     #[error("path does not exist: {remote}: nothing is there")]
     Missing { remote: String },
     #[error(transparent)]
@@ -45,7 +47,7 @@ pub(crate) struct Ends {
 impl Ends {
     pub(crate) fn open(
         (source, target): (Location, Location),
-        rclone: &Rclone,
+        rclone: Result<&Rclone, &NoRclone>,
         guard: &Guard,
         target_use: TargetUse,
         marker: MarkerUse,
@@ -58,9 +60,13 @@ impl Ends {
                 Location::Posix(_) => None,
             })
             .collect();
-        let (config, backends) = rclone.config_for(&remotes)?;
+        let (config, backends) = match (remotes.is_empty(), rclone) {
+            (true, _) => Default::default(),
+            (false, Ok(rclone)) => rclone.config_for(&remotes)?,
+            (false, Err(why)) => return Err(why.clone().into()),
+        };
         // Before anything is made for it.
-        if let (Location::Remote(remote), None) = (&source, marker.source())
+        if let (Location::Remote(remote), None, Ok(rclone)) = (&source, marker.source(), rclone)
             && !has_anything(rclone, &config, remote, cancel)?
         {
             let remote = remote.clone();

@@ -8,12 +8,13 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use model::fs_type::AllowedTypes;
 use model::{
-    FilesWork, ListPlace, Outcome, PartialSuffix, Purpose, RcloneOptions, RelPath, Work,
-    found_files,
+    Durability, FilesWork, ListPlace, Outcome, PartialSuffix, Purpose, RcloneOptions, RelPath,
+    Work, found_files,
 };
 use storage::roots::{Guard, TargetUse};
 use transfer::rclone::{
-    Piece, PrivateDir, Rclone, RemoteWalk, Watch, parents, run_piece, settle_remote, walk_remote,
+    NoRclone, Piece, PrivateDir, Rclone, RemoteWalk, Watch, parents, run_piece, settle_remote,
+    walk_remote,
 };
 use transfer::{
     Attempt, AttemptWork, CheckRoots, FileWork, Finished, Found, NotTaken, Progress, Settling,
@@ -34,6 +35,9 @@ impl From<EndsError> for Verdict {
             EndsError::Config(error) => {
                 Verdict::Release(proto::ReleaseReason::Machine, model::error_chain(&error))
             }
+            EndsError::NoRclone(why) => {
+                Verdict::Release(proto::ReleaseReason::Machine, why.to_string())
+            }
             EndsError::Missing { .. } => {
                 Verdict::Release(proto::ReleaseReason::Task, error.to_string())
             }
@@ -44,17 +48,10 @@ impl From<EndsError> for Verdict {
 
 /// Runs the item.
 pub(crate) fn run(slot: &Slot<'_>) -> Result<Verdict, Verdict> {
-    let rclone = match &slot.session.rclone {
-        Ok(rclone) => rclone.clone(),
-        Err(why) => {
-            return Err(Verdict::Release(
-                proto::ReleaseReason::Machine,
-                why.to_string(),
-            ));
-        }
-    };
+    // A walk between mounted file systems needs none.
+    let rclone = slot.session.rclone.as_ref();
     let settings: RcloneOptions = slot.task.rclone.clone().unwrap_or_default().try_into()?;
-    let ends = Arc::new(open_ends(slot, &rclone)?);
+    let ends = Arc::new(open_ends(slot, rclone.map(|rclone| &**rclone))?);
     slot.agree_on_source(ends.source_identity())?;
     let checked = ends.clone();
     let item = Item {
@@ -72,8 +69,17 @@ pub(crate) fn run(slot: &Slot<'_>) -> Result<Verdict, Verdict> {
         } => item.find(AttemptWork::Walk(directories.clone())),
         Work::Paths { .. } => item.find(AttemptWork::Paths(slot.listed_paths()?)),
         Work::Files(files) => item.copy(files),
-        Work::Walk { .. } => {
-            // A remote's directories have no attributes.
+        Work::Walk {
+            purpose: Purpose::Attributes,
+            ..
+        } => Err(Verdict::failed(
+            "a remote's directories have no attributes".into(),
+        )),
+        Work::Walk {
+            purpose: Purpose::Close,
+            ..
+        } => {
+            // A remote's root has no attributes.
             slot.check_fence()?;
             item.ends.remove_marker()?;
             Ok(Verdict::complete(Outcome::default()))
@@ -81,7 +87,7 @@ pub(crate) fn run(slot: &Slot<'_>) -> Result<Verdict, Verdict> {
     }
 }
 
-fn open_ends(slot: &Slot<'_>, rclone: &Rclone) -> Result<Ends, Verdict> {
+fn open_ends(slot: &Slot<'_>, rclone: Result<&Rclone, &NoRclone>) -> Result<Ends, Verdict> {
     let (source, _) = AllowedTypes::parse(&slot.task.source_fs_types);
     let (target, _) = AllowedTypes::parse(&slot.task.target_fs_types);
     let target_use = match slot.options.dry_run {
@@ -103,7 +109,7 @@ fn open_ends(slot: &Slot<'_>, rclone: &Rclone) -> Result<Ends, Verdict> {
 
 struct Item<'a> {
     slot: &'a Slot<'a>,
-    rclone: Arc<Rclone>,
+    rclone: Result<&'a Arc<Rclone>, &'a NoRclone>,
     settings: RcloneOptions,
     ends: Arc<Ends>,
     check_roots: CheckRoots,
@@ -148,7 +154,9 @@ impl Item<'_> {
     ) -> Result<Finished, Stopped> {
         let running = self.slot.running;
         let walk = RemoteWalk {
-            rclone: &self.rclone,
+            rclone: self
+                .rclone()
+                .map_err(|why| Stopped::Again(why.to_string()))?,
             config: &self.ends.config,
             remote,
             only: match work {
@@ -216,12 +224,12 @@ impl Item<'_> {
             )));
         }
         let directories = parents(&files);
-        if self.ends.target_dir().is_some()
-            && let Some(warning) = self.rclone.warning()
-        {
-            static SAID: Once = Once::new();
-            SAID.call_once(|| tracing::warn!("{warning}"));
-        }
+        self.look_at_rclone()?;
+        // Opened before rclone writes, so that each error of writing back is reported to it.
+        let synced = self.ends.target_dir().map(|target| target.reopen());
+        let synced = synced
+            .transpose()
+            .map_err(|e| Verdict::failed(e.to_string()))?;
         let private = PrivateDir::create()
             .map_err(|e| Verdict::failed(format!("cannot make a private directory: {e}")))?;
         let log = private.path().join("log");
@@ -238,7 +246,39 @@ impl Item<'_> {
         }
         let settling = copied?;
         let outcome = self.settle(settling, directories)?;
+        if let Some(target) = synced
+            && self.slot.options.durability != Durability::None
+            && !self.slot.options.dry_run
+        {
+            target
+                .sync_fs()
+                .map_err(|e| Verdict::failed(format!("{e}: {}", e.source)))?;
+        }
         Ok(Verdict::complete(outcome))
+    }
+
+    fn rclone(&self) -> Result<&Rclone, &NoRclone> {
+        self.rclone.map(|rclone| &**rclone)
+    }
+
+    /// Whether this worker's rclone can copy these files as asked, and what its user should know.
+    fn look_at_rclone(&self) -> Result<(), Verdict> {
+        let machine = |why: String| Verdict::Release(proto::ReleaseReason::Machine, why);
+        let rclone = self.rclone().map_err(|why| machine(why.to_string()))?;
+        let Some(warning) = rclone.warning() else {
+            return Ok(());
+        };
+        if self.ends.target_dir().is_none() {
+            return Ok(());
+        }
+        if self.slot.options.update && self.ends.source_remote().is_some() {
+            return Err(machine(format!(
+                "{warning}; with update, one that was cut off would be taken for newer"
+            )));
+        }
+        static SAID: Once = Once::new();
+        SAID.call_once(|| tracing::warn!("{warning}"));
+        Ok(())
     }
 
     fn list(&self, work: &FilesWork) -> Result<Vec<u8>, Verdict> {
@@ -265,7 +305,9 @@ impl Item<'_> {
     ) -> Result<Settling, Stopped> {
         let running = self.slot.running;
         let piece = Piece {
-            rclone: &self.rclone,
+            rclone: self
+                .rclone()
+                .map_err(|why| Stopped::Again(why.to_string()))?,
             config: &self.ends.config,
             source: self.ends.source(),
             target: self.ends.target(),
