@@ -117,6 +117,34 @@ fn a_listing_that_hangs_ends_with_its_worker() {
 }
 
 #[test]
+fn a_listing_that_tells_of_nothing_more_is_ended_and_tried_again() {
+    let remotes = Remotes::new("stalled");
+    let place = &remotes.place;
+    let hang = format!(
+        "((n == 2)) || exec {} \"$@\"\nsleep 1000",
+        current().display()
+    );
+    let hanging = in_front_of_each(place, &current(), "lsjson", &hang);
+    remotes.task(("webdav", "any"), "dav: DIR/back\n");
+    let config = fs::read_to_string(place.path("config.yaml")).unwrap();
+    let section = "global_config:\n";
+    let limited = format!("{section}  rclone_stall_secs: 2\n");
+    assert!(config.contains(section), "{config}");
+    place.file("config.yaml", &config.replace(section, &limited));
+    place.file("dav/file", "content");
+    let done = place.run(&mut rclone::command(place, &hanging));
+    assert_eq!(done.code, 0, "{}", done.stderr);
+    let told = "rclone told of nothing more in dav: for 2 s and was ended; it is tried again";
+    assert!(done.stderr.contains(told), "{}", done.stderr);
+    let pid = fs::read_to_string(place.path("calls/2/pid")).unwrap();
+    rclone::assert_ends(pid.trim());
+    assert_eq!(
+        fs::read_to_string(place.path("back/file")).unwrap(),
+        "content"
+    );
+}
+
+#[test]
 fn a_worker_without_rclone_has_no_part_in_a_task_with_a_remote() {
     let remotes = Remotes::new("no-part");
     let place = &remotes.place;

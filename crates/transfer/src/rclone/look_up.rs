@@ -118,7 +118,7 @@ fn on_remote(
         remote,
         only: Some(Only::ByName(&list)),
         depth: Depth::All,
-        checkers: piece.settings.checkers,
+        settings: piece.settings,
     };
     let mut there = HashSet::new();
     let listed = list_remote(&listing, watch.cancel, &mut |entry| {

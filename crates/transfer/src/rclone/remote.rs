@@ -5,11 +5,12 @@ use std::ops::ControlFlow;
 use std::os::unix::process::CommandExt as _;
 use std::path::Path;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::mpsc::{RecvTimeoutError, channel};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::found_files::FoundFile;
-use model::{FailureClass, RelPath, SkipReason};
+use model::{FailureClass, RcloneOptions, RelPath, SkipReason};
 use rustix::process::{Pid, Signal, kill_process_group};
 use storage::posix::{Dir, Kind};
 
@@ -39,6 +40,8 @@ pub enum RemoteError {
         remote: String,
         source: ListingError,
     },
+    #[error("rclone told of nothing more in {remote} for {secs} s and was ended")]
+    Stalled { remote: String, secs: u64 },
     #[error("{0}")]
     Refused(String),
 }
@@ -51,7 +54,7 @@ pub(crate) struct RemoteListing<'a> {
     /// The only names that are looked for; else everything below.
     pub(crate) only: Option<Only<'a>>,
     pub(crate) depth: Depth,
-    pub(crate) checkers: Option<u32>,
+    pub(crate) settings: &'a RcloneOptions,
 }
 
 /// A file of names, one a line, and how they are found.
@@ -83,7 +86,7 @@ pub(crate) enum Listed {
 const LOOK: Duration = Duration::from_millis(100);
 
 /// Tells of each entry below a remote, in bounded memory; breaks off when cancelled or told so, also while rclone says
-/// nothing.
+/// nothing, and when it has said nothing for too long.
 pub(crate) fn list_remote(
     listing: &RemoteListing<'_>,
     cancel: &Cancel,
@@ -116,7 +119,7 @@ pub(crate) fn list_remote(
     if listing.depth == Depth::All {
         command.arg("--recursive");
     }
-    if let Some(n) = listing.checkers {
+    if let Some(n) = listing.settings.checkers {
         command.args(["--checkers", &n.to_string()]);
     }
     let mut child = command.spawn().map_err(RemoteError::Start)?;
@@ -124,11 +127,22 @@ pub(crate) fn list_remote(
     let mut refused = None;
     let leader = Pid::from_child(&child);
     let output = child.stdout.take();
+    let stall = Duration::from_secs(listing.settings.stall_secs);
+    let (entries, has_stalled) = (AtomicU64::new(0), AtomicBool::new(false));
     let read = std::thread::scope(|scope| {
         let (reading, is_read) = channel::<()>();
+        let (entries, has_stalled) = (&entries, &has_stalled);
         scope.spawn(move || {
+            let (mut seen, mut since) = (0, Instant::now());
             while is_read.recv_timeout(LOOK) == Err(RecvTimeoutError::Timeout) {
-                if cancel.is_cancelled() {
+                let now = entries.load(Ordering::Relaxed);
+                if now != seen {
+                    (seen, since) = (now, Instant::now());
+                }
+                if since.elapsed() >= stall {
+                    has_stalled.store(true, Ordering::Relaxed);
+                }
+                if cancel.is_cancelled() || has_stalled.load(Ordering::Relaxed) {
                     // It is waited for only after this thread has ended: the number is nobody else's.
                     let _ = kill_process_group(leader, Signal::KILL);
                     return;
@@ -137,6 +151,7 @@ pub(crate) fn list_remote(
         });
         let read = output.map_or(Ok(()), |output| {
             read_entries(BufReader::new(output), |entry| {
+                entries.fetch_add(1, Ordering::Relaxed);
                 match (cancel.is_cancelled(), each(entry)) {
                     (false, Ok(())) => ControlFlow::Continue(()),
                     (_, result) => {
@@ -157,6 +172,12 @@ pub(crate) fn list_remote(
         return Err(RemoteError::Refused(why));
     }
     let remote = || listing.remote.to_owned();
+    if has_stalled.into_inner() {
+        return Err(RemoteError::Stalled {
+            remote: remote(),
+            secs: stall.as_secs(),
+        });
+    }
     if !status.success() {
         let said = said
             .and_then(|said| said.join().ok())
@@ -187,6 +208,7 @@ pub fn has_anything(
     rclone: &Rclone,
     config: &str,
     remote: &str,
+    settings: &RcloneOptions,
     cancel: &Cancel,
 ) -> Result<bool, RemoteError> {
     let listing = RemoteListing {
@@ -195,7 +217,7 @@ pub fn has_anything(
         remote,
         only: None,
         depth: Depth::One,
-        checkers: None,
+        settings,
     };
     let mut has_any = false;
     let listed = list_remote(&listing, cancel, &mut |_| {

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use model::{FailureClass, RelPath, SkipReason};
+use model::{FailureClass, RcloneOptions, RelPath, SkipReason};
 use storage::posix::Dir;
 
 use super::names::{NOT_LISTABLE, can_be_listed};
@@ -22,7 +22,7 @@ pub struct RemoteWalk<'a> {
     pub remote: &'a str,
     /// Only these, files or directories with all below them; none: everything.
     pub only: Option<Vec<RelPath>>,
-    pub checkers: Option<u32>,
+    pub settings: &'a RcloneOptions,
     /// Where directories are made; none: the target is a remote, or nothing may be changed.
     pub target: Option<&'a Dir>,
     /// What a directory is that is not made.
@@ -85,7 +85,7 @@ impl Walker<'_> {
             remote,
             only: None,
             depth: Depth::All,
-            checkers: walk.checkers,
+            settings: walk.settings,
         };
         match list_remote(&listing, cancel, &mut |entry| self.take(entry, below))? {
             Listed::All => {}
@@ -147,7 +147,7 @@ impl Walker<'_> {
             remote: walk.remote,
             only: Some(only),
             depth: Depth::All,
-            checkers: walk.checkers,
+            settings: walk.settings,
         };
         list_remote(&listing, cancel, &mut |entry| {
             if entry.is_dir {

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use model::{Location, SourceIdentity};
+use model::{Location, RcloneOptions, SourceIdentity};
 use storage::posix::Dir;
 use storage::roots::{
     Guard, MarkerUse, Roots, RootsError, SourceRoot, TargetRoot, TargetUse, check_backends,
@@ -47,7 +47,7 @@ pub(crate) struct Ends {
 impl Ends {
     pub(crate) fn open(
         (source, target): (Location, Location),
-        rclone: Result<&Rclone, &NoRclone>,
+        (rclone, settings): (Result<&Rclone, &NoRclone>, &RcloneOptions),
         guard: &Guard,
         target_use: TargetUse,
         marker: MarkerUse,
@@ -67,7 +67,7 @@ impl Ends {
         };
         // Before anything is made for it.
         if let (Location::Remote(remote), None, Ok(rclone)) = (&source, marker.source(), rclone)
-            && !has_anything(rclone, &config, remote, cancel)?
+            && !has_anything(rclone, &config, remote, settings, cancel)?
         {
             let remote = remote.clone();
             return Err(EndsError::Missing { remote });

@@ -51,7 +51,7 @@ pub(crate) fn run(slot: &Slot<'_>) -> Result<Verdict, Verdict> {
     // A walk between mounted file systems needs none.
     let rclone = slot.session.rclone.as_ref();
     let settings: RcloneOptions = slot.task.rclone.clone().unwrap_or_default().try_into()?;
-    let ends = Arc::new(open_ends(slot, rclone.map(|rclone| &**rclone))?);
+    let ends = Arc::new(open_ends(slot, rclone.map(|rclone| &**rclone), &settings)?);
     slot.agree_on_source(ends.source_identity())?;
     let checked = ends.clone();
     let item = Item {
@@ -87,7 +87,11 @@ pub(crate) fn run(slot: &Slot<'_>) -> Result<Verdict, Verdict> {
     }
 }
 
-fn open_ends(slot: &Slot<'_>, rclone: Result<&Rclone, &NoRclone>) -> Result<Ends, Verdict> {
+fn open_ends(
+    slot: &Slot<'_>,
+    rclone: Result<&Rclone, &NoRclone>,
+    settings: &RcloneOptions,
+) -> Result<Ends, Verdict> {
     let (source, _) = AllowedTypes::parse(&slot.task.source_fs_types);
     let (target, _) = AllowedTypes::parse(&slot.task.target_fs_types);
     let target_use = match slot.options.dry_run {
@@ -99,9 +103,15 @@ fn open_ends(slot: &Slot<'_>, rclone: Result<&Rclone, &NoRclone>) -> Result<Ends
     let guard = Guard { source, target };
     let cancel = &slot.running.cancel;
     let marker = slot.marker_use();
-    Ends::open(locations, rclone, &guard, target_use, marker, cancel).map_err(|error| match cancel
-        .is_cancelled()
-    {
+    Ends::open(
+        locations,
+        (rclone, settings),
+        &guard,
+        target_use,
+        marker,
+        cancel,
+    )
+    .map_err(|error| match cancel.is_cancelled() {
         true => Stopped::Cancelled.into(),
         false => error.into(),
     })
@@ -163,7 +173,7 @@ impl Item<'_> {
                 AttemptWork::Paths(paths) => Some(paths),
                 _ => None,
             },
-            checkers: self.settings.checkers,
+            settings: &self.settings,
             target: match self.slot.options.dry_run {
                 true => None,
                 false => self.ends.target_dir().map(|dir| &**dir),
