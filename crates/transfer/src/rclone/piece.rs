@@ -19,7 +19,7 @@ use super::ends::End;
 use super::log::{Line, Said, Stats};
 use super::look_up::{at_both, look_up};
 use super::partials::remove_partials;
-use super::pinned::{NewFiles, Pinned, in_namespace};
+use super::pinned::{Pinned, in_namespace};
 use super::private::PrivateDir;
 use super::probe::Rclone;
 use super::process::{Bounds, Launch, Shows};
@@ -247,10 +247,6 @@ impl Run<'_> {
             launch.program,
             arguments.to_args(),
             [&self.source, &self.target],
-            match piece.is_between_mounts() {
-                true => NewFiles::Private,
-                false => NewFiles::AsUsual,
-            },
         );
         let launch = Launch {
             program: &program,

@@ -15,11 +15,9 @@ use super::ends::End;
 use super::environment::Environment;
 use super::private::PrivateDir;
 
-/// Sets who may read what is made, binds the directories and looks whether they are the right ones, in triples of path, place and identity; then
+/// Binds the directories and looks whether they are the right ones, in triples of path, place and identity; then
 /// becomes the program.
 const BIND: &str = r#"
-[ "$1" != private ] || umask 077
-shift
 while [ "$1" != -- ]; do
   mount --rbind -- "$1" "$2" || exit 125
   if [ "$(stat -c %d:%i -- "$2")" != "$3" ]; then
@@ -32,15 +30,6 @@ shift
 exec "$@""#;
 
 const UNSHARE: [&str; 4] = ["--mount", "--propagation", "private", "--"];
-
-/// Who may read files that are made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum NewFiles {
-    /// Nobody else, until their modes are set.
-    Private,
-    /// As this process makes them.
-    AsUsual,
-}
 
 /// How processes reach mounted directories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -139,33 +128,20 @@ pub(crate) fn in_namespace(
     program: &Path,
     args: Vec<OsString>,
     ends: [&Pinned; 2],
-    new_files: NewFiles,
 ) -> (PathBuf, Vec<OsString>) {
     let bound: Vec<_> = ends.iter().filter_map(|end| end.bound.as_ref()).collect();
-    if bound.is_empty() && new_files == NewFiles::AsUsual {
+    if bound.is_empty() {
         return (program.to_owned(), args);
     }
-    let mut all = Vec::new();
-    let first = match bound.is_empty() {
-        true => "sh",
-        false => {
-            all.extend(UNSHARE.iter().map(OsString::from));
-            all.push("sh".into());
-            "unshare"
-        }
-    };
-    let private = match new_files {
-        NewFiles::Private => "private",
-        NewFiles::AsUsual => "as usual",
-    };
-    all.extend(["-c", BIND, "sh", private].map(OsString::from));
+    let mut all: Vec<OsString> = UNSHARE.iter().map(OsString::from).collect();
+    all.extend(["sh", "-c", BIND, "sh"].map(OsString::from));
     for (path, place, identity) in bound {
         all.extend([path.into(), place.into(), identity.into()]);
     }
     all.push("--".into());
     all.push(program.into());
     all.extend(args);
-    (first.into(), all)
+    ("unshare".into(), all)
 }
 
 fn identity(dir: &Dir) -> std::io::Result<String> {
@@ -177,7 +153,7 @@ fn identity(dir: &Dir) -> std::io::Result<String> {
 mod tests {
     use std::path::{Path, PathBuf};
 
-    use super::{End, NewFiles, Pinned, Pinning, PrivateDir, in_namespace};
+    use super::{End, Pinned, Pinning, PrivateDir, in_namespace};
     use storage::posix::Dir;
 
     fn mounted(directory: &Path, pinning: Pinning) -> (Dir, PrivateDir, Pinned) {
@@ -205,8 +181,7 @@ mod tests {
             };
             let list = |pinned: &Pinned| {
                 let args = vec!["-H".into(), pinned.argument.clone()];
-                let (program, args) =
-                    in_namespace(Path::new("ls"), args, [pinned, &once], NewFiles::Private);
+                let (program, args) = in_namespace(Path::new("ls"), args, [pinned, &once]);
                 std::process::Command::new(program)
                     .args(args)
                     .output()
