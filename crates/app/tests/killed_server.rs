@@ -123,6 +123,10 @@ fn migrate_under_fire(seed: u64) -> usize {
     }
     let workers = ["w1", "w2"].map(|name| start(fleet.worker_command(name).arg("--debug")));
     let mut servers = vec![fleet.server()];
+    // A worker that came too late for every server would wait for the next one.
+    for worker in &workers {
+        worker.wait_for_output("registered as ", LONG).unwrap();
+    }
     let mut kills = 0;
     while kills < KILLS_PER_RUN {
         let server = &servers[servers.len() - 1];

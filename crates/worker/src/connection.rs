@@ -8,6 +8,7 @@ use std::str::FromStr;
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Response, Status};
 use wire::proto::coordinator_client::CoordinatorClient;
@@ -68,6 +69,8 @@ pub(crate) struct Connection {
     channels: Vec<(Address, Channel)>,
     wait: Option<Duration>,
     state: Mutex<State>,
+    /// Woken when a silent server answers: what waits to repeat its call need not wait on.
+    answered: Notify,
 }
 
 #[derive(Debug)]
@@ -101,6 +104,7 @@ impl Connection {
                 active: 0,
                 silent: None,
             }),
+            answered: Notify::new(),
         }
     }
 
@@ -126,7 +130,8 @@ impl Connection {
             if let Some(error) = self.gave_up() {
                 return Err(error);
             }
-            tokio::time::sleep(wait + jitter(wait)).await;
+            // The heartbeat, which doesn't wait longer and longer, may be answered first.
+            let _ = tokio::time::timeout(wait + jitter(wait), self.answered.notified()).await;
             wait = (wait * 2).min(LONGEST_WAIT);
         }
     }
@@ -184,7 +189,11 @@ impl Connection {
     }
 
     fn was_answered(&self, address: &Address) {
-        if let Some((since, Some(_))) = self.state().silent.take() {
+        let Some((since, said)) = self.state().silent.take() else {
+            return;
+        };
+        self.answered.notify_waiters();
+        if said.is_some() {
             tracing::info!(
                 "the server at {address} answers again after {} s",
                 since.elapsed().as_secs()
