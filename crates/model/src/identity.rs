@@ -6,14 +6,15 @@
 
 use std::os::unix::ffi::OsStrExt;
 
+use crate::choice::Choice;
 use crate::config::Config;
 use crate::engine::Engine;
 use crate::fs_type::AllowedTypes;
 use crate::location::{Location, Task};
-use crate::options::{CopyOptions, Durability};
+use crate::options::CopyOptions;
 
 /// Raised when what is hashed changes: older unfinished runs are then other runs.
-const VERSION: &[u8] = b"data-migrate run identity 1";
+const VERSION: &[u8] = b"data-migrate run identity 2";
 
 struct Fields(blake3::Hasher);
 
@@ -56,20 +57,35 @@ impl Fields {
 
     fn options(&mut self, options: &CopyOptions) {
         let CopyOptions {
-            size_only,
+            compare,
             update,
             dry_run,
-            omit_times,
+            preserve,
+            metadata,
+            specials,
+            sparse,
+            conflicts,
+            verify,
             durability,
         } = *options;
-        for flag in [size_only, update, dry_run, omit_times] {
+        for flag in [update, dry_run] {
             self.flag(flag);
         }
-        self.bytes(match durability {
-            Durability::None => b"none",
-            Durability::Batch => b"batch",
-            Durability::File => b"file",
-        });
+        self.count(preserve.attributes().count());
+        for attribute in preserve.attributes() {
+            self.bytes(attribute.word().as_bytes());
+        }
+        for word in [
+            compare.word(),
+            metadata.word(),
+            specials.word(),
+            sparse.word(),
+            conflicts.word(),
+            verify.word(),
+            durability.word(),
+        ] {
+            self.bytes(word.as_bytes());
+        }
     }
 
     fn types(&mut self, names: &[String]) {

@@ -4,6 +4,7 @@
 //! Nothing here does I/O or waits. Decisions are pure functions of values, so
 //! that each rule can be shown by a table of cases.
 
+pub mod choice;
 pub mod config;
 pub mod engine;
 mod error_chain;
@@ -21,12 +22,13 @@ pub mod path;
 pub mod tasks_file;
 pub mod temp_name;
 
+pub use choice::Choice;
 pub use engine::{Engine, RcloneOptions};
 pub use error_chain::error_chain;
 pub use ids::{Epoch, ItemId, RunId, SessionId, TaskId};
 pub use item::{FilesWork, Item, ItemState, Lease, ListPlace, Purpose, StaleLease, Work, WorkKind};
 pub use location::{Location, SourceIdentity, Task};
-pub use options::{CopyOptions, Durability};
+pub use options::{Attribute, Compare, CopyOptions, Durability, Preserve};
 pub use outcome::{Counters, Failure, FailureClass, Outcome, SkipReason};
 pub use path::RelPath;
 pub use temp_name::{PartialSuffix, TempName};

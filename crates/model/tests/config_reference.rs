@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use model::config::{self, Config, NoticeKind};
-use model::{CopyOptions, Durability, Engine, Location, Task, TaskId};
+use model::{Attribute, Choice, Compare, CopyOptions, Engine, Location, Preserve, Task, TaskId};
 
 /// What is required, and the sections that would otherwise not be there.
 const LEAST: &str = "
@@ -94,12 +94,21 @@ fn defaults(config: &Config) -> Keys {
     let s3 = parse(&LEAST.replace("s3_config:", "s3_config: {}"));
     let s3 = s3.unwrap().report.s3.unwrap();
     let CopyOptions {
-        size_only,
+        compare,
         update,
         dry_run,
-        omit_times,
+        preserve,
+        metadata,
+        specials,
+        sparse,
+        conflicts,
+        verify,
         durability,
     } = global.copy_options();
+    let size_only = compare == Compare::Size;
+    let omit_times = !preserve.keeps(Attribute::Times);
+    assert_eq!(preserve, Preserve::ALL);
+    let word = |word: &str| format!("`{word}`");
     let of_flags = |name: &str, value: String| match value.as_str() {
         "" => format!("`rclone_flags.{name}`"),
         value => format!("`rclone_flags.{name}`, else {value}"),
@@ -112,7 +121,6 @@ fn defaults(config: &Config) -> Keys {
         (Engine::Native, Engine::Rclone)
     );
     assert_eq!(config.notify[0].on, NoticeKind::ALL);
-    assert_eq!(durability, Durability::Batch);
 
     let rows = [
         (
@@ -179,7 +187,17 @@ fn defaults(config: &Config) -> Keys {
             "global_config.checkers",
             of_flags("checkers", none(&rclone.checkers)),
         ),
-        ("global_config.durability", "`batch`".to_owned()),
+        ("global_config.durability", word(durability.word())),
+        (
+            "global_config.compare",
+            format!("`size` with `size_only`, else `{}`", compare.word()),
+        ),
+        ("global_config.preserve", "all".to_owned()),
+        ("global_config.metadata", word(metadata.word())),
+        ("global_config.specials", word(specials.word())),
+        ("global_config.sparse", word(sparse.word())),
+        ("global_config.conflicts", word(conflicts.word())),
+        ("global_config.verify", word(verify.word())),
         (
             "global_config.size_only",
             of_flags("size_only", size_only.to_string()),

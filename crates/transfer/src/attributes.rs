@@ -1,7 +1,7 @@
 //! Owner, mode and times: set in this order, through the descriptor, and only where they aren't
 //! right already.
 
-use model::{Durability, RelPath, SkipReason};
+use model::{Attribute, Durability, RelPath, SkipReason};
 use storage::posix::{Dir, Error, File, Identity, Meta, Owner};
 
 use crate::compare::{attributes_differ, kept_mode};
@@ -85,7 +85,7 @@ pub(crate) fn set_on_new_file(
     if !mode_is_right {
         file.set_mode(mode)?;
     }
-    if !engine.options.omit_times {
+    if engine.options.keeps(Attribute::Times) {
         file.set_times(&source.times())?;
     }
     Ok(())
@@ -130,7 +130,7 @@ pub(crate) fn repair_file(
     let repair = Repair {
         source,
         target,
-        sets_times: !engine.options.omit_times,
+        sets_times: engine.options.keeps(Attribute::Times),
     };
     repair
         .apply(
@@ -238,7 +238,7 @@ pub(crate) fn set_on_directory(
     let repair = Repair {
         source,
         target: now,
-        sets_times: !engine.options.omit_times,
+        sets_times: engine.options.keeps(Attribute::Times),
     };
     repair
         .apply(

@@ -1,6 +1,6 @@
 //! Whether what is at the target is what is at the source. Pure functions of two stats.
 
-use model::CopyOptions;
+use model::{Attribute, Compare, CopyOptions};
 use storage::posix::{Meta, Timestamp};
 
 /// What is to be done about a regular file that is there already.
@@ -25,9 +25,9 @@ pub(crate) fn compare_files(
         return Comparison::NewerAtTarget;
     }
     let same_content = source.size == target.size
-        && (options.size_only
+        && (options.compare == Compare::Size
             || same_time
-            || (options.omit_times && target.modified >= source.modified));
+            || (!options.keeps(Attribute::Times) && target.modified >= source.modified));
     if !same_content {
         Comparison::ContentDiffers
     } else if attributes_differ(source, target, options, owners_count) {
@@ -52,7 +52,7 @@ pub(crate) fn attributes_differ(
     };
     (!is_link && wanted != target.mode)
         || (owners_count && source.owner != target.owner)
-        || (!options.omit_times && !is_same_time(source.modified, target.modified))
+        || (options.keeps(Attribute::Times) && !is_same_time(source.modified, target.modified))
 }
 
 /// The mode a file may have when its owner can't be kept: no setuid or setgid for somebody else.

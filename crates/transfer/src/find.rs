@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use model::{FailureClass, SkipReason};
+use model::{Attribute, FailureClass, SkipReason};
 use storage::posix::{Kind, Meta};
 
 use crate::attempt::{Found, Settling, Stopped};
@@ -118,7 +118,10 @@ impl Entry<'_> {
         }
         // rclone gives a copy the time of what it read, by which a later change of the source shows.
         let is_current = match is_copied {
-            true => engine.options.omit_times || is_same_time(meta.modified, present.modified),
+            true => {
+                !engine.options.keeps(Attribute::Times)
+                    || is_same_time(meta.modified, present.modified)
+            }
             false => matches!(
                 compare_files(&meta, &present, &engine.options, is_root),
                 Comparison::Equal | Comparison::AttributesDiffer

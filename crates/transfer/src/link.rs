@@ -1,6 +1,6 @@
 //! Symbolic links: their content is carried over as it is, and they are never followed.
 
-use model::SkipReason;
+use model::{Attribute, SkipReason};
 use storage::posix::{Dir, Kind, Meta};
 
 use crate::attributes;
@@ -82,7 +82,7 @@ impl Entry<'_> {
                 || attributes::set_owner(engine, meta.owner, now, |owner| {
                     target.set_owner_of(name, owner)
                 })?;
-            if !engine.options.omit_times {
+            if engine.options.keeps(Attribute::Times) {
                 target.set_times_of(name, &meta.times())?;
             }
             Ok(kept)

@@ -7,8 +7,8 @@ use model::location::{Location, SourceIdentity};
 use model::outcome::MAX_FAILURES;
 use model::tasks_file;
 use model::{
-    CopyOptions, Counters, Durability, Epoch, Failure, FailureClass, FilesWork, ItemId, ListPlace,
-    Outcome, Purpose, RelPath, RunId, SkipReason, Work,
+    Attribute, Choice, CopyOptions, Counters, Epoch, Failure, FailureClass, FilesWork, ItemId,
+    ListPlace, Outcome, Preserve, Purpose, RelPath, RunId, SkipReason, Work,
 };
 
 use crate::{MAX_FAILURE_BYTES, proto};
@@ -160,17 +160,18 @@ impl TryFrom<proto::Child> for (ItemId, Work) {
 
 impl From<&CopyOptions> for proto::Options {
     fn from(options: &CopyOptions) -> Self {
+        let preserve = options.preserve.attributes();
         proto::Options {
-            size_only: options.size_only,
             update: options.update,
             dry_run: options.dry_run,
-            omit_times: options.omit_times,
-            durability: match options.durability {
-                Durability::None => proto::Durability::None,
-                Durability::Batch => proto::Durability::Batch,
-                Durability::File => proto::Durability::File,
-            }
-            .into(),
+            durability: options.durability.word().to_owned(),
+            compare: options.compare.word().to_owned(),
+            preserve: preserve.map(|kept| kept.word().to_owned()).collect(),
+            metadata: options.metadata.word().to_owned(),
+            specials: options.specials.word().to_owned(),
+            sparse: options.sparse.word().to_owned(),
+            conflicts: options.conflicts.word().to_owned(),
+            verify: options.verify.word().to_owned(),
         }
     }
 }
@@ -179,21 +180,28 @@ impl TryFrom<proto::Options> for CopyOptions {
     type Error = BadMessage;
 
     fn try_from(options: proto::Options) -> Result<Self, BadMessage> {
+        let preserve: Result<Vec<Attribute>, BadMessage> = options
+            .preserve
+            .iter()
+            .map(|word| choice("options.preserve", word))
+            .collect();
         Ok(CopyOptions {
-            durability: match options.durability() {
-                proto::Durability::None => Durability::None,
-                proto::Durability::Batch => Durability::Batch,
-                proto::Durability::File => Durability::File,
-                proto::Durability::Unspecified => {
-                    return Err(bad("options.durability", "missing"));
-                }
-            },
-            size_only: options.size_only,
             update: options.update,
             dry_run: options.dry_run,
-            omit_times: options.omit_times,
+            preserve: Preserve::of(preserve?),
+            durability: choice("options.durability", &options.durability)?,
+            compare: choice("options.compare", &options.compare)?,
+            metadata: choice("options.metadata", &options.metadata)?,
+            specials: choice("options.specials", &options.specials)?,
+            sparse: choice("options.sparse", &options.sparse)?,
+            conflicts: choice("options.conflicts", &options.conflicts)?,
+            verify: choice("options.verify", &options.verify)?,
         })
     }
+}
+
+fn choice<T: Choice>(field: &'static str, word: &str) -> Result<T, BadMessage> {
+    T::from_word(word).ok_or_else(|| bad(field, "an unknown word"))
 }
 
 impl From<&SourceIdentity> for proto::SourceIdentity {

@@ -232,7 +232,7 @@ impl<'a> Slot<'a> {
             running,
             run: wire::run_from(task.run)?,
             work: grant.work.unwrap_or_default().try_into()?,
-            options: task.options.unwrap_or_default().try_into()?,
+            options: task.options.clone().unwrap_or_default().try_into()?,
             has_children: grant.has_children,
             ancestors: grant
                 .ancestors

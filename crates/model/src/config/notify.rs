@@ -4,7 +4,8 @@
 use std::fmt;
 
 use super::scalar::{FromScalar, Scalar};
-use super::value::{Choice, Secret};
+use super::value::Secret;
+use crate::choice::Choice;
 
 /// What a notice tells of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

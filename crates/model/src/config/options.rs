@@ -4,10 +4,14 @@ use std::path::PathBuf;
 
 use super::notify::{WebUrl, Webhook};
 use super::server::ServerConfig;
-use super::value::{Choice, Secret};
+use super::value::Secret;
+use crate::choice::Choice;
 use crate::engine::{Engine, EngineChoice, LogLevel, RcloneOptions};
 use crate::location::{Location, Task};
-use crate::options::{CopyOptions, Durability};
+use crate::options::{
+    Attribute, Compare, Conflicts, CopyOptions, Durability, MetadataPolicy, Preserve, Sparse,
+    Specials, Verify,
+};
 
 /// Most threads of one worker.
 pub const MAX_TRANSFERS: u32 = 1024;
@@ -130,6 +134,13 @@ pub struct GlobalConfig {
     pub transfers: Option<u32>,
     pub checkers: Option<u32>,
     pub durability: Durability,
+    pub compare: Option<Compare>,
+    pub preserve: Option<Preserve>,
+    pub metadata: MetadataPolicy,
+    pub specials: Specials,
+    pub sparse: Sparse,
+    pub conflicts: Conflicts,
+    pub verify: Verify,
     pub size_only: Option<bool>,
     pub update: Option<bool>,
     pub dryrun: Option<bool>,
@@ -207,13 +218,27 @@ impl GlobalConfig {
         let resolve = |own: Option<bool>, of_flags: fn(&RcloneFlags) -> Option<bool>| {
             own.or_else(|| self.flag(of_flags)).unwrap_or(false)
         };
+        let size_only = resolve(self.size_only, |flags| flags.size_only);
+        let omits_times = resolve(self.local_no_set_modtime, |flags| {
+            flags.local_no_set_modtime
+        });
+        let preserve = self.preserve.unwrap_or_default();
         CopyOptions {
-            size_only: resolve(self.size_only, |flags| flags.size_only),
+            compare: self.compare.unwrap_or(match size_only {
+                true => Compare::Size,
+                false => Compare::default(),
+            }),
             update: resolve(self.update, |flags| flags.update),
             dry_run: resolve(self.dryrun, |flags| flags.dryrun),
-            omit_times: resolve(self.local_no_set_modtime, |flags| {
-                flags.local_no_set_modtime
-            }),
+            preserve: match omits_times {
+                true => preserve.without(Attribute::Times),
+                false => preserve,
+            },
+            metadata: self.metadata,
+            specials: self.specials,
+            sparse: self.sparse,
+            conflicts: self.conflicts,
+            verify: self.verify,
             durability: self.durability,
         }
     }

@@ -8,9 +8,11 @@ use super::list::{List, Several};
 use super::notify::{NoticeKind, WebUrl};
 use super::options::{Acl, ReportFormat};
 use super::read::section;
-use super::value::{Choice, Names, Number, OneOf, Secret};
+use super::value::{Names, Number, OneOf, Secret};
 use crate::engine::{Engine, LogLevel};
-use crate::options::Durability;
+use crate::options::{
+    Attribute, Compare, Conflicts, Durability, MetadataPolicy, Sparse, Specials, Verify,
+};
 
 /// Seconds, up to a day.
 type Seconds<const MIN: i64> = Number<MIN, 86_400>;
@@ -74,6 +76,13 @@ section! {
         "transfers" transfers: Number<1, { super::MAX_TRANSFERS as i64 }>,
         "checkers" checkers: Number<1, 65_536>,
         "durability" durability: OneOf<Durability>,
+        "compare" compare: OneOf<Compare>,
+        "preserve" preserve: Several<OneOf<Attribute>>,
+        "metadata" metadata: OneOf<MetadataPolicy>,
+        "specials" specials: OneOf<Specials>,
+        "sparse" sparse: OneOf<Sparse>,
+        "conflicts" conflicts: OneOf<Conflicts>,
+        "verify" verify: OneOf<Verify>,
         "size_only" size_only: bool,
         "update" update: bool,
         "dryrun" dryrun: bool,
@@ -109,14 +118,6 @@ section! {
         "notice_wait_secs" notice_wait_secs: Seconds<0>,
         "upload_wait_secs" upload_wait_secs: Seconds<0>,
     }
-}
-
-impl Choice for Durability {
-    const WORDS: &'static [(&'static str, Self)] = &[
-        ("none", Durability::None),
-        ("batch", Durability::Batch),
-        ("file", Durability::File),
-    ];
 }
 
 /// A section's verdict on itself: what is wrong, and what is expected.

@@ -11,6 +11,7 @@ use super::options::{
 use super::raw::{RawGlobal, RawNotify, RawRcloneFlags, RawReport, RawS3, RawServer};
 use super::server::ServerConfig;
 use super::value::{Names, Number, OneOf, Secret};
+use crate::options::{Compare, Preserve};
 
 /// Texts that stay empty say nothing.
 fn text(given: Option<String>) -> Option<String> {
@@ -48,6 +49,10 @@ fn merged(older: Option<Names>, newer: Option<Names>) -> Vec<String> {
         }
     }
     names
+}
+
+fn chosen<T: Default>(given: Option<OneOf<T>>) -> T {
+    given.map_or_else(T::default, |OneOf(choice)| choice)
 }
 
 /// 0 means what leaving it out means, as in the older tool.
@@ -115,7 +120,16 @@ pub(crate) fn global(raw: RawGlobal, warnings: &mut Vec<String>) -> GlobalConfig
         engine: raw.engine.map(|engine| engine.0),
         transfers: raw.transfers.map(Number::to),
         checkers: raw.checkers.map(Number::to),
-        durability: raw.durability.map_or_else(Default::default, |d| d.0),
+        durability: chosen(raw.durability),
+        compare: raw.compare.map(|OneOf(compare)| compare),
+        preserve: raw
+            .preserve
+            .map(|kept| Preserve::of(kept.0.into_iter().map(|OneOf(attribute)| attribute))),
+        metadata: chosen(raw.metadata),
+        specials: chosen(raw.specials),
+        sparse: chosen(raw.sparse),
+        conflicts: chosen(raw.conflicts),
+        verify: chosen(raw.verify),
         size_only: raw.size_only,
         update: raw.update,
         dryrun: raw.dryrun,
@@ -135,6 +149,15 @@ fn warn(global: &GlobalConfig, warnings: &mut Vec<String>) {
             "global_config.check_source_entry: false has no effect: what an entry of a list is, is \
              always looked up"
                 .into(),
+        );
+    }
+    if global
+        .compare
+        .is_some_and(|compare| compare != Compare::Size)
+        && global.size_only == Some(true)
+    {
+        warnings.push(
+            "global_config.size_only has no effect: global_config.compare says otherwise".into(),
         );
     }
     if global.ultra_large_scale != global.server_side_listing {

@@ -7,7 +7,7 @@ use super::{
     ServerConfig, parse,
 };
 use crate::engine::{Engine, LogLevel};
-use crate::options::{CopyOptions, Durability};
+use crate::options::{Attribute, Compare, CopyOptions, Durability, Preserve};
 
 fn yaml(text: &str) -> Result<Parsed, ConfigError> {
     parse(text.as_bytes(), Path::new("c.yaml"))
@@ -70,11 +70,12 @@ fn an_older_config_goes_on_working() {
     assert_eq!(global.rclone_options().log_level, LogLevel::Info);
     assert_eq!(global.feishu_url(), None);
     let expected = CopyOptions {
-        size_only: true,
+        compare: Compare::Size,
         update: false,
         dry_run: true,
-        omit_times: true,
+        preserve: Preserve::ALL.without(Attribute::Times),
         durability: Durability::Batch,
+        ..CopyOptions::default()
     };
     assert_eq!(global.copy_options(), expected);
 }
@@ -125,7 +126,8 @@ server: {port: 0, data_dir: /d, lease_secs: 10, heartbeat_secs: 5, progress_secs
     assert_eq!(global.engine, Some(Engine::Native));
     assert!(global.feishu_url().is_some());
     let options = global.copy_options();
-    assert!(!options.size_only && options.update && !options.dry_run && options.omit_times);
+    assert!(options.update && !options.dry_run && !options.keeps(Attribute::Times));
+    assert_eq!(options.compare, Compare::Mtime);
     assert_eq!(options.durability, Durability::File);
     assert_eq!(global.rclone_options().log_level, LogLevel::Debug);
     assert_eq!(config.server.port, Some(0));

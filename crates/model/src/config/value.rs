@@ -7,6 +7,7 @@ use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 
 use super::read::{Place, Read, Seed};
 use super::scalar::{FromScalar, Scalar};
+use crate::choice::Choice;
 
 /// A key or token. What is shown of it, anywhere, is `***`.
 #[derive(Clone, PartialEq, Eq)]
@@ -127,11 +128,6 @@ impl<const MIN: i64, const MAX: i64> FromScalar for Number<MIN, MAX> {
     }
 }
 
-/// A word of a closed choice, in any case.
-pub(crate) trait Choice: Sized + Copy + 'static {
-    const WORDS: &'static [(&'static str, Self)];
-}
-
 /// Reads a [`Choice`].
 pub(crate) struct OneOf<T>(pub(crate) T);
 
@@ -140,23 +136,14 @@ impl<T: Choice> FromScalar for OneOf<T> {
     const IS_SHOWN: bool = true;
 
     fn expected() -> String {
-        let words: Vec<&str> = T::WORDS.iter().map(|&(word, _)| word).collect();
-        match words.split_last() {
-            Some((last, [])) => (*last).to_owned(),
-            Some((last, rest)) => format!("{} or {last}", rest.join(", ")),
-            None => String::new(),
-        }
+        T::expected()
     }
 
     fn from_scalar(scalar: Scalar) -> Result<Self, Scalar> {
         let Scalar::Text(text) = &scalar else {
             return Err(scalar);
         };
-        T::WORDS
-            .iter()
-            .find(|(word, _)| word.eq_ignore_ascii_case(text))
-            .map(|&(_, choice)| Self(choice))
-            .ok_or(scalar)
+        T::from_word(text).map(Self).ok_or(scalar)
     }
 }
 

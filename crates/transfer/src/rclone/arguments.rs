@@ -5,7 +5,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use model::engine::LogLevel;
-use model::{CopyOptions, PartialSuffix, RcloneOptions};
+use model::{Attribute, Compare, CopyOptions, PartialSuffix, RcloneOptions};
 
 use super::version::Version;
 
@@ -47,14 +47,17 @@ impl CopyArguments<'_> {
         if self.options.dry_run {
             push(&["--dry-run"]);
         }
-        if self.options.omit_times {
+        if !self.options.keeps(Attribute::Times) {
             push(&["--local-no-set-modtime"]);
         }
         if self.overwrites_all {
             push(&["--ignore-times"]);
         } else {
-            if self.options.size_only {
-                push(&["--size-only"]);
+            match self.options.compare {
+                Compare::Mtime => {}
+                Compare::Size => push(&["--size-only"]),
+                Compare::Checksum => push(&["--checksum"]),
+                Compare::Always => push(&["--ignore-times"]),
             }
             if self.options.update {
                 push(&["--update"]);
@@ -84,7 +87,9 @@ mod tests {
     use super::CopyArguments;
     use crate::rclone::version::Version;
     use model::engine::LogLevel;
-    use model::{CopyOptions, Epoch, ItemId, PartialSuffix, RcloneOptions};
+    use model::{
+        Attribute, Compare, CopyOptions, Epoch, ItemId, PartialSuffix, Preserve, RcloneOptions,
+    };
 
     fn args(version: &str, options: CopyOptions, overwrites_all: bool) -> String {
         let rclone = RcloneOptions {
@@ -123,8 +128,8 @@ mod tests {
     #[test]
     fn the_flags_are_those_that_the_config_stands_for() {
         let options = CopyOptions {
-            size_only: true,
-            omit_times: true,
+            compare: Compare::Size,
+            preserve: Preserve::ALL.without(Attribute::Times),
             update: true,
             ..CopyOptions::default()
         };

@@ -1,6 +1,7 @@
 //! `data-migrate copy`: the engine without config or server.
 
 mod ahead;
+mod flags;
 mod ids;
 mod show;
 
@@ -9,10 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use anyhow::Context;
-use clap::{Args, ValueEnum};
+use clap::Args;
+use flags::CopyFlags;
 use ids::Ids;
 use model::fs_type::AllowedTypes;
-use model::{CopyOptions, Durability, Epoch, Outcome, RelPath};
+use model::{CopyOptions, Epoch, Outcome, RelPath};
 use storage::roots::{Guard, MarkerUse, Roots, RootsError, RootsErrorKind, TargetUse};
 use transfer::{
     Attempt, AttemptWork, Cancel, Fence, FileWork, NotTaken, Progress, Share, Stopped, Threads,
@@ -42,49 +44,10 @@ pub(crate) struct Flags {
     /// Threads; more hide the latency of network file systems
     #[arg(long, default_value_t = 64, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=1024))]
     transfers: u32,
-    /// Compare by size alone, not by size and modification time
-    #[arg(long)]
-    size_only: bool,
-    /// Leave files alone that are newer at the target
-    #[arg(long)]
-    update: bool,
-    /// Change nothing; count what would be copied
-    #[arg(long)]
-    dry_run: bool,
-    /// Do not carry modification times over
-    #[arg(long, alias = "local-no-set-modtime")]
-    no_times: bool,
-    /// What a final name promises after a power cut
-    #[arg(long, value_enum, default_value_t = DurabilityFlag::None)]
-    durability: DurabilityFlag,
+    #[command(flatten)]
+    copy: CopyFlags,
     #[command(flatten)]
     log: LogFlags,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum DurabilityFlag {
-    /// nothing until the system has written it back, some 30 s later
-    None,
-    /// its content, synced in batches
-    Batch,
-    /// its content, synced file by file
-    File,
-}
-
-impl Flags {
-    fn options(&self) -> CopyOptions {
-        CopyOptions {
-            size_only: self.size_only,
-            update: self.update,
-            dry_run: self.dry_run,
-            omit_times: self.no_times,
-            durability: match self.durability {
-                DurabilityFlag::None => Durability::None,
-                DurabilityFlag::Batch => Durability::Batch,
-                DurabilityFlag::File => Durability::File,
-            },
-        }
-    }
 }
 
 pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
@@ -95,7 +58,7 @@ pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
         source: any(),
         target: any(),
     };
-    let target_use = match flags.dry_run {
+    let target_use = match flags.copy.dry_run {
         true => TargetUse::LookOnly,
         false => TargetUse::Write,
     };
@@ -110,7 +73,7 @@ pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
     let copy = Copy {
         roots: Arc::new(roots),
         threads: Threads::new(flags.transfers as usize),
-        options: flags.options(),
+        options: flags.copy.options(),
         ids: Ids::of(&flags.source, &flags.target),
         progress: Arc::default(),
         cancel: Arc::default(),
