@@ -14,7 +14,7 @@ use rustix::path::Arg;
 
 use super::error::{Action, Attempted, Error};
 use super::file::File;
-use super::meta::{Meta, Owner, Times, timestamps};
+use super::meta::{Freshness, Meta, Owner, Times, stat, timestamps};
 
 /// Reading without touching the access time was refused once (we don't own the source):
 /// then it isn't asked for again, which halves the opens of a plain user.
@@ -71,16 +71,17 @@ impl Dir {
 
     /// Stats the directory itself.
     pub fn meta(&self) -> Result<Meta, Error> {
-        retry_on_intr(|| rustix::fs::fstat(&self.fd))
-            .map(Meta::from)
-            .attempted(Action::Stat)
+        stat(&self.fd, c"", Freshness::Cached).attempted(Action::Stat)
     }
 
     /// Stats an entry.
     pub fn stat(&self, name: impl Arg + Copy) -> Result<Meta, Error> {
-        retry_on_intr(|| rustix::fs::statat(&self.fd, name, AtFlags::SYMLINK_NOFOLLOW))
-            .map(Meta::from)
-            .attempted(Action::Stat)
+        stat(&self.fd, name, Freshness::Cached).attempted(Action::Stat)
+    }
+
+    /// Stats an entry once more, past any cache of a network file system.
+    pub fn stat_again(&self, name: impl Arg + Copy) -> Result<Meta, Error> {
+        stat(&self.fd, name, Freshness::Synced).attempted(Action::Stat)
     }
 
     /// Opens a file to read it, without waiting (a FIFO that was swapped in can't block) and,
@@ -204,7 +205,7 @@ impl Dir {
 
     /// Whether a default ACL changes the mode of what is created here. An unreadable one counts.
     pub fn has_default_acl(&self) -> bool {
-        match rustix::fs::fgetxattr_query(&self.fd, c"system.posix_acl_default") {
+        match rustix::fs::fgetxattr_query(&self.fd, super::xattr::ACL_DEFAULT) {
             Ok(size) => size > 0,
             Err(Errno::NODATA | Errno::OPNOTSUPP) => false,
             Err(_) => true,

@@ -20,6 +20,9 @@ pub enum Action {
     SetOwner,
     SetMode,
     SetTimes,
+    Link,
+    ReadAttributes,
+    SetAttributes,
 }
 
 impl Action {
@@ -37,6 +40,9 @@ impl Action {
             Action::SetOwner => "set the owner",
             Action::SetMode => "set the mode",
             Action::SetTimes => "set the times",
+            Action::Link => "link",
+            Action::ReadAttributes => "read the extended attributes",
+            Action::SetAttributes => "set an extended attribute",
         }
     }
 }
@@ -128,6 +134,8 @@ pub fn classify(errno: i32, side: Side) -> FailureClass {
         | Errno::OVERFLOW
         | Errno::ILSEQ
         | Errno::MLINK
+        | Errno::TOOBIG
+        | Errno::RANGE
         | Errno::XDEV => FailureClass::GiveUp,
         _ => FailureClass::Retry,
     }

@@ -1,13 +1,13 @@
 //! An open regular file. Positions are always given, so that threads can share it.
 
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use rustix::fs::SeekFrom;
 use rustix::io::{Errno, retry_on_intr};
 
 use super::dir;
 use super::error::{Action, Attempted, Error};
-use super::meta::{Meta, Owner, Times};
+use super::meta::{Freshness, Meta, Owner, Times, stat};
 
 /// An open file.
 #[derive(Debug)]
@@ -20,10 +20,17 @@ impl File {
         Self { fd }
     }
 
+    pub(super) fn fd(&self) -> BorrowedFd<'_> {
+        self.fd.as_fd()
+    }
+
     pub fn meta(&self) -> Result<Meta, Error> {
-        retry_on_intr(|| rustix::fs::fstat(&self.fd))
-            .map(Meta::from)
-            .attempted(Action::Stat)
+        stat(&self.fd, c"", Freshness::Cached).attempted(Action::Stat)
+    }
+
+    /// Stats the file once more, past any cache of a network file system.
+    pub fn meta_again(&self) -> Result<Meta, Error> {
+        stat(&self.fd, c"", Freshness::Synced).attempted(Action::Stat)
     }
 
     /// Reads at most `buffer.len()` bytes from `offset`; 0 is the end of the file.

@@ -1,6 +1,10 @@
 //! What a stat tells about an entry.
 
-use rustix::fs::{FileType, Stat};
+use std::os::fd::AsFd;
+
+use rustix::fs::{AtFlags, FileType, Statx, StatxAttributes, StatxFlags};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::path::Arg;
 
 /// The kind of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -8,8 +12,10 @@ pub enum Kind {
     File,
     Directory,
     Symlink,
-    /// FIFO, socket or device.
-    Special,
+    Fifo,
+    Socket,
+    CharDevice,
+    BlockDevice,
     /// A listing that does not tell: stat the name.
     Unknown,
 }
@@ -20,9 +26,22 @@ impl From<FileType> for Kind {
             FileType::RegularFile => Kind::File,
             FileType::Directory => Kind::Directory,
             FileType::Symlink => Kind::Symlink,
+            FileType::Fifo => Kind::Fifo,
+            FileType::Socket => Kind::Socket,
+            FileType::CharacterDevice => Kind::CharDevice,
+            FileType::BlockDevice => Kind::BlockDevice,
             FileType::Unknown => Kind::Unknown,
-            _ => Kind::Special,
         }
+    }
+}
+
+impl Kind {
+    /// Neither data nor names: it is never opened.
+    pub fn is_special(self) -> bool {
+        matches!(
+            self,
+            Kind::Fifo | Kind::Socket | Kind::CharDevice | Kind::BlockDevice
+        )
     }
 }
 
@@ -40,11 +59,11 @@ pub struct Owner {
     pub gid: u32,
 }
 
-/// The two times that can be set.
+/// The two times that can be set; `None` leaves one as it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Times {
-    pub accessed: Timestamp,
-    pub modified: Timestamp,
+    pub accessed: Option<Timestamp>,
+    pub modified: Option<Timestamp>,
 }
 
 /// What a stat tells about an entry; links are never followed.
@@ -60,19 +79,25 @@ pub struct Meta {
     pub changed: Timestamp,
     pub ino: u64,
     pub dev: u64,
+    /// Of a device node: which device it is.
+    pub rdev: u64,
     pub nlink: u64,
     /// Space used, in units of 512 bytes.
     pub blocks: u64,
+    /// Marked immutable or append-only (`chattr +i`, `+a`), as far as the file system tells.
+    pub is_locked: bool,
+}
+
+/// How fresh a stat has to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Freshness {
+    /// As the file system keeps it: a network file system may answer from its cache.
+    Cached,
+    /// Asked from the server.
+    Synced,
 }
 
 impl Meta {
-    pub fn times(&self) -> Times {
-        Times {
-            accessed: self.accessed,
-            modified: self.modified,
-        }
-    }
-
     /// Whether the content can't have changed between two stats, as far as stats tell.
     pub fn is_same_content_as(&self, other: &Meta) -> bool {
         self.ino == other.ino
@@ -87,43 +112,68 @@ impl Meta {
     }
 }
 
-// The fields' widths differ between architectures.
-#[allow(clippy::unnecessary_cast)]
-impl From<Stat> for Meta {
-    fn from(stat: Stat) -> Self {
+/// Stats `name` in `dir`, or `dir` itself where the name is empty.
+pub(super) fn stat(
+    dir: impl AsFd,
+    name: impl Arg + Copy,
+    freshness: Freshness,
+) -> Result<Meta, Errno> {
+    let mut flags = AtFlags::SYMLINK_NOFOLLOW | AtFlags::EMPTY_PATH | AtFlags::NO_AUTOMOUNT;
+    if freshness == Freshness::Synced {
+        flags |= AtFlags::STATX_FORCE_SYNC;
+    }
+    let mask = StatxFlags::BASIC_STATS;
+    retry_on_intr(|| rustix::fs::statx(&dir, name, flags, mask)).map(Meta::from)
+}
+
+impl From<Statx> for Meta {
+    fn from(stat: Statx) -> Self {
+        let mode = u32::from(stat.stx_mode);
+        let locked = StatxAttributes::IMMUTABLE | StatxAttributes::APPEND;
         Self {
-            kind: FileType::from_raw_mode(stat.st_mode).into(),
-            mode: stat.st_mode & 0o7777,
+            kind: FileType::from_raw_mode(mode).into(),
+            mode: mode & 0o7777,
             owner: Owner {
-                uid: stat.st_uid,
-                gid: stat.st_gid,
+                uid: stat.stx_uid,
+                gid: stat.stx_gid,
             },
-            size: u64::try_from(stat.st_size).unwrap_or(0),
-            accessed: timestamp(stat.st_atime as i64, stat.st_atime_nsec as u64),
-            modified: timestamp(stat.st_mtime as i64, stat.st_mtime_nsec as u64),
-            changed: timestamp(stat.st_ctime as i64, stat.st_ctime_nsec as u64),
-            ino: stat.st_ino,
-            dev: stat.st_dev,
-            nlink: stat.st_nlink as u64,
-            blocks: u64::try_from(stat.st_blocks).unwrap_or(0),
+            size: stat.stx_size,
+            accessed: timestamp(stat.stx_atime),
+            modified: timestamp(stat.stx_mtime),
+            changed: timestamp(stat.stx_ctime),
+            ino: stat.stx_ino,
+            dev: rustix::fs::makedev(stat.stx_dev_major, stat.stx_dev_minor),
+            rdev: rustix::fs::makedev(stat.stx_rdev_major, stat.stx_rdev_minor),
+            nlink: u64::from(stat.stx_nlink),
+            blocks: stat.stx_blocks,
+            is_locked: stat.stx_attributes.intersects(locked),
         }
     }
 }
 
-fn timestamp(secs: i64, nanos: u64) -> Timestamp {
+fn timestamp(time: rustix::fs::StatxTimestamp) -> Timestamp {
     Timestamp {
-        secs,
-        nanos: u32::try_from(nanos).unwrap_or(0).min(999_999_999),
+        secs: time.tv_sec,
+        nanos: time.tv_nsec.min(999_999_999),
     }
 }
 
+/// A time that is to stay as it is (`UTIME_OMIT`).
+const AS_IT_IS: rustix::fs::Timespec = rustix::fs::Timespec {
+    tv_sec: 0,
+    tv_nsec: rustix::fs::UTIME_OMIT as _,
+};
+
 pub(crate) fn timestamps(times: &Times) -> rustix::fs::Timestamps {
-    let timespec = |time: &Timestamp| rustix::fs::Timespec {
-        tv_sec: time.secs,
-        tv_nsec: time.nanos.into(),
+    let timespec = |time: Option<Timestamp>| match time {
+        Some(time) => rustix::fs::Timespec {
+            tv_sec: time.secs,
+            tv_nsec: time.nanos.into(),
+        },
+        None => AS_IT_IS,
     };
     rustix::fs::Timestamps {
-        last_access: timespec(&times.accessed),
-        last_modification: timespec(&times.modified),
+        last_access: timespec(times.accessed),
+        last_modification: timespec(times.modified),
     }
 }

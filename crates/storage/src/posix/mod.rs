@@ -9,13 +9,16 @@ mod dir;
 mod error;
 mod file;
 mod listing;
+mod make;
 mod meta;
 mod process;
 mod remove;
+mod xattr;
 
 pub use dir::{Dir, Replace};
 pub use error::{Action, Error, Side, classify};
 pub use file::File;
 pub use listing::{Listed, ListingBuffer};
 pub use meta::{Kind, Meta, Owner, Times, Timestamp};
+pub use xattr::{ACL_ACCESS, ACL_DEFAULT, Xattrs, XattrsOf};
 pub use process::{Identity, isolate_creation_mask, kernel_is_since, max_descriptors};

@@ -1,0 +1,86 @@
+//! Entries that are made otherwise than by writing them: special files, further names of a file, files that have no
+//! name yet, and two names that change places.
+
+use std::os::fd::AsRawFd;
+
+use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags};
+use rustix::io::{Errno, retry_on_intr};
+use rustix::path::Arg;
+
+use super::dir::Dir;
+use super::error::{Action, Attempted, Error};
+use super::file::File;
+use super::meta::{Kind, Meta};
+
+impl Dir {
+    /// Makes a FIFO, a socket or a device node with the kind, mode and device of `like`.
+    pub fn make_special(&self, name: impl Arg + Copy, like: &Meta) -> Result<(), Error> {
+        let kind = match like.kind {
+            Kind::Fifo => FileType::Fifo,
+            Kind::Socket => FileType::Socket,
+            Kind::CharDevice => FileType::CharacterDevice,
+            Kind::BlockDevice => FileType::BlockDevice,
+            _ => return Err(Error::new(Action::Create, Errno::INVAL)),
+        };
+        let mode = Mode::from_raw_mode(like.mode);
+        retry_on_intr(|| rustix::fs::mknodat(&self.fd, name, kind, mode, like.rdev))
+            .attempted(Action::Create)
+    }
+
+    /// Gives the entry `name` a further name in `to`. A link is not followed.
+    pub fn link(
+        &self,
+        name: impl Arg + Copy,
+        to: &Dir,
+        new_name: impl Arg + Copy,
+    ) -> Result<(), Error> {
+        retry_on_intr(|| rustix::fs::linkat(&self.fd, name, &to.fd, new_name, AtFlags::empty()))
+            .attempted(Action::Link)
+    }
+
+    /// Two names change places, in one step; both must be there. Not every file system can.
+    pub fn exchange(
+        &self,
+        name: impl Arg + Copy,
+        with: &Dir,
+        other: impl Arg + Copy,
+    ) -> Result<(), Error> {
+        let flags = RenameFlags::EXCHANGE;
+        retry_on_intr(|| rustix::fs::renameat_with(&self.fd, name, &with.fd, other, flags))
+            .attempted(Action::Rename)
+    }
+
+    /// Creates a file without a name, which vanishes with its descriptor unless [`Dir::name_file`] gives it one. Not
+    /// every file system can.
+    pub fn create_unnamed(&self, mode: u32) -> Result<File, Error> {
+        let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
+        retry_on_intr(|| rustix::fs::openat(&self.fd, c".", flags, Mode::from_raw_mode(mode)))
+            .map(File::from_fd)
+            .attempted(Action::Create)
+    }
+
+    /// Gives a file made by [`Dir::create_unnamed`] its name; fails with EEXIST where that is taken.
+    pub fn name_file(&self, file: &File, name: impl Arg + Copy) -> Result<(), Error> {
+        // By descriptor alone it takes a privilege.
+        let path = format!("/proc/self/fd/{}", file.fd().as_raw_fd());
+        let flags = AtFlags::SYMLINK_FOLLOW;
+        retry_on_intr(|| rustix::fs::linkat(CWD, path.as_str(), &self.fd, name, flags))
+            .attempted(Action::Link)
+    }
+
+    /// Sets the mode of a special file. It is held meanwhile, so that a link which is swapped in can't lead elsewhere.
+    pub fn set_mode_of_special(&self, name: impl Arg + Copy, mode: u32) -> Result<(), Error> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let held = retry_on_intr(|| rustix::fs::openat(&self.fd, name, flags, Mode::empty()))
+            .attempted(Action::Open)?;
+        let kind = super::meta::stat(&held, c"", super::meta::Freshness::Cached)
+            .attempted(Action::Stat)?
+            .kind;
+        if !kind.is_special() {
+            return Err(Error::new(Action::SetMode, Errno::LOOP));
+        }
+        let path = format!("/proc/self/fd/{}", held.as_raw_fd());
+        retry_on_intr(|| rustix::fs::chmod(path.as_str(), Mode::from_raw_mode(mode)))
+            .attempted(Action::SetMode)
+    }
+}

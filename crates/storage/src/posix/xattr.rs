@@ -1,0 +1,216 @@
+//! Extended attributes, POSIX ACLs among them.
+//!
+//! Of what can be opened they are reached by descriptor, of an entry by the held directory and its name (through
+//! `/proc/self/fd`, since no call takes both): links are not followed either way.
+
+use std::ffi::{CStr, CString};
+use std::os::fd::{AsRawFd, BorrowedFd};
+
+use rustix::fs::XattrFlags;
+use rustix::io::{Errno, retry_on_intr};
+
+use super::dir::Dir;
+use super::error::{Action, Attempted, Error};
+use super::file::File;
+
+/// Names and values of one entry, in the order of the names.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Xattrs(Vec<(CString, Vec<u8>)>);
+
+/// The ACL that says who may do what with an entry.
+pub const ACL_ACCESS: &CStr = c"system.posix_acl_access";
+/// The ACL that entries made in a directory get.
+pub const ACL_DEFAULT: &CStr = c"system.posix_acl_default";
+
+/// Most bytes of all names together, and of one value (`XATTR_LIST_MAX`, `XATTR_SIZE_MAX` of Linux).
+const MAX_BYTES: usize = 64 * 1024;
+/// Enough for what most entries have.
+const FIRST_BYTES: usize = 512;
+
+impl Xattrs {
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = (&CStr, &[u8])> {
+        self.0
+            .iter()
+            .map(|(name, value)| (name.as_c_str(), value.as_slice()))
+    }
+
+    pub fn get(&self, name: &CStr) -> Option<&[u8]> {
+        let at = self
+            .0
+            .binary_search_by(|(known, _)| known.as_c_str().cmp(name));
+        at.ok().map(|at| self.0[at].1.as_slice())
+    }
+
+    /// Leaves out those whose name is not wanted.
+    pub fn retain(&mut self, mut is_wanted: impl FnMut(&CStr) -> bool) {
+        self.0.retain(|(name, _)| is_wanted(name));
+    }
+}
+
+/// Whose attributes.
+#[derive(Debug, Clone, Copy)]
+pub struct XattrsOf<'a>(Place<'a>);
+
+#[derive(Debug, Clone, Copy)]
+enum Place<'a> {
+    Open(BorrowedFd<'a>),
+    Entry(&'a Dir, &'a CStr),
+}
+
+impl Dir {
+    pub fn own_xattrs(&self) -> XattrsOf<'_> {
+        XattrsOf(Place::Open(std::os::fd::AsFd::as_fd(&self.fd)))
+    }
+
+    /// Those of an entry of any kind.
+    pub fn xattrs_of<'a>(&'a self, name: &'a CStr) -> XattrsOf<'a> {
+        XattrsOf(Place::Entry(self, name))
+    }
+}
+
+impl File {
+    pub fn xattrs(&self) -> XattrsOf<'_> {
+        XattrsOf(Place::Open(self.fd()))
+    }
+}
+
+impl XattrsOf<'_> {
+    /// Reads all of them. A file system that has none of them has an empty list.
+    pub fn read(&self) -> Result<Xattrs, Error> {
+        let mut xattrs = Vec::new();
+        for name in names(&self.list()?) {
+            match self.value(name) {
+                Ok(value) => xattrs.push((name.to_owned(), value)),
+                // Removed since.
+                Err(Errno::NODATA) => {}
+                Err(errno) => return Err(Error::new(Action::ReadAttributes, errno)),
+            }
+        }
+        xattrs.sort();
+        Ok(Xattrs(xattrs))
+    }
+
+    pub fn set(&self, name: &CStr, value: &[u8]) -> Result<(), Error> {
+        let flags = XattrFlags::empty();
+        retry_on_intr(|| match self.0 {
+            Place::Open(fd) => rustix::fs::fsetxattr(fd, name, value, flags),
+            Place::Entry(dir, entry) => {
+                rustix::fs::lsetxattr(path(dir, entry).as_slice(), name, value, flags)
+            }
+        })
+        .attempted(Action::SetAttributes)
+    }
+
+    /// Removes one; that it isn't there is no error.
+    pub fn remove(&self, name: &CStr) -> Result<(), Error> {
+        let removed = retry_on_intr(|| match self.0 {
+            Place::Open(fd) => rustix::fs::fremovexattr(fd, name),
+            Place::Entry(dir, entry) => {
+                rustix::fs::lremovexattr(path(dir, entry).as_slice(), name)
+            }
+        });
+        match removed {
+            Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),
+            other => other.attempted(Action::SetAttributes),
+        }
+    }
+
+    fn list(&self) -> Result<Vec<u8>, Error> {
+        let mut list = Vec::new();
+        let listed = grown(&mut list, |buffer| match self.0 {
+            Place::Open(fd) => rustix::fs::flistxattr(fd, buffer),
+            Place::Entry(dir, entry) => {
+                rustix::fs::llistxattr(path(dir, entry).as_slice(), buffer)
+            }
+        });
+        match listed {
+            Ok(()) => Ok(list),
+            Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(Vec::new()),
+            Err(errno) => Err(Error::new(Action::ReadAttributes, errno)),
+        }
+    }
+
+    fn value(&self, name: &CStr) -> Result<Vec<u8>, Errno> {
+        let mut value = Vec::new();
+        grown(&mut value, |buffer| match self.0 {
+            Place::Open(fd) => rustix::fs::fgetxattr(fd, name, buffer),
+            Place::Entry(dir, entry) => {
+                rustix::fs::lgetxattr(path(dir, entry).as_slice(), name, buffer)
+            }
+        })?;
+        Ok(value)
+    }
+}
+
+/// Calls with a buffer that most answers fit in, then with one that all do.
+fn grown(
+    into: &mut Vec<u8>,
+    call: impl Fn(&mut [u8]) -> Result<usize, Errno>,
+) -> Result<(), Errno> {
+    for size in [FIRST_BYTES, MAX_BYTES] {
+        into.resize(size, 0);
+        match retry_on_intr(|| call(into.as_mut_slice())) {
+            Err(Errno::RANGE) if size < MAX_BYTES => {}
+            Ok(length) => {
+                into.truncate(length);
+                return Ok(());
+            }
+            Err(errno) => return Err(errno),
+        }
+    }
+    Err(Errno::RANGE)
+}
+
+fn names(list: &[u8]) -> impl Iterator<Item = &CStr> {
+    list.split_inclusive(|&byte| byte == 0)
+        .filter_map(|name| CStr::from_bytes_with_nul(name).ok())
+}
+
+/// The last component is not followed by the calls that get this, and the directory is the one that is held.
+fn path(dir: &Dir, entry: &CStr) -> Vec<u8> {
+    let mut path = format!("/proc/self/fd/{}/", dir.fd.as_raw_fd()).into_bytes();
+    path.extend_from_slice(entry.to_bytes());
+    path
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use testkit::Scratch;
+
+    use super::Dir;
+
+    #[test]
+    fn what_is_set_is_read_back_whatever_its_size() {
+        let scratch = Scratch::new("xattrs");
+        let root = Dir::open_root(scratch.path()).unwrap();
+        drop(root.create_file(c"file", 0o600).unwrap());
+        let file = root.open_file(c"file").unwrap();
+        let large = vec![7; 2_000];
+        file.xattrs().set(c"user.large", &large).unwrap();
+        root.xattrs_of(c"file").set(c"user.empty", b"").unwrap();
+        let read = root.xattrs_of(c"file").read().unwrap();
+        assert_eq!(read, file.xattrs().read().unwrap());
+        assert_eq!(read.get(c"user.large"), Some(large.as_slice()));
+        assert_eq!(read.get(c"user.empty"), Some(&b""[..]));
+        assert_eq!(read.get(c"user.other"), None);
+        file.xattrs().remove(c"user.large").unwrap();
+        file.xattrs().remove(c"user.large").unwrap();
+        assert_eq!(root.xattrs_of(c"file").read().unwrap().iter().count(), 1);
+    }
+
+    #[test]
+    fn those_of_a_link_are_its_own() {
+        let scratch = Scratch::new("xattrs-of-link");
+        let root = Dir::open_root(scratch.path()).unwrap();
+        drop(root.create_file(c"file", 0o600).unwrap());
+        root.xattrs_of(c"file").set(c"user.of", b"file").unwrap();
+        symlink("file", scratch.path().join("link")).unwrap();
+        assert!(root.xattrs_of(c"link").read().unwrap().is_empty());
+    }
+}
