@@ -14,7 +14,7 @@ use storage::posix::{Dir, kernel_is_since};
 use crate::attempt::Stopped;
 use crate::content::Written;
 use crate::engine::{Engine, Problem, describe, lock};
-use crate::entry::Entry;
+use crate::entry::{Entry, Part};
 use crate::ledger::{Tally, Verdict};
 use crate::node::Node;
 use crate::threads::Scratch;
@@ -182,10 +182,11 @@ impl Engine {
             node: &file.node,
             source: &file.source,
             name: &file.name,
+            part: Part::Links,
             scratch,
             tally,
         };
-        let is_same = match file.source.stat(file.name.as_c_str()) {
+        let is_same = match file.source.stat_again(file.name.as_c_str()) {
             Ok(now) => now.is_same_content_as(&file.written.source),
             // Gone since: the copy is whole.
             Err(error) if error.is_missing() => true,
@@ -199,7 +200,11 @@ impl Engine {
             return Ok(file.written.bytes);
         }
         entry.drop_copy(file.written.temp.as_ref())?;
-        let again = entry.write_copy(true)?;
+        let Some(again) = entry.write_copy(true)? else {
+            return Err(
+                self.stop_with(Stopped::Again("internal: a copy was left for later".into()))
+            );
+        };
         entry.publish(&again)?;
         Ok(again.bytes)
     }

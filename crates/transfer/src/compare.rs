@@ -1,7 +1,7 @@
 //! Whether what is at the target is what is at the source. Pure functions of two stats.
 
 use model::{Attribute, Compare, CopyOptions};
-use storage::posix::{Meta, Timestamp};
+use storage::posix::{Kind, Meta, Timestamp};
 
 /// What is to be done about a regular file that is there already.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub(crate) enum Comparison {
     AttributesDiffer,
     ContentDiffers,
     NewerAtTarget,
+    /// Only reading both tells whether the content is equal.
+    MustBeRead,
 }
 
 /// Compares two regular files. `owners_count`: whether this process can give owners away.
@@ -25,9 +27,15 @@ pub(crate) fn compare_files(
         return Comparison::NewerAtTarget;
     }
     let same_content = source.size == target.size
-        && (options.compare == Compare::Size
-            || same_time
-            || (!options.keeps(Attribute::Times) && target.modified >= source.modified));
+        && match options.compare {
+            Compare::Always => false,
+            Compare::Size => true,
+            Compare::Checksum => return Comparison::MustBeRead,
+            Compare::Mtime => {
+                same_time
+                    || (!options.keeps(Attribute::Times) && target.modified >= source.modified)
+            }
+        };
     if !same_content {
         Comparison::ContentDiffers
     } else if attributes_differ(source, target, options, owners_count) {
@@ -44,34 +52,49 @@ pub(crate) fn attributes_differ(
     options: &CopyOptions,
     owners_count: bool,
 ) -> bool {
-    let is_link = source.kind == storage::posix::Kind::Symlink;
+    let owners_count = owners_count && options.keeps(Attribute::Owner);
     let wanted = if owners_count {
         source.mode
     } else {
         kept_mode(source, target)
     };
-    (!is_link && wanted != target.mode)
+    (options.keeps(Attribute::Mode) && source.kind != Kind::Symlink && wanted != target.mode)
         || (owners_count && source.owner != target.owner)
         || (options.keeps(Attribute::Times) && !is_same_time(source.modified, target.modified))
 }
 
 /// The mode a file may have when its owner can't be kept: no setuid or setgid for somebody else.
 pub(crate) fn kept_mode(source: &Meta, target: &Meta) -> u32 {
-    if source.owner == target.owner || source.kind == storage::posix::Kind::Directory {
+    if source.owner == target.owner || source.kind == Kind::Directory {
         source.mode
     } else {
         source.mode & !0o6000
     }
 }
 
-/// Whether the target's time is the source's, as finely as the target's file system keeps it.
-/// A time with fewer digits than the source's was cut when it was set.
+/// Whether the target's time is the source's, as finely and as far as the target's file system keeps it.
+/// A time with fewer digits than the source's was cut when it was set, and so was one beyond what it can hold.
 pub(crate) fn is_same_time(source: Timestamp, target: Timestamp) -> bool {
     let unit = [1_000_000_000, 1_000_000, 1_000, 100]
         .into_iter()
         .find(|unit| target.nanos.is_multiple_of(*unit))
         .unwrap_or(1);
-    source.secs == target.secs && source.nanos / unit == target.nanos / unit
+    (source.secs == target.secs && source.nanos / unit == target.nanos / unit)
+        || (is_cut(source.secs, target.secs) && target.nanos == 0)
+}
+
+/// The first and last second of file systems: of 32 bits; ext4 with 34 bits; xfs with its big times.
+const FIRST_SECS: [i64; 1] = [i32::MIN as i64];
+const LAST_SECS: [i64; 3] = [i32::MAX as i64, 0x3_7fff_ffff, 16_299_260_424];
+
+fn is_cut(source_secs: i64, target_secs: i64) -> bool {
+    (source_secs < target_secs && FIRST_SECS.contains(&target_secs))
+        || (source_secs > target_secs && LAST_SECS.contains(&target_secs))
+}
+
+/// Whether every file system holds it.
+pub(crate) fn is_ordinary(time: Timestamp) -> bool {
+    (0..i64::from(i32::MAX)).contains(&time.secs)
 }
 
 #[cfg(test)]
@@ -90,6 +113,10 @@ mod tests {
             (at(5, 0), at(5, 123_456_789), false),
             (at(5, 123_456_789), at(6, 0), false),
             (at(-1, 500_000_000), at(-1, 500_000_000), true),
+            (at(4_102_444_800, 5), at(i32::MAX.into(), 0), true),
+            (at(-9_000_000_000, 5), at(i32::MIN.into(), 0), true),
+            (at(5, 5), at(i32::MAX.into(), 0), false),
+            (at(4_102_444_800, 5), at(i32::MIN.into(), 0), false),
         ] {
             assert_eq!(is_same_time(source, target), same, "{source:?} {target:?}");
         }

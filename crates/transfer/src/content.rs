@@ -1,27 +1,23 @@
-//! The bytes of one regular file, from the source to a name that nobody takes for finished:
-//! a temp name, or the final name in a directory that is staged.
+//! One regular file, from the source to a name that nobody takes for finished: a temp name, or the final name in a
+//! directory that is staged.
 //!
-//! The source is stat before and after; a copy of something that changed is thrown away and made
-//! again, a few times.
+//! The source is stat before and after; a copy of something that changed is thrown away and made again, a few times.
+//! So is one that is not what was written when it is read back.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use storage::posix::{Error, File, Kind, Meta, Side};
+use model::options::{Sparse, Verify};
+use storage::posix::{Dir, File, Kind, Meta, Xattrs};
 
-use crate::attributes::{creation_mode, set_on_new_file};
+use crate::attributes::{At, CreationMode, Present, Wanted, creation_mode, inherited};
+use crate::bytes::{Broken, Content};
 use crate::engine::Problem;
 use crate::entry::{Entry, changed};
+use crate::ledger::{Note, Verdict};
 use crate::threads::BUFFER_BYTES;
 
 /// Copies made of a file that changes before it is given up.
 const TRIES: u32 = 3;
-
-/// Most bytes of one kernel-side copy; between two the fence is asked.
-const CHUNK_BYTES: u64 = 64 << 20;
-
-/// Files from this size on are shown by name.
-const SHOWN_BYTES: u64 = 16 << 20;
 
 /// Files below are copied with their holes filled: one read and one write is cheaper.
 const MIN_SPARSE_BYTES: u64 = 64 << 10;
@@ -34,32 +30,33 @@ pub(crate) struct Written {
     pub(crate) bytes: u64,
 }
 
-/// Which side broke a copy.
-enum Broken {
-    Source(Error),
-    Target(Error),
-    Problem(Problem),
-}
-
-impl From<Problem> for Broken {
-    fn from(problem: Problem) -> Self {
-        Broken::Problem(problem)
-    }
+/// What became of one try.
+enum Tried {
+    Written(Written),
+    /// It has other names: see [`crate::hard_links`].
+    Linked,
+    /// The copy is gone again: the source changed meanwhile.
+    Changed,
+    /// The copy is gone again: what was read back was not what was written.
+    ReadBackDiffers,
 }
 
 impl Entry<'_> {
-    /// Writes a complete copy with its attributes, synced if asked.
-    pub(crate) fn write_copy(&mut self, sync: bool) -> Result<Written, Problem> {
+    /// Writes a complete copy with its attributes, synced if asked. `None`: it waits for its other names.
+    pub(crate) fn write_copy(&mut self, sync: bool) -> Result<Option<Written>, Problem> {
+        let mut problem = changed("each time it was read");
         for _ in 0..TRIES {
-            if let Some(written) = self.try_write(sync)? {
-                return Ok(written);
+            match self.try_write(sync)? {
+                Tried::Written(written) => return Ok(Some(written)),
+                Tried::Linked => return Ok(None),
+                Tried::Changed => problem = changed("each time it was read"),
+                Tried::ReadBackDiffers => problem = not_verified(),
             }
         }
-        Err(changed("each time it was read"))
+        Err(problem)
     }
 
-    /// `None`: the source changed meanwhile, and the copy is gone again.
-    fn try_write(&mut self, sync: bool) -> Result<Option<Written>, Problem> {
+    fn try_write(&mut self, sync: bool) -> Result<Tried, Problem> {
         let engine = self.engine;
         let source_problem = |error| engine.source_problem(&error);
         let opened = engine.opening(|| self.source.open_file(self.name));
@@ -73,22 +70,28 @@ impl Entry<'_> {
         if meta.kind != Kind::File {
             return Err(changed("it became another kind of entry"));
         }
+        if self.waits_for_links(&meta) {
+            return Ok(Tried::Linked);
+        }
+        let xattrs = engine.source_xattrs(source.xattrs())?;
         // Small files are read before anything is made: a broken one leaves nothing.
-        let keeps_holes = meta.is_sparse() && meta.size >= MIN_SPARSE_BYTES;
+        let keeps_holes = engine.options.sparse == Sparse::Auto
+            && meta.is_sparse()
+            && meta.size >= MIN_SPARSE_BYTES;
         let is_small = meta.size < BUFFER_BYTES as u64 && !keeps_holes;
-        let small = if is_small {
-            match self.read_small(&source, &meta).map_err(source_problem)? {
+        let small = match is_small {
+            true => match self.read_small(&source, &meta).map_err(source_problem)? {
                 Some(length) => Some(length),
-                None => return Ok(None),
-            }
-        } else {
-            None
+                None => return Ok(Tried::Changed),
+            },
+            false => None,
         };
         let Some(target_dir) = &self.node.target else {
             return Err(engine.stop_with(crate::Stopped::Again("internal: no target".into())));
         };
         engine.check_fence()?;
-        let mode = creation_mode(self.node, &meta, self.scratch.creation_mask);
+        let mask = self.scratch.creation_mask;
+        let mode = creation_mode(engine, self.node, target_dir, &meta, &xattrs, mask);
         let temp = (!self.node.is_staged).then(|| engine.new_temp(target_dir));
         let name = temp
             .as_ref()
@@ -106,34 +109,32 @@ impl Entry<'_> {
             engine.target_problem(&error)
         })?;
         let written = match small {
-            Some(length) => target
-                .write_all_at(&self.scratch.buffer[..length], 0)
-                .map(|()| Some(length as u64))
-                .map_err(Broken::Target),
-            None => self.copy_large(&source, &target, &meta),
+            Some(length) => self.write_small(&target, length),
+            None => self.copy_large(&source, &target, &meta, keeps_holes),
         };
-        let finished = written.and_then(|bytes| {
-            if bytes.is_some() {
-                set_on_new_file(engine, self.node, &target, &meta, mode, self.tally)
-                    .and_then(|()| if sync { target.sync() } else { Ok(()) })
-                    .map_err(Broken::Target)?;
+        let finished = written.and_then(|content| match content {
+            Some(content) => {
+                let wanted = Wanted {
+                    meta: &meta,
+                    xattrs: &xattrs,
+                };
+                self.finish(target_dir, name, &target, content, wanted, mode, sync)
             }
-            Ok(bytes)
+            None => Ok(Err(Tried::Changed)),
         });
         match finished {
-            Ok(Some(bytes)) => Ok(Some(Written {
+            Ok(Ok(bytes)) => Ok(Tried::Written(Written {
                 temp,
                 source: meta,
                 bytes,
             })),
-            Ok(None) => {
+            Ok(Err(tried)) => {
                 self.drop_copy(temp.as_ref())?;
-                Ok(None)
+                Ok(tried)
             }
+            Err(Broken::Problem(Problem::Stopping)) => Err(Problem::Stopping),
             Err(broken) => {
-                if !matches!(broken, Broken::Problem(_)) {
-                    self.drop_copy(temp.as_ref())?;
-                }
+                self.drop_copy(temp.as_ref())?;
                 Err(match broken {
                     Broken::Source(error) => engine.source_problem(&error),
                     Broken::Target(error) => engine.target_problem(&error),
@@ -141,6 +142,68 @@ impl Entry<'_> {
                 })
             }
         }
+    }
+
+    /// The content is written: looks at it as asked, and sets the attributes.
+    #[allow(clippy::too_many_arguments)]
+    fn finish(
+        &mut self,
+        dir: &Arc<Dir>,
+        name: &[u8],
+        target: &File,
+        content: Content,
+        wanted: Wanted<'_>,
+        created: CreationMode,
+        sync: bool,
+    ) -> Result<Result<u64, Tried>, Broken> {
+        let engine = self.engine;
+        match engine.options.verify {
+            Verify::None => {}
+            Verify::Size => {
+                if target.meta().map_err(Broken::Target)?.size != content.bytes {
+                    return Ok(Err(Tried::ReadBackDiffers));
+                }
+            }
+            Verify::Checksum => {
+                if !self.is_as_written(dir, name, target, &content)? {
+                    return Ok(Err(Tried::ReadBackDiffers));
+                }
+                self.tally.note(Note::Verified);
+            }
+        }
+        self.set_on_new_file(dir, target, wanted, created)?;
+        if sync {
+            target.sync().map_err(Broken::Target)?;
+        }
+        Ok(Ok(content.bytes))
+    }
+
+    /// Sets the attributes of a file that was just written.
+    fn set_on_new_file(
+        &mut self,
+        dir: &Dir,
+        file: &File,
+        wanted: Wanted<'_>,
+        created: CreationMode,
+    ) -> Result<(), Broken> {
+        let engine = self.engine;
+        let creation = &self.node.creation;
+        let xattrs: Xattrs = inherited(engine, creation, dir, file.xattrs())?;
+        let mode = match created.is_final {
+            true => Some(wanted.meta.mode),
+            false => None,
+        };
+        let present = Present {
+            owner: creation.owner_of(file).map_err(Broken::Target)?,
+            mode,
+            modified: None,
+            xattrs,
+        };
+        if wanted.meta.is_locked {
+            self.tally.note(Note::FlagsNotKept);
+        }
+        self.keep(At::File(file), wanted, &present)?;
+        Ok(())
     }
 
     /// Removes a copy that will not be published.
@@ -161,115 +224,11 @@ impl Entry<'_> {
         }
         Ok(())
     }
+}
 
-    /// Reads all of a small file into the buffer; `None` when it changed meanwhile.
-    fn read_small(&mut self, source: &File, meta: &Meta) -> Result<Option<usize>, Error> {
-        let size = meta.size as usize;
-        let mut length = 0;
-        // Files that claim to be empty may not be (procfs): one read shows it.
-        let wanted = if size == 0 { BUFFER_BYTES } else { size };
-        while length < wanted {
-            let read = source.read_at(&mut self.scratch.buffer[length..wanted], length as u64)?;
-            if read == 0 {
-                break;
-            }
-            length += read;
-        }
-        self.count_read(length as u64);
-        // One that fills the buffer has more, and no size to tell how much.
-        let is_unsized = size == 0 && length < BUFFER_BYTES;
-        let after = source.meta()?;
-        Ok((after.is_same_content_as(meta) && (length == size || is_unsized)).then_some(length))
-    }
-
-    fn count_read(&self, bytes: u64) {
-        let progress = &self.engine.attempt.progress;
-        progress.read_bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-
-    fn copy_large(
-        &mut self,
-        source: &File,
-        target: &File,
-        meta: &Meta,
-    ) -> Result<Option<u64>, Broken> {
-        if meta.size >= SHOWN_BYTES {
-            let path = Some(Arc::new(self.path()));
-            self.engine.attempt.progress.show(self.scratch.thread, path);
-        }
-        let complete = if meta.is_sparse() {
-            self.copy_sparse(source, target, meta)?
-        } else {
-            self.copy_range(source, target, 0, meta.size)? == meta.size
-        };
-        let after = source.meta().map_err(Broken::Source)?;
-        Ok((complete && after.is_same_content_as(meta)).then_some(meta.size))
-    }
-
-    /// Copies only what isn't a hole. Where holes can't be told, all of it.
-    fn copy_sparse(&mut self, source: &File, target: &File, meta: &Meta) -> Result<bool, Broken> {
-        let mut offset = 0;
-        while offset < meta.size {
-            let data = match source.next_data(offset) {
-                Ok(Some(data)) => data.min(meta.size),
-                Ok(None) => break,
-                Err(_) => offset,
-            };
-            if data >= meta.size {
-                break;
-            }
-            let end = match source.next_hole(data) {
-                Ok(hole) if hole > data => hole.min(meta.size),
-                _ => meta.size,
-            };
-            offset = self.copy_range(source, target, data, end)?;
-            if offset < end {
-                return Ok(false);
-            }
-        }
-        target.set_size(meta.size).map_err(Broken::Target)?;
-        Ok(true)
-    }
-
-    /// Copies from `offset` to `end`; returns how far it came before the file's end.
-    fn copy_range(
-        &mut self,
-        source: &File,
-        target: &File,
-        mut offset: u64,
-        end: u64,
-    ) -> Result<u64, Broken> {
-        let mut by_kernel = true;
-        while offset < end {
-            self.engine.check_on()?;
-            self.engine.check_fence()?;
-            let left = end - offset;
-            let mut copied = 0;
-            if by_kernel {
-                let length = left.min(CHUNK_BYTES) as usize;
-                match source.copy_range_to(target, offset, length) {
-                    Ok(n) if n > 0 => copied = n as u64,
-                    Err(error) if error.class(Side::Target) == model::FailureClass::TargetFull => {
-                        return Err(Broken::Target(error));
-                    }
-                    // 0 may come in the middle of a file: only a read knows its end.
-                    _ => by_kernel = false,
-                }
-            }
-            if !by_kernel {
-                let length = left.min(BUFFER_BYTES as u64) as usize;
-                let buffer = &mut self.scratch.buffer[..length];
-                let read = source.read_at(buffer, offset).map_err(Broken::Source)?;
-                if read == 0 {
-                    return Ok(offset);
-                }
-                let data = &self.scratch.buffer[..read];
-                target.write_all_at(data, offset).map_err(Broken::Target)?;
-                copied = read as u64;
-            }
-            offset += copied;
-            self.count_read(copied);
-        }
-        Ok(offset)
-    }
+fn not_verified() -> Problem {
+    Problem::Entry(Verdict::Failed {
+        class: model::FailureClass::Retry,
+        error: "not verified: what was read back from the target is not what was written".into(),
+    })
 }

@@ -7,11 +7,13 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use model::{CopyOptions, Durability, FailureClass, RelPath};
-use storage::posix::{Dir, Error, Identity, Side, max_descriptors};
+use storage::posix::{Dir, Error, Identity, Side, max_descriptors, process_mask};
 
 use crate::attempt::{Attempt, FileWork, Finished, Stopped};
 use crate::batch::{Batch, is_synced_as_a_whole, max_directories, reports_errors_at_close};
+use crate::hard_links::Links;
 use crate::ledger::{Tally, Verdict};
+use crate::policy::Losses;
 use crate::queue::{Job, Queue};
 use crate::start::Feeder;
 use crate::threads::{Pool, Scratch};
@@ -55,6 +57,10 @@ pub(crate) struct Engine {
     pub(crate) is_sharing: AtomicBool,
     ledger: Mutex<Ledger>,
     pub(crate) unfinished: Unfinished,
+    pub(crate) losses: Losses,
+    pub(crate) links: Links,
+    /// Permission bits that this process gives to nobody, for modes that are not kept.
+    pub(crate) process_mask: u32,
     /// Not all that is at the target is known to be durable.
     wrote: AtomicBool,
     started: Instant,
@@ -129,6 +135,9 @@ impl Engine {
             is_sharing: AtomicBool::new(false),
             ledger: Mutex::default(),
             unfinished: Unfinished::default(),
+            losses: Losses::default(),
+            links: Links::default(),
+            process_mask: process_mask(),
             wrote,
             started: Instant::now(),
             next_check: AtomicU64::new(0),
@@ -167,6 +176,7 @@ impl Engine {
             Job::List(group, lister) => self.list(group, lister, scratch),
             Job::Files(files) => self.copy_files(files, scratch),
             Job::Feed(feeder) => self.feed(feeder, scratch),
+            Job::Link(groups) => self.link(groups, scratch),
             Job::Flush | Job::Clean => self.flush(scratch),
         };
         self.attempt.progress.show(scratch.thread, None);
@@ -180,6 +190,9 @@ impl Engine {
         }
         if self.is_stopping() {
             return Some(Job::Clean);
+        }
+        if let Some(groups) = self.links.take() {
+            return Some(Job::Link(groups));
         }
         if self.wrote.load(Ordering::Relaxed) && self.durability != Durability::None {
             return Some(Job::Flush);

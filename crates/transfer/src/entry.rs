@@ -1,15 +1,15 @@
-//! One regular file or link: compared with what is at the target, and copied where it must be.
+//! One entry that is no directory: compared with what is at the target, and copied where it must be.
 
 use std::ffi::CStr;
 use std::sync::Arc;
 
 use model::{Durability, FailureClass, RelPath, SkipReason};
-use storage::posix::{Dir, Kind, Meta, Replace};
+use storage::posix::{Dir, File, Kind, Meta};
 
 use crate::attempt::FileWork;
-use crate::attributes;
+use crate::attributes::{At, Present, Wanted, xattrs_differ};
 use crate::batch::Unpublished;
-use crate::compare::{Comparison, compare_files};
+use crate::compare::{Comparison, attributes_differ, compare_files};
 use crate::content::Written;
 use crate::engine::{Engine, Problem};
 use crate::ledger::{Note, Tally, Verdict};
@@ -95,6 +95,16 @@ pub(crate) enum Done {
     Now(Verdict),
     /// Its result comes when its batch is published.
     Later,
+    /// It has other names, with which its result comes.
+    Linked,
+}
+
+/// In which part of an attempt an entry is looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Walk,
+    /// When files of several names get all of them.
+    Links,
 }
 
 impl Engine {
@@ -126,11 +136,13 @@ impl Engine {
                 node: &node,
                 source: &source,
                 name,
+                part: Part::Walk,
                 scratch: &mut *scratch,
                 tally: &mut tally,
             };
             match entry.copy(kind, presence) {
                 Ok(Done::Later) => {}
+                Ok(Done::Linked) => done += 1,
                 Ok(Done::Now(verdict)) | Err(Problem::Entry(verdict)) => {
                     // One that failed may have been made and removed again.
                     wrote |= !matches!(
@@ -153,6 +165,7 @@ pub(crate) struct Entry<'a> {
     pub(crate) node: &'a Arc<Node>,
     pub(crate) source: &'a Arc<Dir>,
     pub(crate) name: &'a CStr,
+    pub(crate) part: Part,
     pub(crate) scratch: &'a mut Scratch,
     pub(crate) tally: &'a mut Tally,
 }
@@ -163,23 +176,37 @@ impl Entry<'_> {
     }
 
     fn copy(&mut self, kind: Kind, presence: Presence) -> Result<Done, Problem> {
-        let present = match (&self.node.target, presence) {
-            (Some(target), Presence::Unknown) => match target.stat(self.name) {
-                Ok(meta) => Some(meta),
-                Err(error) if error.is_missing() => None,
-                Err(error) => return Err(self.engine.target_problem(&error)),
-            },
-            _ => None,
+        let present = match presence {
+            Presence::Absent => None,
+            Presence::Unknown => self.look_at_target()?,
         };
-        if kind == Kind::Symlink {
-            return self.copy_link(present);
+        self.copy_kind(kind, present)
+    }
+
+    /// What has the name at the target.
+    pub(crate) fn look_at_target(&self) -> Result<Option<Meta>, Problem> {
+        let Some(target) = &self.node.target else {
+            return Ok(None);
+        };
+        match target.stat(self.name) {
+            Ok(meta) => Ok(Some(meta)),
+            Err(error) if error.is_missing() => Ok(None),
+            Err(error) => Err(self.engine.target_problem(&error)),
         }
-        match &self.engine.attempt.files {
-            FileWork::Copy => self.copy_file(present),
-            FileWork::Find(found) | FileWork::FindForRemote(found) => {
-                self.find(&Arc::clone(found), present)
-            }
-            FileWork::Settle(settling) => self.settle(&Arc::clone(settling), present),
+    }
+
+    pub(crate) fn copy_kind(&mut self, kind: Kind, present: Option<Meta>) -> Result<Done, Problem> {
+        match kind {
+            Kind::Symlink => self.copy_link(present),
+            kind if kind.is_special() => self.copy_special(present),
+            // A directory says that it is none where it is opened.
+            _ => match &self.engine.attempt.files {
+                FileWork::Copy => self.copy_file(present),
+                FileWork::Find(found) | FileWork::FindForRemote(found) => {
+                    self.find(&Arc::clone(found), present)
+                }
+                FileWork::Settle(settling) => self.settle(&Arc::clone(settling), present),
+            },
         }
     }
 
@@ -208,65 +235,123 @@ impl Entry<'_> {
     fn copy_over(&mut self, present: &Meta) -> Result<Done, Problem> {
         let engine = self.engine;
         let meta = self.stat_source()?;
-        match present.kind {
-            Kind::Directory => return Err(conflict("the target has a directory there")),
-            Kind::File => {}
-            _ if engine.options.dry_run => {
+        if self.waits_for_links(&meta) {
+            return Ok(Done::Linked);
+        }
+        if let Some(refusal) = self.refusal(Some(present)) {
+            return Err(refusal);
+        }
+        let comparison = match present.kind {
+            Kind::File => self.compare(&meta, present)?,
+            _ => Comparison::ContentDiffers,
+        };
+        match comparison {
+            Comparison::NewerAtTarget => {
+                return Ok(Done::Now(Verdict::Skipped(SkipReason::NewerAtTarget)));
+            }
+            Comparison::ContentDiffers | Comparison::MustBeRead if engine.options.dry_run => {
                 return Ok(Done::Now(Verdict::CopiedFile(meta.size)));
             }
-            _ => return self.copy_new(),
+            Comparison::ContentDiffers | Comparison::MustBeRead => return self.copy_new(),
+            Comparison::Equal | Comparison::AttributesDiffer => {}
         }
-        let is_root = engine.identity.is_root();
-        match compare_files(&meta, present, &engine.options, is_root) {
-            Comparison::Equal => Ok(Done::Now(Verdict::Unchanged)),
-            Comparison::NewerAtTarget => Ok(Done::Now(Verdict::Skipped(SkipReason::NewerAtTarget))),
-            Comparison::AttributesDiffer if engine.options.dry_run => {
-                Ok(Done::Now(Verdict::Copied))
-            }
-            Comparison::ContentDiffers if engine.options.dry_run => {
-                Ok(Done::Now(Verdict::CopiedFile(meta.size)))
-            }
-            Comparison::AttributesDiffer => self.repair(&meta, present),
-            Comparison::ContentDiffers => self.copy_new(),
-        }
+        self.repair(&meta, present, comparison)
     }
 
-    pub(crate) fn repair(&mut self, meta: &Meta, present: &Meta) -> Result<Done, Problem> {
+    /// Compares with the regular file at the target, by reading both where only that tells.
+    pub(crate) fn compare(&mut self, meta: &Meta, present: &Meta) -> Result<Comparison, Problem> {
+        let options = &self.engine.options;
+        let is_root = self.engine.identity.is_root();
+        let comparison = compare_files(meta, present, options, is_root);
+        if comparison != Comparison::MustBeRead || !self.has_same_content()? {
+            return Ok(comparison);
+        }
+        Ok(match attributes_differ(meta, present, options, is_root) {
+            true => Comparison::AttributesDiffer,
+            false => Comparison::Equal,
+        })
+    }
+
+    /// The content is right: sets attributes where they differ.
+    pub(crate) fn repair(
+        &mut self,
+        meta: &Meta,
+        present: &Meta,
+        comparison: Comparison,
+    ) -> Result<Done, Problem> {
+        let engine = self.engine;
         let Some(target) = &self.node.target else {
             return Ok(Done::Now(Verdict::Copied));
         };
-        match self.engine.opening(|| target.open_file(self.name)) {
-            Ok(file) => {
-                let found = file
-                    .meta()
-                    .map_err(|error| self.engine.target_problem(&error))?;
-                if (found.ino, found.dev, found.kind) != (present.ino, present.dev, present.kind) {
-                    // Somebody put another there since: that one is not ours to change.
-                    return self.copy_new();
-                }
-                attributes::repair_file(self.engine, &file, meta, present, self.tally)?;
-                Ok(Done::Now(Verdict::Copied))
-            }
-            // One that we may not read can still be replaced.
-            Err(error) if error.is_refused() || error.is_missing() => self.copy_new(),
-            Err(error) => Err(self.engine.target_problem(&error)),
+        let xattrs = engine.source_xattrs(self.source.xattrs_of(self.name))?;
+        let found = engine.target_xattrs(target.xattrs_of(self.name))?;
+        if comparison == Comparison::Equal && !xattrs_differ(&xattrs, &found) {
+            return Ok(Done::Now(Verdict::Unchanged));
         }
+        if engine.options.dry_run {
+            return Ok(Done::Now(Verdict::Copied));
+        }
+        if present.is_locked {
+            return Err(conflict(
+                "it is immutable or append-only at the target, and left alone",
+            ));
+        }
+        let file = match engine.opening(|| target.open_file(self.name)) {
+            Ok(file) => file,
+            // One that we may not read can still be replaced.
+            Err(error) if error.is_refused() || error.is_missing() => return self.copy_new(),
+            Err(error) => return Err(engine.target_problem(&error)),
+        };
+        let opened = file.meta().map_err(|error| engine.target_problem(&error))?;
+        if (opened.ino, opened.dev, opened.kind) != (present.ino, present.dev, present.kind) {
+            // Somebody put another there since: that one is not ours to change.
+            return self.copy_new();
+        }
+        let wanted = Wanted {
+            meta,
+            xattrs: &xattrs,
+        };
+        let changed = self.repair_open(&file, wanted, &Present::of(present, found))?;
+        Ok(Done::Now(match changed {
+            true => Verdict::Copied,
+            false => Verdict::Unchanged,
+        }))
     }
 
-    /// Copies the file, whatever has its name at the target (but for a directory).
+    /// Sets the attributes of a regular file whose content is right.
+    pub(crate) fn repair_open(
+        &mut self,
+        file: &File,
+        wanted: Wanted<'_>,
+        present: &Present,
+    ) -> Result<bool, Problem> {
+        let engine = self.engine;
+        engine.check_fence()?;
+        let changed = self.keep(At::File(file), wanted, present)?;
+        if changed && engine.durability == Durability::File {
+            file.sync().map_err(|error| engine.target_problem(&error))?;
+        }
+        Ok(changed)
+    }
+
+    /// Copies the file, whatever has its name at the target.
     pub(crate) fn copy_new(&mut self) -> Result<Done, Problem> {
-        let written = self.write_copy(self.engine.syncs_each_file)?;
-        if written.source.nlink > 1 {
+        let engine = self.engine;
+        let at_once = self.part == Part::Links && engine.durability != Durability::None;
+        let Some(written) = self.write_copy(engine.syncs_each_file || at_once)? else {
+            return Ok(Done::Linked);
+        };
+        if self.part == Part::Walk && written.source.nlink > 1 {
             self.tally.note(Note::HardLinks);
         }
-        if self.engine.durability == Durability::Batch {
+        if self.part == Part::Walk && engine.durability == Durability::Batch {
             let unpublished = Unpublished {
                 node: Arc::clone(self.node),
                 source: Arc::clone(self.source),
                 name: self.name.to_owned(),
                 written,
             };
-            self.engine.put_in_batch(unpublished, self.scratch)?;
+            engine.put_in_batch(unpublished, self.scratch)?;
             return Ok(Done::Later);
         }
         self.publish(&written)?;
@@ -279,32 +364,6 @@ impl Entry<'_> {
             return Ok(());
         };
         self.rename_temp(*seq, temp)
-    }
-
-    pub(crate) fn rename_temp(&self, seq: u64, temp: &str) -> Result<(), Problem> {
-        let engine = self.engine;
-        let Some(target) = &self.node.target else {
-            return Ok(());
-        };
-        engine.check_fence()?;
-        match target.rename(
-            temp.as_bytes(),
-            target,
-            self.name.to_bytes(),
-            Replace::Allowed,
-        ) {
-            Ok(()) => {
-                engine.forget_temp(seq);
-                Ok(())
-            }
-            Err(error) => {
-                engine.drop_temp(seq);
-                if error.is_other_kind() {
-                    return Err(conflict("the target has a directory there"));
-                }
-                Err(engine.target_problem(&error))
-            }
-        }
     }
 }
 

@@ -6,10 +6,11 @@
 use std::sync::Arc;
 
 use model::{Attribute, FailureClass, SkipReason};
-use storage::posix::{Kind, Meta};
+use storage::posix::{Kind, Meta, Xattrs};
 
 use crate::attempt::{Found, Settling, Stopped};
-use crate::compare::{Comparison, attributes_differ, compare_files, is_same_time};
+use crate::attributes::{Present, Wanted, xattrs_differ};
+use crate::compare::{Comparison, attributes_differ, is_same_time};
 use crate::engine::Problem;
 use crate::entry::{Done, Entry, changed};
 use crate::ledger::{Note, Verdict};
@@ -37,14 +38,12 @@ impl Entry<'_> {
         let meta = self.stat_source()?;
         if let Some(present) = &present {
             match present.kind {
-                Kind::Directory => return Err(conflict("the target has a directory there")),
-                Kind::File => {
-                    let is_root = engine.identity.is_root();
-                    match compare_files(&meta, present, &engine.options, is_root) {
-                        Comparison::ContentDiffers => {}
-                        _ => return self.copy_file(Some(*present)),
-                    }
-                }
+                // What is in the way is removed by our own code.
+                Kind::Directory => return self.copy_file(Some(*present)),
+                Kind::File => match self.compare(&meta, present)? {
+                    Comparison::ContentDiffers | Comparison::MustBeRead => {}
+                    _ => return self.copy_file(Some(*present)),
+                },
                 // rclone might write through a link.
                 _ => return self.copy_new(),
             }
@@ -123,7 +122,7 @@ impl Entry<'_> {
                     || is_same_time(meta.modified, present.modified)
             }
             false => matches!(
-                compare_files(&meta, &present, &engine.options, is_root),
+                self.compare(&meta, &present)?,
                 Comparison::Equal | Comparison::AttributesDiffer
             ),
         };
@@ -133,9 +132,19 @@ impl Entry<'_> {
         if meta.nlink > 1 {
             self.tally.note(Note::HardLinks);
         }
-        let differs = attributes_differ(&meta, &present, &engine.options, is_root);
+        let xattrs = engine.source_xattrs(self.source.xattrs_of(self.name))?;
+        let found = match &self.node.target {
+            Some(target) => engine.target_xattrs(target.xattrs_of(self.name))?,
+            None => Xattrs::default(),
+        };
+        let mut differs = attributes_differ(&meta, &present, &engine.options, is_root)
+            || xattrs_differ(&xattrs, &found);
         if differs {
-            self.set_attributes(&meta, &present)?;
+            let wanted = Wanted {
+                meta: &meta,
+                xattrs: &xattrs,
+            };
+            differs = self.set_attributes(wanted, &present, found)?;
         } else if engine.syncs_each_file {
             self.sync_present()?;
         }
@@ -146,22 +155,27 @@ impl Entry<'_> {
         }))
     }
 
-    fn set_attributes(&mut self, meta: &Meta, present: &Meta) -> Result<(), Problem> {
+    fn set_attributes(
+        &mut self,
+        wanted: Wanted<'_>,
+        present: &Meta,
+        found: Xattrs,
+    ) -> Result<bool, Problem> {
         let engine = self.engine;
         let Some(target) = &self.node.target else {
-            return Ok(());
+            return Ok(false);
         };
         let opened = engine.opening(|| target.open_file(self.name));
         let file = opened.map_err(|error| engine.target_problem(&error))?;
-        let found = file.meta().map_err(|error| engine.target_problem(&error))?;
-        if (found.ino, found.dev) != (present.ino, present.dev) {
+        let opened = file.meta().map_err(|error| engine.target_problem(&error))?;
+        if (opened.ino, opened.dev) != (present.ino, present.dev) {
             return Err(conflict("somebody else replaced it at the target"));
         }
-        crate::attributes::repair_file(engine, &file, meta, present, self.tally)?;
+        let changed = self.repair_open(&file, wanted, &Present::of(present, found))?;
         if engine.syncs_each_file {
             file.sync().map_err(|error| engine.target_problem(&error))?;
         }
-        Ok(())
+        Ok(changed)
     }
 
     /// What rclone wrote is not synced by it.

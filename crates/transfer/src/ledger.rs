@@ -6,18 +6,30 @@ use std::collections::BTreeMap;
 use model::outcome::MAX_FAILURES;
 use model::{Counters, Failure, FailureClass, Outcome, RelPath, SkipReason};
 
-/// Things kept less than exactly.
+/// Things worth counting besides results, most of them kept less than exactly.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Note {
     HardLinks,
     OwnerNotKept,
+    AclNotKept,
+    XattrNotKept,
+    TimeNotKept,
+    /// Immutable and append-only marks.
+    FlagsNotKept,
+    /// No loss: the content was read back and found right.
+    Verified,
 }
 
 impl Note {
-    fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         match self {
             Note::HardLinks => "hard links copied as separate files",
             Note::OwnerNotKept => "owner not kept",
+            Note::AclNotKept => "ACL not kept",
+            Note::XattrNotKept => "extended attribute not kept",
+            Note::TimeNotKept => "time not kept: the target can't hold it",
+            Note::FlagsNotKept => "immutable or append-only at the source: not carried over",
+            Note::Verified => "files verified by checksum",
         }
     }
 }

@@ -18,25 +18,31 @@
 mod attempt;
 mod attributes;
 mod batch;
+mod bytes;
 mod compare;
 mod content;
 mod engine;
 mod entry;
 mod find;
+mod hard_links;
 mod ledger;
 mod link;
 mod node;
 mod parents;
 mod patterns;
+mod policy;
 mod progress;
+mod put;
 mod queue;
 pub mod rclone;
 mod share;
+mod special;
 mod start;
 mod sweep;
 mod target;
 mod threads;
 mod unfinished;
+mod verify;
 mod walk;
 
 pub use attempt::{

@@ -11,7 +11,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use model::{FailureClass, RelPath};
-use storage::posix::{Dir, Error, Meta, Replace};
+use storage::posix::{Dir, Error, Meta, Replace, Xattrs};
 
 use crate::attributes::{self, Creation, Set};
 use crate::engine::{Engine, Problem, lock};
@@ -33,6 +33,8 @@ pub(crate) enum Origin {
         seq: u64,
         temp: String,
         parent: Arc<Node>,
+        /// Something else has the final name, and is to be removed.
+        replaces: bool,
     },
     /// Made by us under its final name.
     Made,
@@ -57,6 +59,8 @@ pub(crate) struct Node {
     /// `None` in a dry run where there is nothing at the target.
     pub(crate) target: Option<Arc<Dir>>,
     pub(crate) source_meta: Meta,
+    /// Those of the source that are to be kept.
+    pub(crate) source_xattrs: Xattrs,
     /// What a creation in here yields.
     pub(crate) creation: Creation,
     /// As it came to be, before its attributes are set.
@@ -92,7 +96,7 @@ impl Node {
         path: RelPath,
         name: CString,
         role: Role,
-        source_meta: Meta,
+        source: (Meta, Xattrs),
         made: Made,
     ) -> Self {
         let Made {
@@ -101,6 +105,7 @@ impl Node {
             creation,
             meta,
         } = made;
+        let (source_meta, source_xattrs) = source;
         let is_staged = matches!(origin, Origin::Staged { .. });
         Self {
             path: Arc::new(path),
@@ -108,6 +113,7 @@ impl Node {
             role,
             target,
             source_meta,
+            source_xattrs,
             creation,
             made_as: meta,
             is_staged,
@@ -231,7 +237,13 @@ impl Node {
             let is_leaf = state.sub_directories == 0 && !state.is_shared_out;
             (origin, std::mem::take(&mut state.tally), is_leaf)
         };
-        if let Origin::Staged { seq, temp, parent } = origin {
+        if let Origin::Staged {
+            seq,
+            temp,
+            parent,
+            replaces,
+        } = origin
+        {
             if is_leaf {
                 self.complete(engine)?;
             }
@@ -240,14 +252,16 @@ impl Node {
                 return Ok(());
             };
             // Whatever goes wrong here concerns all that the directory holds.
-            into.rename(
-                temp.as_bytes(),
-                into,
-                self.name.to_bytes(),
-                Replace::Refused,
-            )
-            .map_err(|error| engine.stop_again(&error, &self.path))?;
-            engine.forget_temp(seq);
+            let stop = |error| engine.stop_again(&error, &self.path);
+            let name = self.name.to_bytes();
+            if replaces {
+                engine.swap(into, &temp, name).map_err(stop)?;
+                engine.drop_temp(seq);
+            } else {
+                into.rename(temp.as_bytes(), into, name, Replace::Refused)
+                    .map_err(stop)?;
+                engine.forget_temp(seq);
+            }
             engine.record(tally);
             let is_complete = {
                 let state = lock(&self.state);

@@ -5,9 +5,9 @@
 use std::sync::Arc;
 
 use model::RelPath;
-use storage::posix::{Dir, Error, Meta};
+use storage::posix::{Dir, Error, Meta, Xattrs};
 
-use crate::attributes;
+use crate::attributes::{self, Present, Wanted, passable};
 use crate::engine::{Engine, Problem};
 use crate::ledger::Tally;
 
@@ -102,12 +102,15 @@ fn make(
     let dir = into.open_dir(name).map_err(NoWay::Target)?;
     let now = dir.meta().map_err(NoWay::Target)?;
     // It stays writable for us: the attributes phase sets the final mode.
-    let wanted = Meta {
-        mode: meta.mode | 0o700,
-        ..*meta
+    let meta = passable(meta);
+    let xattrs = Xattrs::default();
+    let wanted = Wanted {
+        meta: &meta,
+        xattrs: &xattrs,
     };
-    attributes::set_on_directory(engine, &dir, &wanted, &now, &mut Tally::default())
-        .and_then(|()| attributes::sync_directory(engine, into, path))
+    let present = Present::of(&now, Xattrs::default());
+    attributes::set_on_directory(engine, path, &dir, wanted, &present, &mut Tally::default())
+        .and_then(|_| attributes::sync_directory(engine, into, path))
         .map_err(NoWay::Problem)?;
     let mut prefix = RelPath::ROOT;
     // With those above it: they may have been opened up.

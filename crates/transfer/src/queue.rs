@@ -8,6 +8,7 @@
 use std::collections::VecDeque;
 
 use crate::entry::Files;
+use crate::hard_links::Groups;
 use crate::start::Feeder;
 use crate::walk::{Lister, Pending};
 
@@ -30,6 +31,8 @@ pub(crate) enum Job {
     Files(Files),
     /// Take the next pieces of what the item is made of.
     Feed(Feeder),
+    /// Give files of several names all of them.
+    Link(Groups),
     /// Sync and publish what waits for it.
     Flush,
     /// Remove what is unfinished.

@@ -6,7 +6,7 @@ use std::ffi::CString;
 use std::sync::Arc;
 
 use model::{FailureClass, RelPath, SkipReason};
-use storage::posix::{Error, Kind, Side};
+use storage::posix::{Error, Kind, Side, Xattrs};
 
 use crate::attempt::AttemptWork;
 use crate::attributes::{Creation, attributes_of_directory};
@@ -169,10 +169,7 @@ impl Engine {
                             presence: Presence::Unknown,
                         });
                     }
-                    Kind::File | Kind::Symlink => files.add(&name, meta.kind, Presence::Unknown),
-                    Kind::Special | Kind::Unknown => {
-                        tally.count(Verdict::Skipped(SkipReason::Special), || path);
-                    }
+                    kind => files.add(&name, kind, Presence::Unknown),
                 },
                 Err(error) => tally.count(feeder.purpose.unfound(&error), || path),
             }
@@ -285,14 +282,14 @@ fn skip_below(feeder: &mut Feeder, directory: &RelPath) {
 }
 
 /// A node for a directory that is no entry of this item.
-fn passage(both: &Both, path: RelPath) -> Result<Arc<Node>, Error> {
-    let meta = both.source.meta()?;
+pub(crate) fn passage(both: &Both, path: RelPath) -> Result<Arc<Node>, Error> {
+    let source = (both.source.meta()?, Xattrs::default());
     let made = Made {
         target: both.target.clone(),
         origin: Origin::Existing,
-        creation: Creation::UNKNOWN,
+        creation: Creation::default(),
         meta: None,
     };
     let name = CString::default();
-    Ok(Arc::new(Node::new(path, name, Role::Passage, meta, made)))
+    Ok(Arc::new(Node::new(path, name, Role::Passage, source, made)))
 }

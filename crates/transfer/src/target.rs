@@ -4,14 +4,16 @@ use std::collections::HashSet;
 use std::ffi::CStr;
 use std::sync::Arc;
 
+use model::options::Conflicts;
 use model::{FailureClass, TempName};
-use storage::posix::{Dir, Error, Listed, ListingBuffer, Meta};
+use storage::posix::{Dir, Error, Kind, Listed, ListingBuffer, Meta};
 
 use crate::attributes::Creation;
 use crate::engine::{Engine, Problem};
 use crate::entry::Presence;
 use crate::ledger::Verdict;
 use crate::node::{Made, Node, Origin};
+use crate::put::in_the_way;
 
 /// Names of a target directory that are held; in larger ones each name is looked up.
 const MAX_NAMES: usize = 200_000;
@@ -53,24 +55,26 @@ impl Engine {
         let imagined = Made {
             target: None,
             origin: Origin::Imagined,
-            creation: Creation::UNKNOWN,
+            creation: Creation::default(),
             meta: None,
         };
         let Some(into) = &parent.target else {
             return Ok(imagined);
         };
+        let mut replaces = false;
         if presence == Presence::Unknown {
             match self.open_made(into, name.to_bytes()) {
                 Ok((target, meta)) => {
                     return Ok(Made {
                         target: Some(target),
                         origin: Origin::Existing,
-                        creation: Creation::UNKNOWN,
+                        creation: Creation::default(),
                         meta: Some(meta),
                     });
                 }
                 Err(error) if error.is_other_kind() => {
-                    return Err(conflict("the target has another kind of entry there"));
+                    self.check_may_replace(into, name)?;
+                    replaces = true;
                 }
                 Err(error) if error.is_missing() => {}
                 Err(error) => return Err(self.target_problem(&error)),
@@ -81,9 +85,26 @@ impl Engine {
         }
         self.check_fence()?;
         if self.attempt.target_is_shared {
+            if replaces {
+                into.unlink(name)
+                    .map_err(|error| self.target_problem(&error))?;
+            }
             self.make_in_place(parent, into, name)
         } else {
-            self.make_staged(parent, into)
+            self.make_staged(parent, into, replaces)
+        }
+    }
+
+    /// A link in the way leads elsewhere, and holds nothing of its own: it always goes.
+    fn check_may_replace(&self, into: &Dir, name: &CStr) -> Result<(), Problem> {
+        let is_link = match into.stat(name) {
+            Ok(meta) => meta.kind == Kind::Symlink,
+            Err(error) if error.is_missing() => true,
+            Err(error) => return Err(self.target_problem(&error)),
+        };
+        match is_link || self.options.conflicts == Conflicts::Replace {
+            true => Ok(()),
+            false => Err(in_the_way("the target has another kind of entry there")),
         }
     }
 
@@ -99,12 +120,17 @@ impl Engine {
         Ok(Made {
             target: Some(target),
             origin: Origin::Made,
-            creation: Creation::UNKNOWN,
+            creation: Creation::default(),
             meta: Some(meta),
         })
     }
 
-    fn make_staged(&self, parent: &Arc<Node>, into: &Arc<Dir>) -> Result<Made, Problem> {
+    fn make_staged(
+        &self,
+        parent: &Arc<Node>,
+        into: &Arc<Dir>,
+        replaces: bool,
+    ) -> Result<Made, Problem> {
         let (seq, temp) = self.new_temp(into);
         if let Err(error) = parent.create(self, || into.mkdir(temp.as_bytes(), 0o700)) {
             self.forget_temp(seq);
@@ -121,7 +147,12 @@ impl Engine {
         Ok(Made {
             creation: Creation::in_new(&target, &meta, self.identity),
             target: Some(target),
-            origin: Origin::Staged { seq, temp, parent },
+            origin: Origin::Staged {
+                seq,
+                temp,
+                parent,
+                replaces,
+            },
             meta: Some(meta),
         })
     }

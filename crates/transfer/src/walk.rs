@@ -113,7 +113,9 @@ impl Engine {
                 .map_err(|error| self.target_problem(&error))?,
             _ => Names::None,
         };
-        let node = Node::new(path, name, Role::Entry, source_meta, made);
+        let source_xattrs = self.source_xattrs(opened.own_xattrs())?;
+        let source = (source_meta, source_xattrs);
+        let node = Node::new(path, name, Role::Entry, source, made);
         Ok(Lister {
             node: Arc::new(node),
             source: Arc::new(opened),
@@ -245,14 +247,13 @@ impl Found {
         };
         let presence = lister.names.presence(name.to_bytes());
         match kind {
-            Kind::Special | Kind::Unknown => count(Verdict::Skipped(SkipReason::Special)),
-            Kind::File | Kind::Symlink => self.files.add(name, kind, presence),
             Kind::Directory => self.directories.push(Pending {
                 parent: Arc::clone(&lister.node),
                 source: Arc::clone(&lister.source),
                 name: name.to_owned(),
                 presence,
             }),
+            kind => self.files.add(name, kind, presence),
         }
     }
 }

@@ -157,15 +157,18 @@ fn another_kind_at_the_target_is_a_conflict_or_replaced() {
 }
 
 #[test]
-fn a_linked_directory_at_the_target_is_not_entered() {
+fn a_linked_directory_at_the_target_is_replaced_and_not_entered() {
     let place = Place::new("linked");
     place.write("directory/file", "x");
     let outside = place.root.join("outside");
     fs::create_dir(&outside).unwrap();
     symlink(&outside, place.target("directory")).unwrap();
     let outcome = walk().run(&place).unwrap().outcome;
-    assert_eq!(outcome.counters.failed, 1);
+    assert_eq!((outcome.counters.copied, outcome.counters.failed), (2, 0));
     assert!(tree(&outside).is_empty());
+    assert_eq!(fs::read(place.target("directory/file")).unwrap(), b"x");
+    let meta = fs::symlink_metadata(place.target("directory")).unwrap();
+    assert!(meta.is_dir());
 }
 
 #[test]

@@ -101,6 +101,18 @@ impl Dir {
         open(flags).attempted(Action::Open)
     }
 
+    /// Opens a file to read it from its storage, past the cache, where the file system allows that.
+    pub fn open_file_past_cache(&self, name: impl Arg + Copy) -> Result<File, Error> {
+        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let direct = retry_on_intr(|| {
+            rustix::fs::openat(&self.fd, name, flags | OFlags::DIRECT, Mode::empty())
+        });
+        match direct {
+            Err(Errno::INVAL | Errno::OPNOTSUPP) => self.open_file(name),
+            result => result.map(File::from_fd).attempted(Action::Open),
+        }
+    }
+
     /// Creates a file to write it; fails with EEXIST where the name is taken.
     pub fn create_file(&self, name: impl Arg + Copy, mode: u32) -> Result<File, Error> {
         let flags =

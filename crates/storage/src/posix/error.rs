@@ -100,6 +100,30 @@ impl Error {
         self.is(Errno::PERM) || self.is(Errno::ACCESS)
     }
 
+    /// The file system has no way, or gives no leave, to hold an attribute.
+    pub fn is_not_held(&self) -> bool {
+        self.is_refused()
+            || [
+                Errno::OPNOTSUPP,
+                Errno::NOSYS,
+                Errno::INVAL,
+                Errno::TOOBIG,
+                Errno::RANGE,
+                Errno::OVERFLOW,
+            ]
+            .into_iter()
+            .any(|errno| self.is(errno))
+    }
+
+    pub fn is_out_of_space(&self) -> bool {
+        self.is(Errno::NOSPC)
+    }
+
+    /// A file has as many names as the file system allows, or they would be on two file systems.
+    pub fn is_no_further_name(&self) -> bool {
+        self.is(Errno::MLINK) || self.is(Errno::XDEV) || self.is_not_held()
+    }
+
     pub fn class(&self, side: Side) -> FailureClass {
         classify(self.errno(), side)
     }

@@ -95,6 +95,11 @@ impl File {
         dir::set_times(&self.fd, times)
     }
 
+    /// Drops what the system has cached of its content, as far as that is on the storage. A hint: errors say nothing.
+    pub fn drop_cache(&self) {
+        let _ = rustix::fs::fadvise(&self.fd, 0, None, rustix::fs::Advice::DontNeed);
+    }
+
     pub fn sync(&self) -> Result<(), Error> {
         retry_on_intr(|| rustix::fs::fsync(&self.fd)).attempted(Action::Sync)
     }

@@ -20,5 +20,7 @@ pub use error::{Action, Error, Side, classify};
 pub use file::File;
 pub use listing::{Listed, ListingBuffer};
 pub use meta::{Kind, Meta, Owner, Times, Timestamp};
+pub use process::{
+    Identity, isolate_creation_mask, kernel_is_since, max_descriptors, process_mask,
+};
 pub use xattr::{ACL_ACCESS, ACL_DEFAULT, Xattrs, XattrsOf};
-pub use process::{Identity, isolate_creation_mask, kernel_is_since, max_descriptors};

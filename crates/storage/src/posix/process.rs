@@ -62,12 +62,17 @@ pub fn isolate_creation_mask() -> u32 {
             umask(Mode::empty());
             0
         }
-        Err(_) => process_mask().unwrap_or(0o777),
+        Err(_) => read_process_mask().unwrap_or(0o777),
     }
 }
 
+/// The process's creation mask. A thread that called [`isolate_creation_mask`] has its own.
+pub fn process_mask() -> u32 {
+    read_process_mask().unwrap_or(0o022)
+}
+
 /// The mask, read without changing it as umask(2) would.
-fn process_mask() -> Option<u32> {
+fn read_process_mask() -> Option<u32> {
     let status = std::fs::read_to_string("/proc/self/status").ok()?;
     let line = status
         .lines()

@@ -109,9 +109,7 @@ impl XattrsOf<'_> {
     pub fn remove(&self, name: &CStr) -> Result<(), Error> {
         let removed = retry_on_intr(|| match self.0 {
             Place::Open(fd) => rustix::fs::fremovexattr(fd, name),
-            Place::Entry(dir, entry) => {
-                rustix::fs::lremovexattr(path(dir, entry).as_slice(), name)
-            }
+            Place::Entry(dir, entry) => rustix::fs::lremovexattr(path(dir, entry).as_slice(), name),
         });
         match removed {
             Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),
@@ -123,9 +121,7 @@ impl XattrsOf<'_> {
         let mut list = Vec::new();
         let listed = grown(&mut list, |buffer| match self.0 {
             Place::Open(fd) => rustix::fs::flistxattr(fd, buffer),
-            Place::Entry(dir, entry) => {
-                rustix::fs::llistxattr(path(dir, entry).as_slice(), buffer)
-            }
+            Place::Entry(dir, entry) => rustix::fs::llistxattr(path(dir, entry).as_slice(), buffer),
         });
         match listed {
             Ok(()) => Ok(list),

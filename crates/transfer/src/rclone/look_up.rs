@@ -71,7 +71,7 @@ pub(crate) fn at_both(
     match compare_files(&source, &target, options, false) {
         Comparison::Equal | Comparison::AttributesDiffer => Some(Claim::Unchanged),
         Comparison::NewerAtTarget => Some(Claim::Newer),
-        Comparison::ContentDiffers => None,
+        Comparison::ContentDiffers | Comparison::MustBeRead => None,
     }
 }
 

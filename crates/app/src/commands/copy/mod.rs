@@ -17,7 +17,8 @@ use model::fs_type::AllowedTypes;
 use model::{CopyOptions, Epoch, Outcome, RelPath};
 use storage::roots::{Guard, MarkerUse, Roots, RootsError, RootsErrorKind, TargetUse};
 use transfer::{
-    Attempt, AttemptWork, Cancel, Fence, FileWork, NotTaken, Progress, Share, Stopped, Threads,
+    Attempt, AttemptWork, Cancel, Fence, FileWork, Finished, NotTaken, Progress, Share, Stopped,
+    Threads,
 };
 
 use super::raise_descriptor_limit;
@@ -137,7 +138,7 @@ impl Copy {
 
     fn to_end(&self) -> Result<Outcome, Stopped> {
         let mut tries = 1;
-        let (epoch, mut outcome) = loop {
+        let (epoch, finished) = loop {
             let epoch = ids::next_epoch();
             match self.attempt(epoch, AttemptWork::Walk(vec![RelPath::ROOT])) {
                 Err(Stopped::Again(why)) if tries < TRIES => {
@@ -147,14 +148,18 @@ impl Copy {
                 other => break (epoch, other?),
             }
         };
+        let mut outcome = finished.outcome;
         if !self.options.dry_run {
-            // Last, since whatever is made in the root changes its times.
-            outcome.add(self.attempt(epoch, AttemptWork::Attributes(vec![RelPath::ROOT]))?);
+            // Last, since whatever is made in a directory changes its times.
+            let mut directories = finished.deferred_attributes;
+            directories.push(RelPath::ROOT);
+            let set = self.attempt(epoch, AttemptWork::Attributes(directories))?;
+            outcome.add(set.outcome);
         }
         Ok(outcome)
     }
 
-    fn attempt(&self, epoch: Epoch, work: AttemptWork) -> Result<Outcome, Stopped> {
+    fn attempt(&self, epoch: Epoch, work: AttemptWork) -> Result<Finished, Stopped> {
         let roots = self.roots.clone();
         let attempt = Attempt {
             run: self.ids.run,
@@ -174,7 +179,7 @@ impl Copy {
             progress: self.progress.clone(),
             cancel: self.cancel.clone(),
         };
-        Ok(transfer::run(&self.threads, attempt)?.outcome)
+        transfer::run(&self.threads, attempt)
     }
 }
 

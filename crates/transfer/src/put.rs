@@ -1,0 +1,210 @@
+//! An entry without content of its own (a link, a special file, a further name) gets its place: in a staged directory
+//! under its name, else under a temp name that is renamed. What is in the way is replaced in one step; a directory
+//! only where that was asked for.
+
+use std::ffi::{CStr, CString};
+
+use model::options::Conflicts;
+use model::{Attribute, RelPath};
+use storage::posix::{Dir, Error, Kind, Meta, Replace, Xattrs};
+
+use crate::attributes::{At, Keeper, Present, Wanted};
+use crate::compare::attributes_differ;
+use crate::engine::{Engine, Problem};
+use crate::entry::Entry;
+use crate::ledger::{Note, Verdict};
+use crate::target::conflict;
+
+impl Entry<'_> {
+    /// Makes the entry by `make` under the name that it is given, with the attributes that are wanted.
+    pub(crate) fn put(
+        &mut self,
+        make: impl Fn(&Dir, &CStr) -> Result<(), Error>,
+        wanted: Option<Wanted<'_>>,
+    ) -> Result<(), Problem> {
+        let engine = self.engine;
+        let Some(target) = &self.node.target else {
+            return Ok(());
+        };
+        engine.check_fence()?;
+        if self.node.is_staged {
+            let made = self.node.create(engine, || make(target, self.name));
+            made.map_err(|error| engine.target_problem(&error))?;
+            return match wanted.map_or(Ok(()), |wanted| self.set_on_new(target, self.name, wanted))
+            {
+                Ok(()) => Ok(()),
+                Err(problem @ Problem::Entry(_)) => {
+                    self.drop_copy(None)?;
+                    Err(problem)
+                }
+                Err(problem) => Err(problem),
+            };
+        }
+        let (seq, temp) = engine.new_temp(target);
+        // A temp name holds no NUL.
+        let name = CString::new(temp.as_str()).unwrap_or_default();
+        let made = self
+            .node
+            .create(engine, || make(target, &name))
+            .map_err(|error| engine.target_problem(&error))
+            .and_then(|()| wanted.map_or(Ok(()), |wanted| self.set_on_new(target, &name, wanted)));
+        if let Err(problem) = made {
+            engine.drop_temp(seq);
+            return Err(problem);
+        }
+        self.rename_temp(seq, &temp)
+    }
+
+    fn set_on_new(&mut self, target: &Dir, name: &CStr, wanted: Wanted<'_>) -> Result<(), Problem> {
+        let engine = self.engine;
+        let creation = &self.node.creation;
+        let at = At::Entry(target, name);
+        let inherits = creation.has_default_acl(target) && wanted.meta.kind != Kind::Symlink;
+        let present = Present {
+            owner: match creation.owner() {
+                Some(owner) => owner,
+                None => {
+                    let made = target.stat(name);
+                    made.map_err(|error| engine.target_problem(&error))?.owner
+                }
+            },
+            mode: (!inherits).then_some(wanted.meta.mode & !self.scratch.creation_mask),
+            modified: None,
+            xattrs: match inherits {
+                true => engine.target_xattrs(at.xattrs())?,
+                false => Xattrs::default(),
+            },
+        };
+        self.keep(at, wanted, &present).map(drop)
+    }
+
+    /// Sets what differs; whether anything had to be changed.
+    pub(crate) fn keep(
+        &mut self,
+        at: At<'_>,
+        wanted: Wanted<'_>,
+        present: &Present,
+    ) -> Result<bool, Problem> {
+        let (node, name) = (self.node, self.name);
+        let mut keeper = Keeper {
+            engine: self.engine,
+            tally: self.tally,
+            path: &|| node.path.join(name.to_bytes()),
+        };
+        keeper.keep(at, wanted, present)
+    }
+
+    /// The entry is there already, and its content right: sets attributes where they differ.
+    pub(crate) fn keep_present(
+        &mut self,
+        meta: &Meta,
+        xattrs: &Xattrs,
+        present: &Meta,
+    ) -> Result<Verdict, Problem> {
+        let engine = self.engine;
+        let Some(target) = &self.node.target else {
+            return Ok(Verdict::Unchanged);
+        };
+        let at = At::Entry(target, self.name);
+        let found = engine.target_xattrs(at.xattrs())?;
+        let is_root = engine.identity.is_root();
+        if !attributes_differ(meta, present, &engine.options, is_root)
+            && !crate::attributes::xattrs_differ(xattrs, &found)
+        {
+            return Ok(Verdict::Unchanged);
+        }
+        if engine.options.dry_run {
+            return Ok(Verdict::Copied);
+        }
+        engine.check_fence()?;
+        let wanted = Wanted { meta, xattrs };
+        match self.keep(at, wanted, &Present::of(present, found))? {
+            true => Ok(Verdict::Copied),
+            false => Ok(Verdict::Unchanged),
+        }
+    }
+
+    /// Gives what was made under a temp name its own.
+    pub(crate) fn rename_temp(&self, seq: u64, temp: &str) -> Result<(), Problem> {
+        let engine = self.engine;
+        let Some(target) = &self.node.target else {
+            return Ok(());
+        };
+        engine.check_fence()?;
+        let name = self.name.to_bytes();
+        let renamed = target.rename(temp.as_bytes(), target, name, Replace::Allowed);
+        let renamed = match renamed {
+            Err(error) if error.is_other_kind() || error.is_not_empty() => {
+                return self.replace_directory(seq, temp);
+            }
+            renamed => renamed,
+        };
+        match renamed {
+            Ok(()) => {
+                engine.forget_temp(seq);
+                Ok(())
+            }
+            Err(error) => {
+                engine.drop_temp(seq);
+                Err(engine.target_problem(&error))
+            }
+        }
+    }
+
+    /// The target has a directory where something else is to be.
+    fn replace_directory(&self, seq: u64, temp: &str) -> Result<(), Problem> {
+        let engine = self.engine;
+        let Some(target) = &self.node.target else {
+            return Ok(());
+        };
+        if engine.options.conflicts != Conflicts::Replace {
+            engine.drop_temp(seq);
+            return Err(in_the_way("the target has a directory there"));
+        }
+        let result = engine.swap(target, temp, self.name.to_bytes());
+        // What was there has the temp name now, or the temp was not taken.
+        engine.drop_temp(seq);
+        result.map_err(|error| engine.target_problem(&error))
+    }
+
+    /// Why an entry whose name a directory has is not written; `None` when it is.
+    pub(crate) fn refusal(&self, present: Option<&Meta>) -> Option<Problem> {
+        let is_refused = present.is_some_and(|present| present.kind == Kind::Directory)
+            && self.engine.options.conflicts != Conflicts::Replace;
+        is_refused.then(|| in_the_way("the target has a directory there"))
+    }
+
+    /// Links to the file `first` in `from`, and is not a file of its own.
+    pub(crate) fn note_lost_link(&mut self, error: &Error) -> Result<(), Problem> {
+        let why = format!(": {}", crate::engine::describe(error));
+        let (node, name) = (self.node, self.name);
+        let path = || -> RelPath { node.path.join(name.to_bytes()) };
+        self.engine.lose(Note::HardLinks, &why, &path, self.tally)
+    }
+}
+
+/// A conflict, and what resolves it.
+pub(crate) fn in_the_way(what: &str) -> Problem {
+    conflict(&format!("{what}; conflicts: replace would remove it"))
+}
+
+impl Engine {
+    /// Lets a finished entry and what is in its way change names, and removes what was in the way.
+    pub(crate) fn swap(&self, dir: &Dir, temp: &str, name: &[u8]) -> Result<(), Error> {
+        match dir.exchange(temp.as_bytes(), dir, name) {
+            Err(error) if error.is_not_held() => {
+                // There is no single step for it here.
+                dir.remove_tree(name)
+                    .and_then(|()| dir.rename(temp.as_bytes(), dir, name, Replace::Refused))
+            }
+            exchanged => exchanged,
+        }
+    }
+
+    /// Whether names of one file are to stay one file, in this attempt.
+    pub(crate) fn keeps_links(&self) -> bool {
+        self.options.keeps(Attribute::Links)
+            && !self.options.dry_run
+            && matches!(self.attempt.files, crate::attempt::FileWork::Copy)
+    }
+}

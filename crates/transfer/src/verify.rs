@@ -1,0 +1,107 @@
+//! Reading in full: whether two files hold the same bytes, and whether a copy is what was written.
+//!
+//! What is read back was synced, its cached pages are dropped, and it is read past the cache where the file
+//! system allows that. What a storage server caches is out of reach.
+
+use std::sync::Arc;
+
+use storage::posix::{Dir, Error, File};
+
+use crate::bytes::{Broken, Content};
+use crate::engine::Problem;
+use crate::entry::Entry;
+use crate::threads::BUFFER_BYTES;
+
+/// Reads past the cache begin at such addresses.
+const ALIGNMENT: usize = 4_096;
+
+impl Entry<'_> {
+    /// Whether the file just written holds what was read from the source, by a full read of its storage.
+    pub(crate) fn is_as_written(
+        &mut self,
+        dir: &Arc<Dir>,
+        name: &[u8],
+        written: &File,
+        content: &Content,
+    ) -> Result<bool, Broken> {
+        written.sync().map_err(Broken::Target)?;
+        written.drop_cache();
+        let engine = self.engine;
+        let opened = engine.opening(|| dir.open_file_past_cache(name));
+        let file = opened.map_err(Broken::Target)?;
+        let read = match self.hash(&file, content.bytes) {
+            Err(Broken::Target(error)) if error.is_not_held() => {
+                // It can be opened so, but not read.
+                let file = engine.opening(|| dir.open_file(name));
+                self.hash(&file.map_err(Broken::Target)?, content.bytes)
+            }
+            read => read,
+        };
+        Ok(Some(read?) == content.hash)
+    }
+
+    /// Whether the target's file holds the same bytes as the source's; both are read to the end.
+    pub(crate) fn has_same_content(&mut self) -> Result<bool, Problem> {
+        let engine = self.engine;
+        let Some(target) = &self.node.target else {
+            return Ok(false);
+        };
+        let source = engine
+            .opening(|| self.source.open_file(self.name))
+            .map_err(|error| engine.source_problem(&error))?;
+        let found = match engine.opening(|| target.open_file(self.name)) {
+            Ok(found) => found,
+            // One that we may not read, or that is none any more, can still be replaced.
+            Err(error) if error.is_refused() || error.is_missing() || error.is_other_kind() => {
+                return Ok(false);
+            }
+            Err(error) => return Err(engine.target_problem(&error)),
+        };
+        let problem = |broken, is_source: bool| match broken {
+            Broken::Target(error) | Broken::Source(error) if is_source => {
+                engine.source_problem(&error)
+            }
+            Broken::Target(error) | Broken::Source(error) => engine.target_problem(&error),
+            Broken::Problem(problem) => problem,
+        };
+        let of_source = self
+            .hash(&source, u64::MAX)
+            .map_err(|broken| problem(broken, true))?;
+        let of_target = self
+            .hash(&found, u64::MAX)
+            .map_err(|broken| problem(broken, false))?;
+        Ok(of_source == of_target)
+    }
+
+    /// Of all bytes of a file. One that ends early has another hash, and so has one that goes on.
+    fn hash(&mut self, file: &File, expected_bytes: u64) -> Result<blake3::Hash, Broken> {
+        let mut hasher = blake3::Hasher::new();
+        let begin = self.scratch.buffer.as_ptr().align_offset(ALIGNMENT);
+        let length = (BUFFER_BYTES - begin.min(ALIGNMENT)) / ALIGNMENT * ALIGNMENT;
+        let mut offset = 0;
+        loop {
+            self.engine.check_on()?;
+            let buffer = &mut self.scratch.buffer[begin..begin + length];
+            let read = read_full(file, buffer, offset).map_err(Broken::Target)?;
+            hasher.update(&self.scratch.buffer[begin..begin + read]);
+            offset += read as u64;
+            if read < length || offset > expected_bytes {
+                return Ok(hasher.finalize());
+            }
+        }
+    }
+}
+
+/// Until the buffer is full or the file ends.
+fn read_full(file: &File, buffer: &mut [u8], offset: u64) -> Result<usize, Error> {
+    let mut length = 0;
+    while length < buffer.len() {
+        let read = file.read_at(&mut buffer[length..], offset + length as u64)?;
+        length += read;
+        // What is read past the cache must begin at whole blocks: a part of one is the end.
+        if read == 0 || !length.is_multiple_of(ALIGNMENT) {
+            break;
+        }
+    }
+    Ok(length)
+}
