@@ -1,14 +1,15 @@
 //! Finds and removes what runs that are dead left unfinished at a target.
 //!
 //! A run that goes on clears up after itself; this is for runs that were given up. What is found
-//! is told apart by run, since only the user knows which runs are dead.
+//! is told apart by run, since only the user knows which runs are dead. However deep the target is, few
+//! descriptors are held.
 
 use std::collections::BTreeMap;
 use std::ffi::CString;
 
 use model::temp_name::MarkerName;
 use model::{RelPath, RunId, TempName};
-use storage::posix::{Dir, Error, Kind, Listed, ListingBuffer};
+use storage::posix::{Descent, Dir, Error, Kind, Listed, ListingBuffer};
 
 /// What is to be removed; what is found is counted either way.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,78 +32,93 @@ pub struct Swept {
 /// Looks through everything below `root`.
 pub fn sweep(root: &Dir, remove: Remove) -> Swept {
     let mut swept = Swept::default();
-    let mut buffer = ListingBuffer::default();
-    let mut levels = Vec::new();
     match root.reopen() {
-        Ok(dir) => levels.push(swept.look(dir, RelPath::ROOT, remove, &mut buffer)),
+        Ok(root) => swept.look_below(&root, remove),
         Err(error) => swept.fail(RelPath::ROOT, &error),
-    }
-    while let Some(level) = levels.last_mut() {
-        let Some(name) = level.sub_directories.pop() else {
-            levels.pop();
-            continue;
-        };
-        let path = level.path.join(name.to_bytes());
-        match level.dir.open_dir(name.as_c_str()) {
-            Ok(dir) => levels.push(swept.look(dir, path, remove, &mut buffer)),
-            Err(error) if error.is_missing() => {}
-            Err(error) => swept.fail(path, &error),
-        }
     }
     swept
 }
 
+#[derive(Default)]
 struct Level {
-    dir: Dir,
-    path: RelPath,
+    /// In its parent; the root has none. A path of each would take memory by the square of the depth.
+    name: CString,
+    /// Those that are still to be looked into.
     sub_directories: Vec<CString>,
 }
 
 impl Swept {
+    fn look_below(&mut self, root: &Dir, remove: Remove) {
+        let mut buffer = ListingBuffer::default();
+        let mut descent = Descent::new(root, Level::default());
+        self.look(&mut descent, remove, &mut buffer);
+        loop {
+            let Some(name) = descent.level().1.sub_directories.pop() else {
+                match descent.leave() {
+                    Ok(Some(_)) => continue,
+                    Ok(None) => return,
+                    // What is left to look into lies above, where no way leads to.
+                    Err(error) => return self.fail(path(&descent), &error),
+                }
+            };
+            let level = Level {
+                name: name.clone(),
+                ..Level::default()
+            };
+            match descent.enter(name.as_c_str(), level) {
+                Ok(()) => self.look(&mut descent, remove, &mut buffer),
+                Err(error) if error.is_missing() => {}
+                Err(error) => self.fail(path(&descent).join(name.to_bytes()), &error),
+            }
+        }
+    }
+
+    /// Looks through the current directory, and notes its sub-directories.
     fn look(
         &mut self,
-        dir: Dir,
-        path: RelPath,
+        descent: &mut Descent<'_, Level>,
         remove: Remove,
         buffer: &mut ListingBuffer,
-    ) -> Level {
-        let mut sub_directories = Vec::new();
+    ) {
+        let (dir, level) = descent.level();
         let mut found = Vec::new();
-        loop {
+        let listed = loop {
             let listed = dir.list_chunk(buffer, |name, kind| match run_of(name.to_bytes()) {
                 Some(run) => found.push((run, name.to_owned())),
-                None if kind == Kind::Directory => sub_directories.push(name.to_owned()),
+                None if kind == Kind::Directory => level.sub_directories.push(name.to_owned()),
                 None => {}
             });
             match listed {
                 Ok(Listed::Chunk) => {}
-                Ok(Listed::End) => break,
-                Err(error) => {
-                    self.fail(path.clone(), &error);
-                    break;
-                }
+                Ok(Listed::End) => break Ok(()),
+                Err(error) => break Err(error),
             }
+        };
+        if let Err(error) = listed {
+            self.fail(path(descent), &error);
         }
         for (run, name) in found {
             let counts = self.runs.entry(run).or_default();
             counts.0 += 1;
             if remove == Remove::All || remove == Remove::Of(run) {
-                match dir.remove_tree(name.as_c_str()) {
+                match descent.current().remove_tree(name.as_c_str()) {
                     Ok(()) => counts.1 += 1,
-                    Err(error) => self.fail(path.join(name.to_bytes()), &error),
+                    Err(error) => self.fail(path(descent).join(name.to_bytes()), &error),
                 }
             }
-        }
-        Level {
-            dir,
-            path,
-            sub_directories,
         }
     }
 
     fn fail(&mut self, path: RelPath, error: &Error) {
         self.failures.push((path, crate::engine::describe(error)));
     }
+}
+
+/// Of the current directory.
+fn path(descent: &Descent<'_, Level>) -> RelPath {
+    let names = descent.levels().skip(1);
+    let names: Vec<&[u8]> = names.map(|level| level.name.to_bytes()).collect();
+    RelPath::new(names.join(&b'/')).expect("names of a listing are components")
 }
 
 fn run_of(name: &[u8]) -> Option<RunId> {

@@ -5,6 +5,7 @@
 //! a migration can't lead out of the tree. Interrupted calls are repeated here; everything
 //! else comes back as an [`Error`] with what was attempted.
 
+mod descent;
 mod dir;
 mod error;
 mod file;
@@ -15,6 +16,7 @@ mod process;
 mod remove;
 mod xattr;
 
+pub use descent::{Descent, Moved};
 pub use dir::{Dir, Replace};
 pub use error::{Action, Error, Side, classify};
 pub use file::File;
