@@ -7,6 +7,7 @@
 
 pub mod compare;
 pub mod descriptors;
+pub mod fuse;
 pub mod leftovers;
 pub mod mount;
 pub mod process;
