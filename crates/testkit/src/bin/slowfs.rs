@@ -20,7 +20,7 @@ const USAGE: &str = "usage: slowfs LOWER MOUNTPOINT [OPTION …]
   --metadata-delay-us N   before each metadata request
   --data-delay-us N       before each read, write, copy and sync
   --cache-ms N            how long names and attributes are cached (1000)
-  --threads N             requests that are served at once (64)
+  --threads N             requests that are served at once (32)
   --direct-io             no caching of content
   --without KIND          requests of this kind are not known
   --fail KIND:N:ERRNO     the N-th request of this kind is answered by this error number

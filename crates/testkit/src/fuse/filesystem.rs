@@ -1,124 +1,31 @@
-//! The kernel's requests, one method each: what it is, what it is about, and how the result is answered.
+//! The kernel's requests, one method each: what it is, what it is about, and how the result is answered. A long file, as
+//! the trait cannot be split; nothing is decided here.
 
 use std::ffi::OsStr;
+use std::io;
 use std::path::Path;
-use std::sync::Arc;
-use std::sync::mpsc::Sender;
-use std::time::{Duration, SystemTime};
+use std::time::SystemTime;
 
 use fuser::{
-    BsdFileFlags, CopyFileRangeFlags, FileAttr, FileHandle, Filesystem, FopenFlags, Generation,
-    INodeNo, InitFlags, KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate,
-    ReplyData, ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs,
-    ReplyWrite, ReplyXattr, Request, TimeOrNow, WriteFlags,
+    BsdFileFlags, CopyFileRangeFlags, FileHandle, Filesystem, FopenFlags, Generation, INodeNo,
+    KernelConfig, LockOwner, OpenFlags, RenameFlags, ReplyAttr, ReplyCreate, ReplyData,
+    ReplyDirectory, ReplyEmpty, ReplyEntry, ReplyLseek, ReplyOpen, ReplyStatfs, ReplyWrite,
+    ReplyXattr, Request, TimeOrNow, WriteFlags,
 };
 use rustix::fs::{AtFlags, OFlags};
 use rustix::io::Errno;
 
+use super::answers::{self, errno};
 use super::attributes::{attributes, kind};
 use super::lies::{falsify_read, falsify_seek, falsify_write};
-use super::lower::{Attribute, Change, Listed, Lower, Maker, Page, Room, Sync, Whence};
-use super::nodes::{Found, Node};
+use super::lower::{Change, Listed, Maker, Page, Room, Sync, Whence};
 use super::op::Op;
-use super::requests::{Requests, Subject};
-
-/// As libfuse sets it: a page less than this makes more requests.
-const MAX_WRITE_BYTES: u32 = 1 << 20;
-/// The kernel's own default.
-const MAX_BACKGROUND: u16 = 12;
-
-pub(super) struct Passthrough {
-    pub(super) lower: Lower,
-    pub(super) requests: Arc<Requests>,
-    pub(super) attribute_timeout: Duration,
-    pub(super) entry_timeout: Duration,
-    pub(super) open_flags: FopenFlags,
-    /// Dropped when the last request is answered and none can come any more.
-    pub(super) ended: Option<Sender<()>>,
-}
-
-impl Passthrough {
-    /// Serves a request about an inode that the kernel knows.
-    fn about<T>(
-        &self,
-        op: Op,
-        number: INodeNo,
-        act: impl FnOnce(&Node) -> Result<T, Errno>,
-    ) -> Result<T, Errno> {
-        let node = self.lower.node(number)?;
-        self.requests.serve(op, Subject::Node(&node), || act(&node))
-    }
-
-    /// As [`Self::about`], of requests that can be skipped.
-    fn done(
-        &self,
-        op: Op,
-        number: INodeNo,
-        act: impl FnOnce(&Node) -> Result<(), Errno>,
-    ) -> Result<(), Errno> {
-        let node = self.lower.node(number)?;
-        self.requests
-            .serve_or_skip(op, Subject::Node(&node), || act(&node))
-    }
-
-    /// Serves a request about a name in a directory.
-    fn named<T>(
-        &self,
-        op: Op,
-        parent: INodeNo,
-        name: &OsStr,
-        act: impl FnOnce(&Node) -> Result<T, Errno>,
-    ) -> Result<T, Errno> {
-        let parent = self.lower.node(parent)?;
-        self.requests
-            .serve(op, Subject::Name(name), || act(&parent))
-    }
-
-    fn remove(&self, op: Op, parent: INodeNo, name: &OsStr, flags: AtFlags) -> Result<(), Errno> {
-        let parent = self.lower.node(parent)?;
-        self.requests.serve_or_skip(op, Subject::Name(name), || {
-            self.lower.remove(&parent, name, flags)
-        })
-    }
-
-    fn tell(&self, found: Found, name: &OsStr) -> Result<FileAttr, Errno> {
-        let attributes = attributes(&found.stat);
-        self.lower.nodes.tell(found, name)?;
-        Ok(attributes)
-    }
-
-    fn answer_entry(&self, reply: ReplyEntry, name: &OsStr, found: Result<Found, Errno>) {
-        match found.and_then(|found| self.tell(found, name)) {
-            Ok(attributes) => reply.entry_with_ttls(
-                &self.attribute_timeout,
-                &self.entry_timeout,
-                &attributes,
-                Generation(0),
-            ),
-            Err(error) => reply.error(errno(error)),
-        }
-    }
-}
+use super::passthrough::{Passthrough, ask_as_libfuse};
+use super::requests::Subject;
 
 impl Filesystem for Passthrough {
-    /// What libfuse asks for by default.
-    fn init(&mut self, _: &Request, config: &mut KernelConfig) -> std::io::Result<()> {
-        let wanted = InitFlags::FUSE_ATOMIC_O_TRUNC
-            | InitFlags::FUSE_AUTO_INVAL_DATA
-            | InitFlags::FUSE_ASYNC_DIO
-            | InitFlags::FUSE_PARALLEL_DIROPS
-            | InitFlags::FUSE_HANDLE_KILLPRIV;
-        let wrong = |what| move |_| std::io::Error::other(what);
-        config
-            .add_capabilities(wanted & config.capabilities())
-            .map_err(|_| std::io::Error::other("the kernel takes back a capability"))?;
-        config
-            .set_max_write(MAX_WRITE_BYTES)
-            .map_err(wrong("the kernel writes less at once"))?;
-        config
-            .set_max_background(MAX_BACKGROUND)
-            .map_err(|_| std::io::Error::other("no requests in the background"))?;
-        Ok(())
+    fn init(&mut self, _: &Request, config: &mut KernelConfig) -> io::Result<()> {
+        ask_as_libfuse(config)
     }
 
     fn destroy(&mut self) {
@@ -185,7 +92,7 @@ impl Filesystem for Passthrough {
 
     fn readlink(&self, _: &Request, number: INodeNo, reply: ReplyData) {
         let target = self.about(Op::Readlink, number, |node| self.lower.read_link(node));
-        answer_data(reply, target);
+        answers::data(reply, target);
     }
 
     fn mknod(
@@ -223,12 +130,12 @@ impl Filesystem for Passthrough {
 
     fn unlink(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let removed = self.remove(Op::Unlink, parent, name, AtFlags::empty());
-        answer_done(reply, removed);
+        answers::done(reply, removed);
     }
 
     fn rmdir(&self, _: &Request, parent: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let removed = self.remove(Op::Rmdir, parent, name, AtFlags::REMOVEDIR);
-        answer_done(reply, removed);
+        answers::done(reply, removed);
     }
 
     fn symlink(
@@ -267,7 +174,7 @@ impl Filesystem for Passthrough {
                 self.lower.rename(from, to, flags.bits())
             })
         });
-        answer_done(reply, renamed);
+        answers::done(reply, renamed);
     }
 
     fn link(&self, _: &Request, number: INodeNo, parent: INodeNo, name: &OsStr, reply: ReplyEntry) {
@@ -336,7 +243,7 @@ impl Filesystem for Passthrough {
                 Ok(data)
             })
         });
-        answer_data(reply, data);
+        answers::data(reply, data);
     }
 
     fn write(
@@ -361,11 +268,11 @@ impl Filesystem for Passthrough {
                 }
             })
         });
-        answer_written(reply, written);
+        answers::written(reply, written);
     }
 
     fn flush(&self, _: &Request, number: INodeNo, _: FileHandle, _: LockOwner, reply: ReplyEmpty) {
-        answer_done(reply, self.done(Op::Flush, number, |_| Ok(())));
+        answers::done(reply, self.done(Op::Flush, number, |_| Ok(())));
     }
 
     fn release(
@@ -381,7 +288,7 @@ impl Filesystem for Passthrough {
         let released = self.about(Op::Release, number, |_| Ok(()));
         // Whatever is answered, the kernel does not ask again.
         self.lower.close(handle);
-        answer_done(reply, released);
+        answers::done(reply, released);
     }
 
     fn fsync(
@@ -396,7 +303,7 @@ impl Filesystem for Passthrough {
             let file = self.lower.handle(handle)?;
             self.lower.sync(&file, what_to_sync(data_only))
         });
-        answer_done(reply, synced);
+        answers::done(reply, synced);
     }
 
     fn opendir(&self, _: &Request, number: INodeNo, _: OpenFlags, reply: ReplyOpen) {
@@ -441,7 +348,7 @@ impl Filesystem for Passthrough {
     ) {
         let released = self.about(Op::Releasedir, number, |_| Ok(()));
         self.lower.close(handle);
-        answer_done(reply, released);
+        answers::done(reply, released);
     }
 
     fn fsyncdir(
@@ -456,7 +363,7 @@ impl Filesystem for Passthrough {
             let directory = self.lower.handle(handle)?;
             self.lower.sync(&directory, what_to_sync(data_only))
         });
-        answer_done(reply, synced);
+        answers::done(reply, synced);
     }
 
     fn statfs(&self, _: &Request, number: INodeNo, reply: ReplyStatfs) {
@@ -488,7 +395,7 @@ impl Filesystem for Passthrough {
         let set = self.done(Op::Setxattr, number, |node| {
             self.lower.set_extended_attribute(node, name, value, flags)
         });
-        answer_done(reply, set);
+        answers::done(reply, set);
     }
 
     fn getxattr(
@@ -502,21 +409,21 @@ impl Filesystem for Passthrough {
         let value = self.about(Op::Getxattr, number, |node| {
             self.lower.extended_attribute(node, name, room(room_bytes))
         });
-        answer_attribute(reply, value);
+        answers::attribute(reply, value);
     }
 
     fn listxattr(&self, _: &Request, number: INodeNo, room_bytes: u32, reply: ReplyXattr) {
         let names = self.about(Op::Listxattr, number, |node| {
             self.lower.extended_attributes(node, room(room_bytes))
         });
-        answer_attribute(reply, names);
+        answers::attribute(reply, names);
     }
 
     fn removexattr(&self, _: &Request, number: INodeNo, name: &OsStr, reply: ReplyEmpty) {
         let removed = self.done(Op::Removexattr, number, |node| {
             self.lower.remove_extended_attribute(node, name)
         });
-        answer_done(reply, removed);
+        answers::done(reply, removed);
     }
 
     fn fallocate(
@@ -533,7 +440,7 @@ impl Filesystem for Passthrough {
             let file = self.lower.handle(handle)?;
             self.lower.allocate(&file, mode, offset, length)
         });
-        answer_done(reply, allocated);
+        answers::done(reply, allocated);
     }
 
     fn lseek(
@@ -582,12 +489,8 @@ impl Filesystem for Passthrough {
             self.lower
                 .copy_range((&from, read_at), (&to, write_at), length)
         });
-        answer_written(reply, copied);
+        answers::written(reply, copied);
     }
-}
-
-fn errno(error: Errno) -> fuser::Errno {
-    fuser::Errno::from_i32(error.raw_os_error())
 }
 
 fn maker(request: &Request, mode: u32) -> Maker {
@@ -609,38 +512,9 @@ fn what_to_sync(data_only: bool) -> Sync {
     }
 }
 
-fn answer_done(reply: ReplyEmpty, result: Result<(), Errno>) {
-    match result {
-        Ok(()) => reply.ok(),
-        Err(error) => reply.error(errno(error)),
-    }
-}
-
-fn answer_data(reply: ReplyData, result: Result<Vec<u8>, Errno>) {
-    match result {
-        Ok(data) => reply.data(&data),
-        Err(error) => reply.error(errno(error)),
-    }
-}
-
-fn answer_written(reply: ReplyWrite, result: Result<usize, Errno>) {
-    match result {
-        Ok(written) => reply.written(written as u32),
-        Err(error) => reply.error(errno(error)),
-    }
-}
-
 fn room(bytes: u32) -> Room {
     match bytes {
         0 => Room::Unknown,
         bytes => Room::Bytes(bytes as usize),
-    }
-}
-
-fn answer_attribute(reply: ReplyXattr, result: Result<Attribute, Errno>) {
-    match result {
-        Ok(Attribute::Length(length)) => reply.size(length as u32),
-        Ok(Attribute::Value(value)) => reply.data(&value),
-        Err(error) => reply.error(errno(error)),
     }
 }

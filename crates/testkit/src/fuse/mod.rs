@@ -25,6 +25,7 @@
 //! # Ok::<(), testkit::mount::MountError>(())
 //! ```
 
+mod answers;
 mod armed;
 mod attributes;
 mod counters;
@@ -35,6 +36,7 @@ mod lower;
 mod mounted;
 mod nodes;
 mod op;
+mod passthrough;
 mod requests;
 
 use std::io;
@@ -80,7 +82,7 @@ impl SlowFs {
             entry_timeout: Duration::from_secs(1),
             open_flags: FopenFlags::empty(),
             missing: Vec::new(),
-            threads: 64,
+            threads: 32,
             mount_options: "allow_other".to_owned(),
         }
     }
@@ -134,7 +136,8 @@ impl SlowFs {
         self
     }
 
-    /// How many requests are served at once.
+    /// How many requests are served at once (32). Each takes a thread, and more than some 48 of them 4 MiB each at the
+    /// mean: fuser has buffers of 16 MiB, which the C library clears where many threads share its arenas.
     ///
     /// # Panics
     /// Where there are none.
@@ -154,7 +157,7 @@ impl SlowFs {
             self.missing,
         ));
         let (ended, has_ended) = channel();
-        let filesystem = filesystem::Passthrough {
+        let filesystem = passthrough::Passthrough {
             lower,
             requests: Arc::clone(&requests),
             attribute_timeout: self.attribute_timeout,

@@ -14,7 +14,7 @@ use rustix::fs::{CWD, Mode, OFlags, openat};
 use rustix::io::Errno;
 use rustix::mount::{MountFlags, UnmountFlags, mount};
 
-use super::filesystem::Passthrough;
+use super::passthrough::Passthrough;
 use super::requests::Requests;
 use super::{Armed, Counters, Fault, cannot};
 use crate::mount::{self, MountError, failed};

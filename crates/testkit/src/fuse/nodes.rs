@@ -94,7 +94,10 @@ impl Nodes {
         };
         entry.lookups = entry.lookups.saturating_sub(lookups);
         if entry.lookups == 0 {
-            known.remove(&number.0);
+            let forgotten = known.remove(&number.0);
+            // To close what has no name left may take long.
+            drop(known);
+            drop(forgotten);
         }
     }
 

@@ -62,7 +62,10 @@ impl Lower {
 
     pub(super) fn close(&self, handle: FileHandle) {
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        open.remove(&handle.0);
+        let closed = open.remove(&handle.0);
+        // Nobody waits for the lock while it is closed.
+        drop(open);
+        drop(closed);
     }
 
     fn reopen(&self, descriptor: BorrowedFd<'_>, flags: OFlags) -> Result<OwnedFd, Errno> {

@@ -1,7 +1,10 @@
 use std::fs::{self, File};
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::Path;
+use std::process::Command;
+use std::thread;
 
 use rustix::fs::{
     CWD, FallocateFlags, FileType, Mode, RenameFlags, SeekFrom, XattrFlags, fallocate, lgetxattr,
@@ -10,8 +13,8 @@ use rustix::fs::{
 
 use super::Stand;
 use crate::compare::{self, Options};
-use crate::fuse::Op;
-use crate::tree::{Recipe, make};
+use crate::fuse::{Op, SlowFs};
+use crate::tree::{Many, Recipe, make, make_many};
 use crate::{HardLinks, rsync_differences};
 
 /// An ACL with a named user, as `setfacl -m u:1000:rwx` stores it: version 2, then tag, permissions and id of each
@@ -73,7 +76,7 @@ fn a_tree_made_through_it_is_the_same_below() {
     );
 
     // The same by a second mount, which has not seen how it came about.
-    let again = crate::fuse::SlowFs::over(&lower)
+    let again = SlowFs::over(&lower)
         .mount(&stand.scratch.directory("again"))
         .unwrap();
     compare::assert_same_by(&lower, again.path(), &Options::everything());
@@ -101,6 +104,39 @@ fn paths_may_be_longer_than_one_call_takes() {
     assert_eq!(made.directories, 20);
     let (lower, upper) = (stand.lower("tree"), stand.upper("tree"));
     compare::assert_same_by(&lower, &upper, &Options::everything());
+}
+
+#[test]
+fn many_threads_make_and_remove_at_once() {
+    let stand = Stand::new("many");
+    let many = Many {
+        directories: 16,
+        files: 800,
+        ..Many::default()
+    };
+    let (lower, upper) = (stand.lower("tree"), stand.upper("tree"));
+    make_many(&upper, &many, 4, 8).unwrap();
+    compare::assert_same_by(&lower, &upper, &Options::everything());
+    let directories: Vec<_> = fs::read_dir(&upper)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    thread::scope(|scope| {
+        for directory in &directories {
+            scope.spawn(move || fs::remove_dir_all(directory).unwrap());
+        }
+    });
+    assert_eq!(fs::read_dir(&lower).unwrap().count(), 0);
+}
+
+#[test]
+fn the_kernel_keeps_users_out_where_it_is_told_to() {
+    let stand = Stand::with("kept-out", SlowFs::kernel_checks_permissions);
+    fs::write(stand.upper("f"), b"secret").unwrap();
+    fs::set_permissions(stand.upper("f"), fs::Permissions::from_mode(0o600)).unwrap();
+    let mut command = Command::new("cat");
+    command.arg("f").current_dir(stand.upper("")).uid(1234);
+    assert!(!crate::tool::output(&mut command).unwrap().status.success());
 }
 
 #[test]
@@ -200,11 +236,9 @@ fn what_a_user_makes_is_the_users_and_a_default_acl_counts() {
     lgetxattr(stand.lower("a"), "system.posix_acl_access", &mut value[..]).unwrap();
 
     fs::set_permissions(stand.upper(""), fs::Permissions::from_mode(0o777)).unwrap();
-    // The mount point is reached through directories that are not everybody's.
-    let mut command = std::process::Command::new("touch");
-    std::os::unix::process::CommandExt::uid(&mut command, 1234);
-    std::os::unix::process::CommandExt::gid(&mut command, 4321);
-    crate::tool::run(command.arg("by a user").current_dir(stand.upper(""))).unwrap();
+    let mut command = Command::new("touch");
+    command.arg("by a user").current_dir(stand.upper(""));
+    crate::tool::run(command.uid(1234).gid(4321)).unwrap();
     let metadata = fs::metadata(stand.lower("by a user")).unwrap();
     assert_eq!((metadata.uid(), metadata.gid()), (1234, 4321));
 }
