@@ -27,7 +27,10 @@ impl Stand {
     }
 
     fn with(label: &str, set: impl FnOnce(SlowFs) -> SlowFs) -> Self {
-        let scratch = Scratch::new(label);
+        Self::on(Scratch::in_memory(label), set)
+    }
+
+    fn on(scratch: Scratch, set: impl FnOnce(SlowFs) -> SlowFs) -> Self {
         let lower = scratch.directory("lower");
         let point = scratch.directory("mounted");
         let mounted = set(SlowFs::over(&lower)).mount(&point).unwrap();

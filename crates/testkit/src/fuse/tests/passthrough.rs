@@ -15,7 +15,7 @@ use super::Stand;
 use crate::compare::{self, Options};
 use crate::fuse::{Op, SlowFs};
 use crate::tree::{Many, Recipe, make, make_many};
-use crate::{HardLinks, rsync_differences};
+use crate::{HardLinks, Scratch, rsync_differences};
 
 /// An ACL with a named user, as `setfacl -m u:1000:rwx` stores it: version 2, then tag, permissions and id of each
 /// entry (`linux/posix_acl_xattr.h`).
@@ -42,7 +42,26 @@ fn set(path: &Path, name: &str, value: &[u8]) {
 
 #[test]
 fn a_tree_made_through_it_is_the_same_below() {
-    let stand = Stand::new("tree");
+    for scratch in [Scratch::new("on-disk"), Scratch::in_memory("in-memory")] {
+        let stand = Stand::on(scratch, |slow| slow);
+        let (lower, upper) = (stand.lower("tree"), stand.upper("tree"));
+        make_all_kinds(&upper);
+        compare::assert_same_by(&lower, &upper, &Options::everything());
+        assert_eq!(
+            rsync_differences(&lower, &upper, HardLinks::Compare),
+            [""; 0]
+        );
+
+        // The same by a second mount, which has not seen how it came about.
+        let again = SlowFs::over(&lower)
+            .mount(&stand.scratch.directory("again"))
+            .unwrap();
+        compare::assert_same_by(&lower, again.path(), &Options::everything());
+        again.unmount().unwrap();
+    }
+}
+
+fn make_all_kinds(root: &Path) {
     let recipe = Recipe {
         hard_links: 10,
         specials: 4,
@@ -50,37 +69,17 @@ fn a_tree_made_through_it_is_the_same_below() {
         big_file_bytes: (2 << 20) + 1,
         ..Recipe::odd(70, 200)
     };
-    let (lower, upper) = (stand.lower("tree"), stand.upper("tree"));
-    make(&upper, &recipe, 1).unwrap();
+    make(root, &recipe, 1).unwrap();
     for (name, major) in [("device", 1), ("big device", 0xfff)] {
+        let (kind, mode) = (FileType::CharacterDevice, Mode::from_raw_mode(0o640));
         let device = makedev(major, 0xf_fff3);
-        let mode = Mode::from_raw_mode(0o640);
-        mknodat(
-            CWD,
-            upper.join(name),
-            FileType::CharacterDevice,
-            mode,
-            device,
-        )
-        .unwrap();
+        mknodat(CWD, root.join(name), kind, mode, device).unwrap();
     }
-    fs::write(upper.join("attributes"), b"").unwrap();
-    set(&upper.join("attributes"), "user.any bytes", b"\0\xff\n");
-    set(&upper.join("attributes"), "system.posix_acl_access", &acl());
-    std::os::unix::fs::symlink("nowhere", upper.join("trusted link")).unwrap();
-    set(&upper.join("trusted link"), "trusted.link", b"its own");
-    compare::assert_same_by(&lower, &upper, &Options::everything());
-    assert_eq!(
-        rsync_differences(&lower, &upper, HardLinks::Compare),
-        [""; 0]
-    );
-
-    // The same by a second mount, which has not seen how it came about.
-    let again = SlowFs::over(&lower)
-        .mount(&stand.scratch.directory("again"))
-        .unwrap();
-    compare::assert_same_by(&lower, again.path(), &Options::everything());
-    again.unmount().unwrap();
+    fs::write(root.join("attributes"), b"").unwrap();
+    set(&root.join("attributes"), "user.any bytes", b"\0\xff\n");
+    set(&root.join("attributes"), "system.posix_acl_access", &acl());
+    std::os::unix::fs::symlink("nowhere", root.join("trusted link")).unwrap();
+    set(&root.join("trusted link"), "trusted.link", b"its own");
 }
 
 #[test]
@@ -257,8 +256,8 @@ fn names_in_use_are_refused_as_below() {
 
 #[test]
 fn a_directory_of_any_size_is_listed_once_and_in_full() {
-    let stand = Stand::new("listing");
-    for number in 0..3_000 {
+    let stand = Stand::on(Scratch::new("listing"), |slow| slow);
+    for number in 0..1_000 {
         fs::write(
             stand.lower(&format!("file with a longer name {number}")),
             b"",
