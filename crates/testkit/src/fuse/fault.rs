@@ -32,6 +32,15 @@ pub enum WriteLie {
     Truncate,
 }
 
+/// What a COPY_FILE_RANGE stores that is not what is acknowledged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum CopyLie {
+    /// At most so many bytes are copied and acknowledged: with 0, it looks like the end of the file.
+    Short { bytes: usize },
+    /// The byte at this place of what is copied, counted round, is stored inverted.
+    FlipByte { at: u64 },
+}
+
 /// An untrue answer to `SEEK_DATA` and `SEEK_HOLE`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum SeekLie {
@@ -49,6 +58,7 @@ pub(super) enum Effect {
     Hang,
     Read(ReadLie),
     Write(WriteLie),
+    Copy(CopyLie),
     Seek(SeekLie),
 }
 
@@ -104,6 +114,11 @@ impl Fault {
 
     pub fn write(lie: WriteLie) -> Self {
         Self::new(Op::Write, Effect::Write(lie))
+    }
+
+    /// Both files must be of this mount: between two the kernel reads and writes.
+    pub fn copy(lie: CopyLie) -> Self {
+        Self::new(Op::CopyFileRange, Effect::Copy(lie))
     }
 
     pub fn seek(lie: SeekLie) -> Self {

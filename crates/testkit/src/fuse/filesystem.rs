@@ -17,7 +17,7 @@ use rustix::io::Errno;
 
 use super::answers::{self, errno};
 use super::attributes::{attributes, kind};
-use super::lies::{falsify_read, falsify_seek, falsify_write};
+use super::lies::{falsify_copy, falsify_read, falsify_seek, falsify_write};
 use super::lower::{Change, Listed, Maker, Page, Room, Sync, Whence};
 use super::op::Op;
 use super::passthrough::{Passthrough, ask_as_libfuse};
@@ -483,11 +483,17 @@ impl Filesystem for Passthrough {
         _: CopyFileRangeFlags,
         reply: ReplyWrite,
     ) {
-        let copied = self.about(Op::CopyFileRange, to_number, |_| {
-            let (from, to) = (self.lower.handle(from)?, self.lower.handle(to)?);
-            let length = length.min(u64::from(u32::MAX >> 1)) as usize;
-            self.lower
-                .copy_range((&from, read_at), (&to, write_at), length)
+        let copied = self.lower.node(to_number).and_then(|node| {
+            let (op, subject) = (Op::CopyFileRange, Subject::Node(&node));
+            self.requests.serve_or_lie(op, subject, |armed| {
+                let (from, to) = (self.lower.handle(from)?, self.lower.handle(to)?);
+                let (from, to) = ((&*from, read_at), (&*to, write_at));
+                let length = length.min(u64::from(u32::MAX >> 1)) as usize;
+                match armed {
+                    Some(armed) => falsify_copy(armed, &self.lower, from, to, length),
+                    None => self.lower.copy_range(from, to, length),
+                }
+            })
         });
         answers::written(reply, copied);
     }

@@ -7,7 +7,7 @@ use rustix::fs::{fstat, ftruncate};
 use rustix::io::Errno;
 
 use super::armed::Armed;
-use super::fault::{Effect, ReadLie, SeekLie, WriteLie};
+use super::fault::{CopyLie, Effect, ReadLie, SeekLie, WriteLie};
 use super::lower::{Lower, Whence};
 
 /// Makes of `data`, which was read, what is answered.
@@ -70,6 +70,38 @@ pub(super) fn falsify_write(
     }
     armed.fire();
     Ok(data.len())
+}
+
+/// Copies what the fault leaves of the range; how many bytes are acknowledged.
+pub(super) fn falsify_copy(
+    armed: &Armed,
+    lower: &Lower,
+    (from, read_at): (&OwnedFd, u64),
+    (to, write_at): (&OwnedFd, u64),
+    length: usize,
+) -> Result<usize, Errno> {
+    let copy = |length| lower.copy_range((from, read_at), (to, write_at), length);
+    match armed.effect() {
+        Effect::Copy(CopyLie::Short { bytes }) if bytes < length => {
+            armed.fire();
+            match bytes {
+                0 => Ok(0),
+                _ => copy(bytes),
+            }
+        }
+        Effect::Copy(CopyLie::FlipByte { at }) => {
+            let copied = copy(length)?;
+            if copied > 0 {
+                let place = at % copied as u64;
+                let mut byte = lower.read(from, read_at + place, 1)?;
+                flip(&mut byte, 0);
+                store_all(lower, to, &byte, write_at + place)?;
+                armed.fire();
+            }
+            Ok(copied)
+        }
+        _ => copy(length),
+    }
 }
 
 /// Where data or a hole is said to begin.

@@ -53,7 +53,7 @@ use crate::mount::{MountError, failed};
 
 pub use armed::Armed;
 pub use counters::Counters;
-pub use fault::{Fault, ReadLie, SeekLie, WriteLie};
+pub use fault::{CopyLie, Fault, ReadLie, SeekLie, WriteLie};
 pub use mounted::Mounted;
 pub use op::{Delay, Op};
 

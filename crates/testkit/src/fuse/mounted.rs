@@ -7,7 +7,8 @@ use std::os::fd::AsRawFd as _;
 use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use fuser::{BackgroundSession, Config, Session, SessionACL};
 use rustix::fs::{CWD, Mode, OFlags, openat};
@@ -19,7 +20,7 @@ use super::requests::Requests;
 use super::{Armed, Counters, Fault, cannot};
 use crate::mount::{self, MountError, failed};
 
-/// How long a drop waits for requests that are being served.
+/// How long an unmount waits for files to be closed, and a drop for requests that are being served.
 const PATIENCE: Duration = Duration::from_secs(1);
 
 /// Where a file system is mounted, and how.
@@ -97,13 +98,28 @@ impl Mounted {
         self.requests.arm(fault)
     }
 
-    /// Unmounts when all requests are answered; open files are an error (EBUSY), after which it is taken off at once.
+    /// Unmounts when all requests are answered. Files that stay open are an error (EBUSY), after which it is taken off at
+    /// once.
     pub fn unmount(mut self) -> Result<(), MountError> {
-        self.guard.take_off(UnmountFlags::empty())?;
+        self.take_off_unused()?;
         self.requests.end_hangs();
         match self.session.take() {
             Some(session) => session.join().map_err(failed("serve requests".to_owned())),
             None => Ok(()),
+        }
+    }
+
+    /// Programs that another thread starts hold all descriptors of this process for a moment, and the kernel has no way
+    /// to wait for them.
+    fn take_off_unused(&self) -> Result<(), MountError> {
+        let begun = Instant::now();
+        loop {
+            match self.guard.take_off(UnmountFlags::empty()) {
+                Err(error) if is_busy(&error) && begun.elapsed() < PATIENCE => {
+                    thread::sleep(Duration::from_millis(5));
+                }
+                other => return other,
+            }
         }
     }
 
@@ -119,8 +135,7 @@ impl Mounted {
         let _in_use = openat(CWD, self.path(), flags, Mode::empty())
             .map_err(|error| cannot(format!("hold {}", self.path().display()), error))?;
         match self.guard.take_off(UnmountFlags::FORCE) {
-            Err(MountError::Io { source, .. })
-                if source.raw_os_error() == Some(Errno::BUSY.raw_os_error()) => {}
+            Err(error) if is_busy(&error) => {}
             other => other?,
         }
         self.requests.end_hangs();
@@ -132,6 +147,13 @@ impl Mounted {
         let has_ended = self.has_ended.lock();
         let has_ended = has_ended.unwrap_or_else(PoisonError::into_inner);
         has_ended.recv_timeout(patience) == Err(RecvTimeoutError::Disconnected)
+    }
+}
+
+fn is_busy(error: &MountError) -> bool {
+    match error {
+        MountError::Io { source, .. } => source.raw_os_error() == Some(Errno::BUSY.raw_os_error()),
+        _ => false,
     }
 }
 

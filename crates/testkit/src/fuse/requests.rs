@@ -128,9 +128,11 @@ impl Requests {
                 armed.hang()?;
                 act(None)
             }
-            Effect::Skip | Effect::Read(_) | Effect::Write(_) | Effect::Seek(_) => {
-                act(Some(&armed))
-            }
+            Effect::Skip
+            | Effect::Read(_)
+            | Effect::Write(_)
+            | Effect::Copy(_)
+            | Effect::Seek(_) => act(Some(&armed)),
         }
     }
 

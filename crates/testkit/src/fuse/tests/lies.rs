@@ -2,11 +2,11 @@ use std::fs::{self, File};
 use std::io::Read as _;
 use std::os::unix::fs::FileExt as _;
 
-use rustix::fs::{SeekFrom, seek};
+use rustix::fs::{SeekFrom, copy_file_range, seek};
 use rustix::io::Errno;
 
 use super::Stand;
-use crate::fuse::{Fault, ReadLie, SeekLie, WriteLie};
+use crate::fuse::{CopyLie, Fault, ReadLie, SeekLie, WriteLie};
 
 const CONTENT: &[u8] = b"0123456789";
 
@@ -123,4 +123,23 @@ fn holes_are_claimed_where_there_is_data_and_the_other_way_round() {
     assert_eq!(seek(&file, SeekFrom::Data(0)), Ok(0));
     assert_eq!(seek(&file, SeekFrom::Hole(0)), Ok(size));
     assert_eq!(fault.fired(), 2);
+}
+
+#[test]
+fn a_copied_range_is_short_empty_or_flipped() {
+    let stand = direct("ranges");
+    let lies: [(CopyLie, usize, &[u8]); 3] = [
+        (CopyLie::Short { bytes: 4 }, 4, b"0123"),
+        (CopyLie::Short { bytes: 0 }, 0, b""),
+        (CopyLie::FlipByte { at: 2 }, 10, b"01\xcd3456789"),
+    ];
+    for (lie, acknowledged, stored) in lies {
+        let fault = stand.mounted.arm(Fault::copy(lie).nth(1));
+        let from = File::open(stand.upper("f")).unwrap();
+        let to = File::create(stand.upper("copy")).unwrap();
+        let copied = copy_file_range(&from, Some(&mut 0), &to, Some(&mut 0), 10);
+        assert_eq!(copied, Ok(acknowledged), "{lie:?}");
+        assert_eq!(fs::read(stand.lower("copy")).unwrap(), stored);
+        assert_eq!(fault.fired(), 1);
+    }
 }
