@@ -6,6 +6,8 @@
 //! says why (a missing tool: which package has it) and never lets a test pass by skipping.
 
 pub mod compare;
+pub mod descriptors;
+pub mod fuse;
 pub mod leftovers;
 pub mod mount;
 pub mod process;

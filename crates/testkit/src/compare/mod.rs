@@ -15,9 +15,10 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{AtFlags, CWD, Dir, FileType, Mode, OFlags, Stat, fstat, openat, statat};
-use rustix::process::{Resource, getrlimit, setrlimit};
 
 pub use difference::{Aspect, Difference};
+
+use crate::descriptors;
 
 /// What must be the same. The default: all that `cp -a` keeps but hard links, extended attributes and holes;
 /// owners only where the caller is root.
@@ -86,7 +87,8 @@ impl Options {
 
 /// Every difference between the trees below `a` and `b`, in the order of their paths.
 pub fn compare(a: &Path, b: &Path, options: &Options) -> Vec<Difference> {
-    raise_descriptor_limit();
+    // Each level takes two.
+    descriptors::raise_soft_limit();
     let mut walk = Walk {
         options,
         path: PathBuf::new(),
@@ -269,14 +271,6 @@ fn look(directory: &OwnedFd, name: &CStr) -> io::Result<Option<Stat>> {
         Err(rustix::io::Errno::NOENT) => Ok(None),
         Err(error) => Err(error.into()),
     }
-}
-
-/// Each level takes two descriptors.
-fn raise_descriptor_limit() {
-    let mut limit = getrlimit(Resource::Nofile);
-    limit.current = limit.maximum;
-    // A lower limit shows as a directory that cannot be read.
-    let _ = setrlimit(Resource::Nofile, limit);
 }
 
 #[cfg(test)]

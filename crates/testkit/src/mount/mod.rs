@@ -57,7 +57,7 @@ impl From<ToolError> for MountError {
     }
 }
 
-fn failed(what: String) -> impl FnOnce(io::Error) -> MountError {
+pub(crate) fn failed(what: String) -> impl FnOnce(io::Error) -> MountError {
     move |source| MountError::Io { what, source }
 }
 
@@ -86,6 +86,11 @@ impl Mounted {
         let point = point
             .canonicalize()
             .map_err(failed(format!("find {}", point.display())))?;
+        Self::adopt_canonical(point)
+    }
+
+    /// Asks nothing of the file system that is mounted there, which may not answer yet.
+    pub(crate) fn adopt_canonical(point: PathBuf) -> Result<Self, MountError> {
         match topmost(&point) {
             Some(id) => Ok(Self { id, point }),
             None => Err(MountError::NotOnTop(point)),
@@ -114,7 +119,7 @@ impl Mounted {
         self.take_off(UnmountFlags::empty())
     }
 
-    fn take_off(&self, flags: UnmountFlags) -> Result<(), MountError> {
+    pub(crate) fn take_off(&self, flags: UnmountFlags) -> Result<(), MountError> {
         if topmost(&self.point) != Some(self.id) {
             return Err(MountError::NotOnTop(self.point.clone()));
         }
