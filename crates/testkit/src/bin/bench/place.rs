@@ -93,6 +93,7 @@ impl Place {
             beside: self.beside().to_owned(),
             content: Content::Copied,
             latency: Latency::Low,
+            files_per_thread: 1000,
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::goal::Goal;
 use crate::place::{Kind, Place};
 use crate::report::{Amount, Section};
 use crate::settings::{Settings, number};
-use crate::tools::{RCLONE_16, RCLONE_64, Tool};
+use crate::tools::{Job, RCLONE_16, RCLONE_64, Tool};
 
 pub(super) const TOOLS: &[Tool] = &[
     Tool::Copy,
@@ -32,7 +32,11 @@ pub(super) fn run(settings: &Settings, tools: &[Tool]) -> Result<Section, Failur
     let file_mib = number("BENCH_BIG_MIB", 2048)?;
     let place = Place::new(Kind::Tmpfs, 2 * FILES * file_mib + 64)?;
     make_files(&place, file_mib)?;
-    let series = onto_empty(settings, tools, &place, &place.job());
+    let job = Job {
+        files_per_thread: 1,
+        ..place.job()
+    };
+    let series = onto_empty(settings, tools, &place, &job);
     let goals = vec![
         Goal::faster_than_rclone(&series, Tool::Copy, 7.5),
         Goal::faster(&series, Tool::Copy, Tool::Xcp, 1.05),

@@ -150,6 +150,7 @@ impl Field<'_> {
             source,
             target,
             latency: Latency::High,
+            files_per_thread: 4,
             ..self.place.job()
         };
         let sample = timed(self.settings, tool, &self.place, &job)?;

@@ -20,6 +20,8 @@ pub(crate) struct Job {
     pub(crate) beside: PathBuf,
     pub(crate) content: Content,
     pub(crate) latency: Latency,
+    /// So that all threads have something to do; only the floor is told.
+    pub(crate) files_per_thread: u64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,16 +84,17 @@ fn floor<'a>(command: &'a mut Command, job: &Job) -> &'a mut Command {
     if job.content == Content::Shared {
         command.arg("--reflink");
     }
-    match job.latency {
-        Latency::Low => command,
-        // So that all threads have something to do in few directories.
-        Latency::High => command.args(["--files-per-job", "4"]),
-    }
+    command.args(["--files-per-job", &job.files_per_thread.to_string()])
 }
 
-/// It copies modes, owners, times, extended attributes and ACLs.
+/// It copies modes, times, extended attributes and ACLs, and owners where it is told to.
 fn xcp<'a>(command: &'a mut Command, job: &Job) -> &'a mut Command {
-    command.args(["--recursive", "--no-target-directory", "--no-progress"]);
+    command.args([
+        "--recursive",
+        "--ownership",
+        "--no-target-directory",
+        "--no-progress",
+    ]);
     if job.content == Content::Shared {
         command.args(["--reflink", "always"]);
     }

@@ -94,7 +94,7 @@ impl Tool {
             Self::CopyBefore => "data-migrate copy, before".into(),
             Self::Service => "data-migrate-server + worker".into(),
             Self::Floor => "floor".into(),
-            Self::Xcp => "xcp -r".into(),
+            Self::Xcp => "xcp -ro".into(),
             Self::Cp => "cp -a".into(),
             Self::Rsync => "rsync -a".into(),
             Self::RsyncAll => "rsync -aHAX".into(),
@@ -142,8 +142,8 @@ impl Tool {
         ) || self.is_service()
     }
 
-    /// What its copy must have kept: rclone keeps neither owners nor modes unless it is told to; several processes
-    /// of fpsync put files into one directory, the times of which are those of the last.
+    /// What its copy must have kept: rclone keeps neither owners nor modes unless it is told to; xcp does not set times
+    /// of directories, and of fpsync's processes one sets them while another is still putting files there.
     pub(crate) fn kept(self) -> Options {
         let root_apart = Options {
             root_attributes: false,
@@ -154,7 +154,7 @@ impl Tool {
                 file_times: true,
                 ..Options::data_only()
             },
-            Self::Fpsync => Options {
+            Self::Fpsync | Self::Xcp => Options {
                 directory_times: false,
                 ..root_apart
             },
