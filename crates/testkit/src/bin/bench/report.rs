@@ -170,7 +170,7 @@ impl Report {
             "# Benchmark\n\n{machine}\n\nFile systems are in memory; tools run in turn, medians of {rounds} rounds."
         )?;
         for section in &self.sections {
-            writeln!(text, "\n## {}\n\n{}\n", section.heading, section.about)?;
+            writeln!(text, "\n### {}\n\n{}\n", section.heading, section.about)?;
             section.table.write(text)?;
             write_goals(text, &section.goals)?;
         }
