@@ -42,7 +42,7 @@ test-s3: toolchain ## Test uploads to garage, an S3 server that checks strictly 
 	@scripts/setup.sh test-s3
 	GARAGE=$(or $(GARAGE),$(abspath $(TARGET_DIR))/tools/garage/bin/garage) cargo test -p app --test uploads_garage -- --ignored
 
-bench: toolchain ## Measure side by side with cp, rsync and rclone (BENCH_FILES=n, ROUNDS=n, BENCH_ARGS=--strict)
+bench: toolchain ## Measure side by side with other tools (BENCH_CASES=a,b, BENCH_TOOLS=a,b, ROUNDS=n, BENCH_ARGS=--strict)
 	@scripts/setup.sh bench
 	cargo build --release -p app -p testkit --bins
 	$(TARGET_DIR)/release/bench $(BENCH_ARGS)

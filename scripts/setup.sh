@@ -9,7 +9,8 @@ test_tools=(rsync=rsync mkfs.ext4=e2fsprogs mkfs.xfs=xfsprogs mount=mount strace
   setpriv=util-linux unshare=util-linux script=bsdutils openssl=openssl curl=curl python3=python3
   /usr/bin/rclone=rclone gzip=gzip)
 test_s3_tools=(curl=curl)
-bench_tools=(rsync=rsync mkfs.ext4=e2fsprogs mount=mount python3=python3)
+bench_tools=(rsync=rsync fpsync=fpart strace=strace mkfs.ext4=e2fsprogs mkfs.xfs=xfsprogs mkfs.btrfs=btrfs-progs
+  mount=mount fusermount3=fuse3 python3=python3)
 
 fail() {
   echo "setup: $*" >&2
@@ -76,6 +77,12 @@ install_garage() {
     cargo install garage --version 2.5.0 --locked --root "$tools/garage" || fail "cannot build garage"
 }
 
+# The fastest of the other tools. It takes some minutes to build.
+install_xcp() {
+  [[ -n ${XCP:-} || -x $tools/xcp/bin/xcp ]] ||
+    cargo install xcp --locked --root "$tools/xcp" || fail "cannot build xcp"
+}
+
 case ${1:-} in
   test)
     require_root test
@@ -91,6 +98,7 @@ case ${1:-} in
     require_root bench
     install_tools "${bench_tools[@]}"
     [[ -n ${RCLONE:-} ]] || install_rclone
+    install_xcp
     ;;
   *) fail "usage: scripts/setup.sh test|test-s3|bench" ;;
 esac

@@ -44,7 +44,7 @@ impl fmt::Display for Machine {
         let (year, month, day) = date(self.day);
         write!(
             f,
-            "{}, {} cores, {} GiB, Linux {}, ext4 on a loop device in memory, {year}-{month:02}-{day:02}",
+            "{}, {} cores, {} GiB, Linux {}, {year}-{month:02}-{day:02}",
             self.cpu, self.cores, self.memory_gib, self.kernel
         )
     }

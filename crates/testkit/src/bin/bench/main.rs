@@ -1,24 +1,33 @@
-//! `make bench`: data-migrate beside cp, rsync and rclone, in turn, in one run, on one file system in memory.
+//! `make bench`: data-migrate beside other tools, in turn, in one run, on file systems in memory.
 //!
-//! Each tool copies the same tree onto a fresh empty target; between two runs the target is removed and the file system
-//! synced. Rounds go through all tools, so that what disturbs the machine disturbs them alike; medians count.
-//! The first copy of each tool is compared with the source by our own comparer, outside the time measured.
+//! Each case makes a source, and each tool copies it onto a fresh target; between two runs the target is removed and the
+//! file system synced. Rounds go through all tools, so that what disturbs the machine disturbs them alike; medians
+//! count. The first copy of each tool is compared with the source by our own comparer, outside of the time measured. A
+//! tool that fails, or whose copy differs, is a row that says so.
 //!
-//! Environment: `BENCH_FILES` (100000), `ROUNDS` (3), `BENCH_TOOLS` (names, separated by commas; default all),
-//! `RCLONE` (the program). `--strict`: exit 1 where a number that is to be reached is missed.
+//! Environment: `BENCH_CASES` and `BENCH_TOOLS` (names, separated by commas; default all), `ROUNDS` (3),
+//! `BENCH_LIMIT_SECS` (1800, for one run of one tool); `BENCH_PROGRAMS` (the directory of data-migrate's programs;
+//! default: that of this one), `BENCH_BEFORE` (another data-migrate to be measured too), `RCLONE`, `XCP` (programs).
+//! Each case says how its size is set. `--strict`: exit 1 where a number that is to be reached is missed.
 
+mod cases;
+mod goal;
 mod machine;
 mod measure;
 mod memory;
+mod place;
 mod report;
+mod run;
 mod service;
+mod settings;
+mod slowfs;
 mod tools;
 
 use std::error::Error;
 use std::process::ExitCode;
 
-use measure::Plan;
-use testkit::tree::{Many, make_many};
+use report::{Report, Section};
+use settings::Settings;
 
 type Failure = Box<dyn Error>;
 
@@ -32,9 +41,9 @@ fn main() -> ExitCode {
         }
     };
     match bench() {
-        Ok(true) => ExitCode::SUCCESS,
-        Ok(false) if !is_strict => ExitCode::SUCCESS,
-        Ok(false) => ExitCode::FAILURE,
+        Ok(report) if report.is_broken() => ExitCode::FAILURE,
+        Ok(report) if is_strict && !report.all_met() => ExitCode::FAILURE,
+        Ok(_) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("bench: {error}");
             ExitCode::from(2)
@@ -42,46 +51,25 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether all numbers were reached.
-fn bench() -> Result<bool, Failure> {
-    let files = number("BENCH_FILES", 100_000)?;
-    let rounds = number("ROUNDS", 3)?;
-    let tools = tools::chosen()?;
-    let machine = machine::Machine::look();
-    let many = Many {
-        files,
-        directories: files.div_ceil(100),
-        ..Many::default()
+/// What was measured, saved after each case. One that cannot be measured takes nothing away from the others.
+fn bench() -> Result<Report, Failure> {
+    let settings = Settings::from_environment()?;
+    let mut report = Report {
+        machine: machine::Machine::look(),
+        rounds: settings.rounds,
+        sections: Vec::new(),
+        versions: tools::versions(settings.tools()),
     };
-    let plan = Plan::new(files)?;
-    eprintln!("making {files} files in {} directories", many.directories);
-    let made = make_many(&plan.source(), &many, 1, machine.cores)?;
-
-    tools::write_list(&plan.source())?;
-    let series = measure::all(&plan, &tools, rounds)?;
-    let memory = match tools.iter().any(tools::Tool::is_service) {
-        true => Some(memory::measure(&plan)?),
-        false => None,
-    };
-    let report = report::Report {
-        machine,
-        made,
-        rounds,
-        series,
-        memory,
-    };
-    let text = report.markdown();
-    println!("{text}");
-    report::save(&text)?;
-    Ok(report.all_met())
-}
-
-fn number(variable: &str, default: u64) -> Result<u64, Failure> {
-    match std::env::var(variable) {
-        Err(_) => Ok(default),
-        Ok(text) => match text.parse() {
-            Ok(number) if number > 0 => Ok(number),
-            _ => Err(format!("{variable}={text}: expected a whole number above 0").into()),
-        },
+    for case in &settings.cases {
+        eprintln!("--- {}", case.name());
+        match case.run(&settings) {
+            Ok(sections) => report.sections.extend(sections),
+            Err(error) => report
+                .sections
+                .push(Section::not_measured(case.name(), &*error)),
+        }
+        report::save(&report.markdown())?;
     }
+    println!("{}", report.markdown());
+    Ok(report)
 }

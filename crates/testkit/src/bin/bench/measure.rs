@@ -1,129 +1,130 @@
-//! Rounds of timed copies, each onto a fresh empty directory of a file system in memory.
+//! Rounds: each tool in turn, so that what disturbs the machine disturbs them alike; medians count.
 
-use std::fs;
-use std::io;
-use std::path::PathBuf;
-use std::process::{Command, Stdio};
-use std::time::{Duration, Instant};
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
 
-use testkit::compare::compare;
-use testkit::mount::LoopMount;
+use testkit::compare::{Options, compare};
 
 use crate::Failure;
+use crate::place::Place;
+use crate::run;
 use crate::service::Service;
-use crate::tools::Tool;
+use crate::settings::Settings;
+use crate::tools::{Job, Tool};
 
-/// Where it all happens. State of the server has a file system of its own, as it has on a server: otherwise each of
-/// its syncs would write the copied files too.
-pub(crate) struct Plan {
-    data: LoopMount,
-    state: LoopMount,
+/// One run of one tool.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sample {
+    pub(crate) time: Duration,
+    pub(crate) peak_bytes: Option<u64>,
+    /// To the file system that counts them.
+    pub(crate) requests: Option<u64>,
 }
 
-impl Plan {
-    pub(crate) fn new(files: u64) -> Result<Self, Failure> {
-        // Source and target with 8 KiB a file and an inode for each, twice over.
-        let size_mib = 512 + files * 2 * 2 * 12 / 1024;
-        Ok(Self {
-            data: LoopMount::ext4(size_mib)?,
-            state: LoopMount::ext4(256)?,
-        })
-    }
-
-    pub(crate) fn source(&self) -> PathBuf {
-        self.data.path().join("source")
-    }
-
-    pub(crate) fn state(&self) -> PathBuf {
-        self.state.path().to_owned()
-    }
-
-    /// A target that is empty, on a file system with nothing left to write.
-    pub(crate) fn fresh_target(&self) -> io::Result<PathBuf> {
-        let target = self.data.path().join("target");
-        if target.exists() {
-            fs::remove_dir_all(&target)?;
-        }
-        fs::create_dir(&target)?;
-        rustix::fs::syncfs(fs::File::open(&target)?)?;
-        Ok(target)
-    }
-}
-
-/// The times of one tool, a round each.
+/// The runs of one tool, a round each. One that failed ran no more.
 pub(crate) struct Series {
     pub(crate) tool: Tool,
-    pub(crate) times: Vec<Duration>,
+    pub(crate) samples: Vec<Sample>,
+    pub(crate) failure: Option<String>,
 }
 
 impl Series {
-    pub(crate) fn median_seconds(&self) -> f64 {
-        let mut seconds: Vec<f64> = self.times.iter().map(Duration::as_secs_f64).collect();
-        seconds.sort_by(f64::total_cmp);
-        let middle = seconds.len() / 2;
-        match seconds.len() % 2 {
-            0 => (seconds[middle - 1] + seconds[middle]) / 2.0,
-            _ => seconds[middle],
+    /// None of a tool that failed.
+    pub(crate) fn median_seconds(&self) -> Option<f64> {
+        self.median(|sample| Some(sample.time.as_secs_f64()))
+    }
+
+    pub(crate) fn median_requests(&self) -> Option<f64> {
+        self.median(|sample| Some(sample.requests? as f64))
+    }
+
+    pub(crate) fn peak_bytes(&self) -> Option<u64> {
+        let peaks = self.samples.iter().filter_map(|sample| sample.peak_bytes);
+        peaks.max().filter(|_| self.failure.is_none())
+    }
+
+    fn median(&self, value: impl Fn(&Sample) -> Option<f64>) -> Option<f64> {
+        let mut values: Vec<f64> = self.samples.iter().filter_map(value).collect();
+        if values.is_empty() || self.failure.is_some() {
+            return None;
         }
+        values.sort_by(f64::total_cmp);
+        let middle = values.len() / 2;
+        Some(match values.len() % 2 {
+            0 => (values[middle - 1] + values[middle]) / 2.0,
+            _ => values[middle],
+        })
     }
 }
 
-pub(crate) fn all(plan: &Plan, tools: &[Tool], rounds: u64) -> Result<Vec<Series>, Failure> {
-    let mut series: Vec<Series> = tools
-        .iter()
-        .map(|tool| Series {
-            tool: *tool,
-            times: Vec::new(),
-        })
-        .collect();
+/// Measures all tools, the result of each tool's first run being judged by `check`, outside of the time measured.
+pub(crate) fn rounds(
+    tools: &[Tool],
+    rounds: u64,
+    mut run: impl FnMut(Tool) -> Result<Sample, Failure>,
+    mut check: impl FnMut(Tool) -> Result<(), Failure>,
+) -> Vec<Series> {
+    let new = |tool: &Tool| Series {
+        tool: *tool,
+        samples: Vec::new(),
+        failure: None,
+    };
+    let mut all: Vec<Series> = tools.iter().map(new).collect();
     for round in 0..rounds {
-        for one in &mut series {
-            let time = timed(plan, one.tool)?;
-            let title = one.tool.title();
-            eprintln!("round {}: {title}: {:.2} s", round + 1, time.as_secs_f64());
-            one.times.push(time);
-            if round == 0 {
-                verify(plan, one.tool)?;
+        for one in all.iter_mut().filter(|one| one.failure.is_none()) {
+            let sample = run(one.tool).and_then(|sample| match round {
+                0 => check(one.tool).map(|()| sample),
+                _ => Ok(sample),
+            });
+            let said: &dyn fmt::Display = match &sample {
+                Ok(sample) => &format!("{:.2} s", sample.time.as_secs_f64()),
+                Err(error) => error,
+            };
+            eprintln!("round {}: {}: {said}", round + 1, one.tool.title());
+            match sample {
+                Ok(sample) => one.samples.push(sample),
+                Err(error) => one.failure = Some(error.to_string()),
             }
         }
     }
-    Ok(series)
+    all
 }
 
-fn timed(plan: &Plan, tool: Tool) -> Result<Duration, Failure> {
-    let target = plan.fresh_target()?;
+/// One run of a tool that copies the source of `place` onto its target.
+pub(crate) fn timed(
+    settings: &Settings,
+    tool: Tool,
+    place: &Place,
+    job: &Job,
+) -> Result<Sample, Failure> {
     if let Some(keys) = tool.service_config() {
-        return Service::prepare(plan, (&plan.source(), &target), &keys)?.run_to_end();
+        let service = Service::prepare(place.beside(), (&job.source, &job.target), &keys)?;
+        return Ok(Sample {
+            time: service.run_to_end(settings.limit)?,
+            peak_bytes: None,
+            requests: None,
+        });
     }
-    let Some(mut command) = tool.command(&plan.source(), &target) else {
+    let Some(mut command) = tool.command(job) else {
         return Err(format!("{} has no command", tool.title()).into());
     };
-    command.stdin(Stdio::null()).stdout(Stdio::null());
-    let begun = Instant::now();
-    let status = run(&mut command)?;
-    let time = begun.elapsed();
-    match status {
-        true => Ok(time),
-        false => Err(format!("{command:?} failed").into()),
-    }
+    let ended = run::to_end(&mut command, settings.limit)?;
+    Ok(Sample {
+        time: ended.time,
+        peak_bytes: ended.peak_bytes,
+        requests: None,
+    })
 }
 
-fn run(command: &mut Command) -> Result<bool, Failure> {
-    let status = command.status();
-    Ok(status
-        .map_err(|error| format!("cannot start {command:?}: {error}"))?
-        .success())
-}
-
-/// The copy that was just made, against the source.
-fn verify(plan: &Plan, tool: Tool) -> Result<(), Failure> {
-    let target = plan.source().with_file_name("target");
-    let differences = compare(&plan.source(), &target, &tool.kept());
+/// An error where the two trees are not the same by these options.
+pub(crate) fn same(source: &Path, target: &Path, options: &Options) -> Result<(), Failure> {
+    let differences = compare(source, target, options);
     match differences.first() {
         None => Ok(()),
         Some(first) => {
-            let (title, count) = (tool.title(), differences.len());
-            Err(format!("{title}: the copy differs in {count} places, first {first}").into())
+            let count = differences.len();
+            Err(format!("the copy differs in {count} places, first {first}").into())
         }
     }
 }

@@ -7,7 +7,7 @@ use testkit::process::Memory;
 use testkit::results::Table;
 
 use crate::Failure;
-use crate::measure::Plan;
+use crate::place::Place;
 use crate::service::Service;
 use crate::tools::Tool;
 
@@ -23,10 +23,11 @@ pub(crate) struct Figures {
     pub(crate) worker_peak_bytes: u64,
 }
 
-pub(crate) fn measure(plan: &Plan) -> Result<Figures, Failure> {
-    let target = plan.fresh_target()?;
+pub(crate) fn measure(place: &Place) -> Result<Figures, Failure> {
+    place.clear_target()?;
     let keys = Tool::Service.service_config().unwrap_or_default();
-    let service = Service::prepare(plan, (&plan.source(), &target), &keys)?;
+    let ends = (place.source(), place.target());
+    let service = Service::prepare(place.beside(), (&ends.0, &ends.1), &keys)?;
     let server = service.server(&["--server.keep"])?;
     let worker = service.worker()?;
     let deadline = Instant::now() + LIMIT;

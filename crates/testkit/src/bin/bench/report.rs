@@ -1,31 +1,149 @@
-//! The numbers as Markdown, and whether those that are to be reached were.
+//! The numbers as Markdown.
 
+use std::error::Error;
 use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 
-use testkit::tree::Made;
-
 use crate::Failure;
+use crate::goal::{Goal, median};
 use crate::machine::Machine;
 use crate::measure::Series;
-use crate::memory::Figures;
 use crate::tools::Tool;
 
 pub(crate) struct Report {
     pub(crate) machine: Machine,
-    pub(crate) made: Made,
     pub(crate) rounds: u64,
-    pub(crate) series: Vec<Series>,
-    pub(crate) memory: Option<Figures>,
+    pub(crate) sections: Vec<Section>,
+    pub(crate) versions: Vec<String>,
 }
 
-/// A number to be reached. Without a value what it needs was not measured.
-struct Goal {
-    what: &'static str,
-    wanted: String,
-    value: Option<String>,
-    is_met: bool,
+/// What one case, or one of its parts, brought.
+pub(crate) struct Section {
+    pub(crate) heading: &'static str,
+    /// What was copied, and where.
+    pub(crate) about: String,
+    pub(crate) table: Table,
+    pub(crate) goals: Vec<Goal>,
+    /// A tool of this project failed.
+    pub(crate) is_broken: bool,
+}
+
+/// What was copied, for rates.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Amount {
+    Files(u64),
+    MebiBytes(u64),
+}
+
+impl Amount {
+    fn rate(self) -> &'static str {
+        match self {
+            Self::Files(_) => "files/s",
+            Self::MebiBytes(_) => "MiB/s",
+        }
+    }
+
+    fn number(self) -> f64 {
+        match self {
+            Self::Files(number) | Self::MebiBytes(number) => number as f64,
+        }
+    }
+}
+
+/// Cells as text; the first column is that of the names.
+pub(crate) struct Table {
+    pub(crate) columns: Vec<&'static str>,
+    pub(crate) rows: Vec<Vec<String>>,
+}
+
+impl Section {
+    pub(crate) fn not_measured(case: &'static str, why: &dyn Error) -> Self {
+        eprintln!("{case}: {why}");
+        Self {
+            heading: case,
+            about: format!("Not measured: {why}"),
+            table: Table {
+                columns: Vec::new(),
+                rows: Vec::new(),
+            },
+            goals: Vec::new(),
+            is_broken: true,
+        }
+    }
+
+    /// Of copies of so much.
+    pub(crate) fn of_times(
+        heading: &'static str,
+        about: String,
+        amount: Amount,
+        series: &[Series],
+        goals: Vec<Goal>,
+    ) -> Self {
+        let is_broken = |one: &Series| one.tool.is_ours() && one.failure.is_some();
+        Self {
+            heading,
+            about,
+            table: times(amount, series),
+            goals,
+            is_broken: series.iter().any(is_broken),
+        }
+    }
+}
+
+fn times(amount: Amount, series: &[Series]) -> Table {
+    let mut columns = vec![
+        "tool",
+        "median s",
+        "rounds s",
+        amount.rate(),
+        "× copy's time",
+    ];
+    let has_requests = series.iter().any(|one| one.median_requests().is_some());
+    if has_requests {
+        columns.push("requests a file");
+    }
+    let copy = median(series, Tool::Copy);
+    let or_dash = |text: Option<String>| text.unwrap_or_else(|| "–".to_owned());
+    let row = |one: &Series| {
+        let rounds: Vec<String> = one
+            .samples
+            .iter()
+            .map(|sample| format!("{:.2}", sample.time.as_secs_f64()))
+            .collect();
+        let median = one.median_seconds();
+        let said = one
+            .failure
+            .as_ref()
+            .map(|why| format!("failed: {}", cell(why)));
+        let mut row = vec![
+            one.tool.title(),
+            or_dash(median.map(|seconds| format!("{seconds:.2}"))),
+            said.unwrap_or_else(|| rounds.join(" ")),
+            or_dash(median.map(|seconds| format!("{:.0}", amount.number() / seconds))),
+            or_dash(
+                median
+                    .zip(copy)
+                    .map(|(seconds, copy)| format!("{:.2}", seconds / copy)),
+            ),
+        ];
+        if has_requests {
+            let requests = one.median_requests();
+            row.push(or_dash(
+                requests.map(|requests| format!("{:.2}", requests / amount.number())),
+            ));
+        }
+        row
+    };
+    Table {
+        rows: series.iter().map(row).collect(),
+        columns,
+    }
+}
+
+/// Text that may be in a cell.
+fn cell(text: &str) -> String {
+    text.replace('\n', " ").replace('|', "\\|")
 }
 
 impl Report {
@@ -37,145 +155,70 @@ impl Report {
     }
 
     pub(crate) fn all_met(&self) -> bool {
-        self.goals().iter().all(|goal| goal.is_met)
+        let mut goals = self.sections.iter().flat_map(|section| &section.goals);
+        goals.all(Goal::is_met)
+    }
+
+    pub(crate) fn is_broken(&self) -> bool {
+        self.sections.iter().any(|section| section.is_broken)
     }
 
     fn write(&self, text: &mut String) -> std::fmt::Result {
-        let Made {
-            files,
-            directories,
-            bytes,
-            ..
-        } = self.made;
-        writeln!(text, "# Benchmark\n\n{}\n", self.machine)?;
+        let (machine, rounds) = (&self.machine, self.rounds);
         writeln!(
             text,
-            "{files} files of 0–16 KiB ({} MiB) in {directories} directories, source in the page cache, onto an empty \
-             target; medians of {} rounds.\n",
-            bytes >> 20,
-            self.rounds
+            "# Benchmark\n\n{machine}\n\nFile systems are in memory; tools run in turn, medians of {rounds} rounds."
         )?;
-        writeln!(
-            text,
-            "| tool | median s | rounds s | files/s | × best rclone | × cp -a |"
-        )?;
-        writeln!(text, "|---|---:|---|---:|---:|---:|")?;
-        let (best_rclone, cp) = (self.best_rclone(), self.median(Tool::Cp));
-        for series in &self.series {
-            let seconds = series.median_seconds();
-            let times = |other: Option<f64>| match other {
-                Some(other) => format!("{:.2}", other / seconds),
-                None => "–".to_owned(),
-            };
-            let rounds: Vec<String> = series
-                .times
-                .iter()
-                .map(|time| format!("{:.2}", time.as_secs_f64()))
-                .collect();
-            writeln!(
-                text,
-                "| {} | {seconds:.2} | {} | {:.0} | {} | {} |",
-                series.tool.title(),
-                rounds.join(" "),
-                files as f64 / seconds,
-                times(best_rclone),
-                times(cp)
-            )?;
-        }
-        writeln!(
-            text,
-            "\n| to reach | wanted | measured | |\n|---|---|---|---|"
-        )?;
-        for goal in self.goals() {
-            let verdict = match (&goal.value, goal.is_met) {
-                (None, _) => "not measured",
-                (_, true) => "met",
-                (_, false) => "**missed**",
-            };
-            let value = goal.value.unwrap_or_else(|| "–".to_owned());
-            writeln!(
-                text,
-                "| {} | {} | {value} | {verdict} |",
-                goal.what, goal.wanted
-            )?;
+        for section in &self.sections {
+            writeln!(text, "\n### {}\n\n{}\n", section.heading, section.about)?;
+            section.table.write(text)?;
+            write_goals(text, &section.goals)?;
         }
         writeln!(text, "\nVersions:")?;
-        let mut said = Vec::new();
-        for version in self.series.iter().map(|one| one.tool.version()) {
-            if !said.contains(&version) {
-                writeln!(text, "- {version}")?;
-                said.push(version);
-            }
+        for version in &self.versions {
+            writeln!(text, "- {version}")?;
         }
         Ok(())
     }
+}
 
-    fn median(&self, tool: Tool) -> Option<f64> {
-        let series = self.series.iter().find(|series| series.tool == tool)?;
-        Some(series.median_seconds())
+impl Table {
+    fn write(&self, text: &mut String) -> std::fmt::Result {
+        if self.columns.is_empty() {
+            return Ok(());
+        }
+        writeln!(text, "| {} |", self.columns.join(" | "))?;
+        let is_text = |column: &str| column.starts_with("rounds") || column.starts_with("most");
+        let lines = self
+            .columns
+            .iter()
+            .skip(1)
+            .map(|column| match is_text(column) {
+                true => "---",
+                false => "---:",
+            });
+        writeln!(text, "|---|{}|", lines.collect::<Vec<_>>().join("|"))?;
+        for row in &self.rows {
+            writeln!(text, "| {} |", row.join(" | "))?;
+        }
+        Ok(())
     }
+}
 
-    fn best_rclone(&self) -> Option<f64> {
-        let rclones = self.series.iter().filter(|series| series.tool.is_rclone());
-        rclones.map(Series::median_seconds).min_by(f64::total_cmp)
+fn write_goals(text: &mut String, goals: &[Goal]) -> std::fmt::Result {
+    if goals.is_empty() {
+        return Ok(());
     }
-
-    fn goals(&self) -> Vec<Goal> {
-        let copy = self.median(Tool::Copy);
-        let ratio = |over: Option<f64>, under: Option<f64>| Some(over? / under?);
-        let at_least = |what, wanted: f64, value: Option<f64>| Goal {
-            what,
-            wanted: format!("≥ {wanted}×"),
-            value: value.map(|value| format!("{value:.2}×")),
-            is_met: value.is_some_and(|value| value >= wanted),
-        };
-        let server = ratio(self.median(Tool::Service), copy);
-        let old = self.median(Tool::OldConfig { engine: "rclone" });
-        let over_piece = ratio(old, self.median(Tool::RclonePiece));
-        let native = ratio(old, self.median(Tool::OldConfig { engine: "native" }));
-        let below = |what, wanted_mib: u64, bytes: Option<u64>| Goal {
-            what,
-            wanted: format!("< {wanted_mib} MiB"),
-            value: bytes.map(|bytes| format!("{:.1} MiB", bytes as f64 / 1_048_576.0)),
-            is_met: bytes.is_some_and(|bytes| bytes < wanted_mib << 20),
-        };
-        let memory = self.memory.as_ref();
-        vec![
-            at_least(
-                "copy against the best rclone",
-                4.0,
-                ratio(self.best_rclone(), copy),
-            ),
-            at_least(
-                "copy against cp -a",
-                1.5,
-                ratio(self.median(Tool::Cp), copy),
-            ),
-            Goal {
-                what: "server + worker, start to exit, against copy: time",
-                wanted: "≤ 1.15×".into(),
-                value: server.map(|value| format!("{value:.2}×")),
-                is_met: server.is_some_and(|value| value <= 1.15),
-            },
-            Goal {
-                what: "engine rclone, server + worker, start to exit, against the same list by hand: time",
-                wanted: "≤ 1.1×".into(),
-                value: over_piece.map(|value| format!("{value:.2}×")),
-                is_met: over_piece.is_some_and(|value| value <= 1.1),
-            },
-            at_least(
-                "the same older config with engine: native against engine: rclone",
-                1.0,
-                native,
-            ),
-            below("idle server", 64, memory.map(|one| one.idle_server_bytes)),
-            below(
-                "worker with 64 transfers, peak",
-                128,
-                memory.map(|one| one.worker_peak_bytes),
-            ),
-        ]
+    writeln!(
+        text,
+        "\n| to reach | wanted | measured | |\n|---|---|---|---|"
+    )?;
+    for goal in goals {
+        let (what, wanted) = (&goal.what, goal.wanted());
+        let (measured, verdict) = (goal.measured(), goal.verdict());
+        writeln!(text, "| {what} | {wanted} | {measured} | {verdict} |")?;
     }
+    Ok(())
 }
 
 /// As `bench/latest.md` in the target directory.

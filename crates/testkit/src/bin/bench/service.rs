@@ -8,10 +8,7 @@ use std::time::{Duration, Instant};
 use testkit::{Program, Scratch, free_port};
 
 use crate::Failure;
-use crate::measure::Plan;
 use crate::tools::{built, rclone};
-
-const LIMIT: Duration = Duration::from_secs(3600);
 
 /// Everything ready for `data-migrate-server` and `data-migrate-worker`.
 pub(crate) struct Service {
@@ -21,13 +18,13 @@ pub(crate) struct Service {
 }
 
 impl Service {
-    /// `keys`: lines of `global_config`.
+    /// `state`: on whose file system its state is; `keys`: lines of `global_config`.
     pub(crate) fn prepare(
-        plan: &Plan,
+        state: &Path,
         (source, target): (&Path, &Path),
         keys: &str,
     ) -> Result<Self, Failure> {
-        let directory = Scratch::within(&plan.state(), "service")?;
+        let directory = Scratch::within(state, "service")?;
         let tasks = format!("{} {}\n", source.display(), target.display());
         directory.file("tasks.txt", tasks);
         let port = free_port();
@@ -79,12 +76,12 @@ impl Service {
     }
 
     /// The time from the start of both to the end of both.
-    pub(crate) fn run_to_end(&self) -> Result<Duration, Failure> {
+    pub(crate) fn run_to_end(&self, limit: Duration) -> Result<Duration, Failure> {
         let begun = Instant::now();
         let server = self.server(&[])?;
         let worker = self.worker()?;
         for (name, program) in [("server", &server), ("worker", &worker)] {
-            let code = program.exit_code(LIMIT)?;
+            let code = program.exit_code(limit)?;
             if code != 0 {
                 let said = program.stderr() + &program.stdout();
                 return Err(format!("the {name} ended with {code}: {said}").into());
