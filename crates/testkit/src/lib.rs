@@ -8,6 +8,7 @@
 pub mod compare;
 pub mod leftovers;
 pub mod mount;
+pub mod posix_acl;
 pub mod process;
 pub mod random;
 pub mod rclone;
