@@ -15,6 +15,7 @@ pub mod rclone;
 pub mod results;
 pub mod rsync;
 pub mod scratch;
+pub mod stamps;
 pub mod tool;
 pub mod tree;
 
@@ -22,5 +23,5 @@ pub use compare::{assert_same, compare};
 pub use leftovers::leftovers;
 pub use process::{Program, free_port};
 pub use rsync::{HardLinks, rsync_differences};
-
 pub use scratch::Scratch;
+pub use stamps::Stamps;
