@@ -12,6 +12,7 @@ pub mod posix_acl;
 pub mod process;
 pub mod random;
 pub mod rclone;
+mod removal;
 pub mod results;
 pub mod rsync;
 pub mod scratch;
