@@ -6,6 +6,7 @@
 //! says why (a missing tool: which package has it) and never lets a test pass by skipping.
 
 pub mod compare;
+pub mod damage;
 pub mod leftovers;
 pub mod mount;
 pub mod posix_acl;
