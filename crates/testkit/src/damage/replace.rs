@@ -1,16 +1,18 @@
 //! Damages that put something else in an entry's place, or beside it.
 
 use std::ffi::OsStr;
-use std::fs::{self, Metadata};
+use std::fs::{self, File, Metadata};
 use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{lchown, symlink};
+use std::os::unix::fs::{FileExt as _, lchown, symlink};
 use std::path::Path;
 
 use rustix::fs::{CWD, FileType, Mode, mknodat};
 
 use super::{Damages, entry};
 use crate::removal;
+
+const BLOCK_BYTES: usize = 4 << 10;
 
 /// What can be in the place of an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,16 +71,18 @@ pub(super) fn by_outside_link(
     own(path, damages)
 }
 
-/// The same content and time under another inode.
+/// The same content and time under another inode. Holes stay: what has a file's size and time is not copied again.
 pub(super) fn by_own_copy(path: &Path, metadata: &Metadata, damages: &Damages) -> io::Result<()> {
     let content = fs::read(path)?;
     fs::remove_file(path)?;
-    fs::write(path, content)?;
-    let time = metadata.modified()?;
-    fs::File::options()
-        .write(true)
-        .open(path)?
-        .set_modified(time)?;
+    let file = File::create_new(path)?;
+    for (number, block) in content.chunks(BLOCK_BYTES).enumerate() {
+        if block.iter().any(|byte| *byte != 0) {
+            file.write_all_at(block, (number * BLOCK_BYTES) as u64)?;
+        }
+    }
+    file.set_len(metadata.len())?;
+    file.set_modified(metadata.modified()?)?;
     own(path, damages)
 }
 
