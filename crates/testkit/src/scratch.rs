@@ -91,7 +91,9 @@ impl Drop for Scratch {
             eprintln!("left in place, something is still mounted below: {path}");
             return;
         }
-        if let Err(error) = removal::remove(&self.path) {
+        // The second try is for what a program that was just killed still made meanwhile.
+        let removed = removal::remove(&self.path).or_else(|_| fs::remove_dir_all(&self.path));
+        if let Err(error) = removed {
             eprintln!("cannot remove {}: {error}", self.path.display());
         }
     }
