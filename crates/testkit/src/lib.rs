@@ -6,16 +6,20 @@
 //! says why (a missing tool: which package has it) and never lets a test pass by skipping.
 
 pub mod compare;
+pub mod damage;
 pub mod descriptors;
 pub mod fuse;
 pub mod leftovers;
 pub mod mount;
+pub mod posix_acl;
 pub mod process;
 pub mod random;
 pub mod rclone;
+mod removal;
 pub mod results;
 pub mod rsync;
 pub mod scratch;
+pub mod stamps;
 pub mod tool;
 pub mod tree;
 
@@ -23,5 +27,5 @@ pub use compare::{assert_same, compare};
 pub use leftovers::leftovers;
 pub use process::{Program, free_port};
 pub use rsync::{HardLinks, rsync_differences};
-
 pub use scratch::Scratch;
+pub use stamps::Stamps;

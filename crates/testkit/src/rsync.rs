@@ -1,4 +1,7 @@
 //! A foreign judge of what a copy kept: `rsync -n` is asked what it would still do.
+//!
+//! It says nothing of holes, and cannot judge paths longer than PATH_MAX. As a plain user it sees `user.*` alone of the
+//! extended attributes; `user.rsync.*` are its own and never compared.
 
 use std::ffi::OsString;
 use std::path::Path;
@@ -14,7 +17,7 @@ pub enum HardLinks {
 }
 
 /// What rsync would do to make `b` as `a`: one row of its `--itemize-changes` each, none where they are the same in
-/// kind, mode, owner, time (to the nanosecond), ACLs, extended attributes and, by checksum, content.
+/// kind, mode, owner, time (to the nanosecond), device, ACLs, extended attributes and, by checksum, content.
 ///
 /// # Panics
 /// Where rsync is missing or cannot compare.
@@ -36,7 +39,7 @@ pub fn try_rsync_differences(
             "--archive",
             "--acls",
             "--xattrs",
-            "--sparse",
+            "--numeric-ids",
             "--delete",
         ])
         .args(["--checksum", "--itemize-changes", "--modify-window=-1"]);
@@ -58,9 +61,13 @@ fn contents_of(directory: &Path) -> OsString {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::path::Path;
     use std::process::Command;
 
+    use rustix::fs::{CWD, FileType, Mode, XattrFlags, lsetxattr, makedev, mknodat};
+
     use super::{HardLinks, rsync_differences};
+    use crate::posix_acl::{self, PosixAcl, Subject};
     use crate::{Scratch, tool};
 
     #[test]
@@ -89,5 +96,60 @@ mod tests {
         scratch.file("b/more", b"");
         let rows = rsync_differences(&a, &b, HardLinks::Ignore);
         assert!(rows.iter().any(|row| row.contains("deleting")), "{rows:?}");
+    }
+
+    #[test]
+    fn what_only_acls_attributes_and_devices_tell_is_told() {
+        type Damage = fn(&Path);
+        let cases: [(Damage, &str); 6] = [
+            (|b| set(b, "file", "user.testkit", b"another"), "x file"),
+            (|b| set(b, "symlink", "trusted.more", b""), "x symlink"),
+            (|b| set(b, "fifo", "trusted.more", b""), "x fifo"),
+            (|b| set(b, "file", posix_acl::ACCESS, &acl(5)), "a. file"),
+            (|b| set(b, ".", posix_acl::DEFAULT, &acl(5)), "a. ./"),
+            (
+                |b| {
+                    fs::remove_file(b.join("device")).unwrap();
+                    make_device(b, 4);
+                },
+                " device",
+            ),
+        ];
+        for (damage, row) in cases {
+            let scratch = Scratch::new("rsync");
+            let (a, b) = (scratch.directory("a"), scratch.join("b"));
+            scratch.file("a/file", b"");
+            std::os::unix::fs::symlink("file", a.join("symlink")).unwrap();
+            mknodat(CWD, a.join("fifo"), FileType::Fifo, Mode::RUSR, 0).unwrap();
+            make_device(&a, 3);
+            set(&a, "file", "user.testkit", b"value");
+            set(&a, "file", posix_acl::ACCESS, &acl(4));
+            set(&a, ".", posix_acl::DEFAULT, &acl(4));
+            tool::run(Command::new("cp").arg("-a").arg(&a).arg(&b)).unwrap();
+            assert!(rsync_differences(&a, &b, HardLinks::Compare).is_empty());
+            damage(&b);
+            let rows = rsync_differences(&a, &b, HardLinks::Compare);
+            assert!(rows.iter().any(|one| one.contains(row)), "{row}: {rows:?}");
+        }
+    }
+
+    fn set(root: &Path, below: &str, name: &str, value: &[u8]) {
+        lsetxattr(root.join(below), name, value, XattrFlags::empty()).unwrap();
+    }
+
+    fn acl(rights: u16) -> Vec<u8> {
+        let named = (Subject::User(7), rights);
+        let all = [
+            Subject::Owner,
+            Subject::OwningGroup,
+            Subject::Mask,
+            Subject::Others,
+        ];
+        PosixAcl::new(all.map(|whom| (whom, 4)).into_iter().chain([named])).to_value()
+    }
+
+    fn make_device(root: &Path, minor: u32) {
+        let (kind, device) = (FileType::CharacterDevice, makedev(1, minor));
+        mknodat(CWD, root.join("device"), kind, Mode::RUSR, device).unwrap();
     }
 }

@@ -1,17 +1,17 @@
 //! A fresh directory that is gone when its owner is.
 //!
 //! Removal never reaches through a mount: whatever is still mounted below is detached first. It also gets
-//! past directories whose mode keeps their owner out. It never panics: a test that failed must show its own failure.
+//! past directories whose mode keeps their owner out, and through any depth. It never panics: a test that failed must show its own failure.
 
-use std::fs::{self, Permissions};
+use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use rustix::mount::{UnmountFlags, unmount};
 
 use crate::mount::mount_points;
+use crate::removal;
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
 
@@ -91,11 +91,10 @@ impl Drop for Scratch {
             eprintln!("left in place, something is still mounted below: {path}");
             return;
         }
-        if fs::remove_dir_all(&self.path).is_err() {
-            open_directories(&self.path);
-            if let Err(error) = fs::remove_dir_all(&self.path) {
-                eprintln!("cannot remove {}: {error}", self.path.display());
-            }
+        // The second try is for what a program that was just killed still made meanwhile.
+        let removed = removal::remove(&self.path).or_else(|_| fs::remove_dir_all(&self.path));
+        if let Err(error) = removed {
+            eprintln!("cannot remove {}: {error}", self.path.display());
         }
     }
 }
@@ -110,17 +109,6 @@ fn detach_below(path: &Path) -> bool {
         .rev()
         .filter(|point| point.path.starts_with(path))
         .all(|point| unmount(&point.path, UnmountFlags::DETACH).is_ok())
-}
-
-/// Lets the owner into each directory below `path`, so that a plain user can remove them.
-fn open_directories(path: &Path) {
-    // What fails here is reported by the removal that follows.
-    let _ = fs::set_permissions(path, Permissions::from_mode(0o700));
-    for entry in fs::read_dir(path).into_iter().flatten().flatten() {
-        if entry.file_type().is_ok_and(|kind| kind.is_dir()) {
-            open_directories(&entry.path());
-        }
-    }
 }
 
 #[cfg(test)]

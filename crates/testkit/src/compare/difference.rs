@@ -20,6 +20,7 @@ pub enum Aspect {
     LinkTarget,
     Device,
     HardLinks,
+    Acl,
     ExtendedAttributes,
     Holes,
     /// Not compared, since it could not be read.

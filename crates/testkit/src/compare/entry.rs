@@ -1,16 +1,14 @@
-//! Compares two entries of one kind: attributes, content, link targets, devices.
+//! Compares two entries of one kind: mode, owner and time, content, link targets, devices.
 
-use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs::File;
 use std::io::{self, Read};
-use std::os::fd::AsRawFd as _;
 use std::os::unix::ffi::OsStrExt as _;
 
-use rustix::fs::{FileType, OFlags, Stat, lgetxattr, llistxattr, readlinkat};
-use rustix::io::Errno;
+use rustix::fs::{FileType, OFlags, Stat, readlinkat};
 
-use super::{Aspect, Side, Walk};
+use super::Aspect;
+use super::walk::{Side, Walk};
 
 const BUFFER_BYTES: usize = 256 << 10;
 
@@ -42,18 +40,7 @@ impl Walk<'_> {
             };
             self.differ(Aspect::Time, &shown(left), &shown(right));
         }
-        if self.options.extended_attributes {
-            match (extended_attributes(a), extended_attributes(b)) {
-                (Ok(left), Ok(right)) if left == right => {}
-                (Ok(left), Ok(right)) => {
-                    let shown = |attributes| format!("{attributes:?}");
-                    self.differ(Aspect::ExtendedAttributes, &shown(left), &shown(right));
-                }
-                (Err(error), _) | (_, Err(error)) => {
-                    self.unreadable("the extended attributes", &error);
-                }
-            }
-        }
+        self.extended(a, b);
     }
 
     pub(super) fn files(&mut self, a: Side<'_>, b: Side<'_>) {
@@ -101,13 +88,17 @@ impl Walk<'_> {
 
     /// Both sides are walked in one order, so that groups are the same where each name leads to the same first name.
     pub(super) fn hard_links(&mut self, a: Side<'_>, b: Side<'_>) {
+        let (left, right) = (a.stat, b.stat);
+        if left.st_nlink <= 1 && right.st_nlink <= 1 {
+            return;
+        }
         let mut first_name = |number: usize, stat: &Stat| {
             let identity = (stat.st_dev, stat.st_ino);
             let names = &mut self.first_names[number];
             let first = names.entry(identity).or_insert_with(|| self.path.clone());
             first.as_os_str().as_bytes().escape_ascii().to_string()
         };
-        let (left, right) = (first_name(0, a.stat), first_name(1, b.stat));
+        let (left, right) = (first_name(0, left), first_name(1, right));
         if left != right {
             let shown = |first: String| format!("one file with {first}");
             self.differ(Aspect::HardLinks, &shown(left), &shown(right));
@@ -153,28 +144,4 @@ fn fill(file: &mut File, buffer: &mut [u8]) -> io::Result<usize> {
         }
     }
     Ok(filled)
-}
-
-type Attributes = BTreeMap<String, String>;
-
-fn extended_attributes(side: Side<'_>) -> io::Result<Attributes> {
-    // There is no call by directory descriptor; this path leads through ours.
-    let mut path = format!("/proc/self/fd/{}/", side.directory.as_raw_fd()).into_bytes();
-    path.extend_from_slice(side.name.to_bytes());
-    let mut buffer = vec![0; 64 << 10];
-    let listed = match llistxattr(&path, &mut buffer) {
-        Ok(length) => buffer[..length].to_vec(),
-        Err(Errno::NOTSUP) => return Ok(Attributes::new()),
-        Err(error) => return Err(error.into()),
-    };
-    let mut found = Attributes::new();
-    for name in listed
-        .split(|byte| *byte == 0)
-        .filter(|name| !name.is_empty())
-    {
-        let length = lgetxattr(&path, name, &mut buffer)?;
-        let shown = |bytes: &[u8]| bytes.escape_ascii().to_string();
-        found.insert(shown(name), shown(&buffer[..length]));
-    }
-    Ok(found)
 }

@@ -7,6 +7,8 @@ use std::time::{Duration, SystemTime};
 use super::{Aspect, Options, compare};
 use crate::{Scratch, tool};
 
+mod everything;
+
 /// A small tree at `a`, its copy by `cp -a` at `b`.
 fn pair() -> Scratch {
     let scratch = Scratch::new("compare");

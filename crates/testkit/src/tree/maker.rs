@@ -1,53 +1,52 @@
 //! Makes one tree: directories, then what lies in them, then the directories' attributes. What is created is counted
 //! where it is created.
 
-use std::collections::HashSet;
 use std::ffi::OsStr;
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 use std::os::unix::ffi::OsStrExt as _;
-use std::os::unix::fs::{FileExt as _, symlink};
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{CWD, FileType, Mode, mknodat};
+use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 
 use super::attributes::Painter;
-use super::names::odd_names;
+use super::content::{preallocate, write_big, write_sparse};
+use super::places::{Place, Places};
 use super::{Made, Recipe, chain};
 use crate::random::Random;
 
-/// A directory that entries may be put in.
-struct Place {
-    path: PathBuf,
-    depth: u32,
-}
+/// Kind, major and minor number: ordinary ones, the least (an overlay's whiteout), the most that xfs can hold. None
+/// is ever opened.
+const DEVICES: [(FileType, u32, u32); 5] = [
+    (FileType::CharacterDevice, 1, 3),
+    (FileType::BlockDevice, 7, 200),
+    (FileType::CharacterDevice, 0, 0),
+    (FileType::BlockDevice, 511, 262_143),
+    (FileType::CharacterDevice, 10, 262_143),
+];
 
 pub(super) struct Maker<'a> {
     recipe: &'a Recipe,
     random: Random,
     painter: Painter,
-    odd_names: Vec<Vec<u8>>,
-    /// The root first.
-    places: Vec<Place>,
+    places: Places,
     files: Vec<(PathBuf, u64)>,
-    taken: HashSet<PathBuf>,
+    symlinks: Vec<PathBuf>,
+    specials: Vec<PathBuf>,
     made: Made,
 }
 
 impl<'a> Maker<'a> {
     pub(super) fn new(root: &Path, recipe: &'a Recipe, seed: u64) -> Self {
-        let root = Place {
-            path: root.to_owned(),
-            depth: 0,
-        };
         Self {
             recipe,
             random: Random::part(seed, 0),
-            painter: Painter::new(recipe.odd_attributes, Random::part(seed, 1)),
-            odd_names: odd_names(),
-            places: vec![root],
+            painter: Painter::new(recipe, seed),
+            places: Places::new(root, recipe, seed),
             files: Vec::new(),
-            taken: HashSet::new(),
+            symlinks: Vec::new(),
+            specials: Vec::new(),
             made: Made::default(),
         }
     }
@@ -56,45 +55,38 @@ impl<'a> Maker<'a> {
         let recipe = self.recipe;
         for number in 0..recipe.directories {
             let place = self.directory("d", number)?;
-            self.places.push(place);
+            self.places.add(place);
         }
         let empty_directories = (0..recipe.empty_directories)
             .map(|number| self.directory("empty", number))
             .collect::<io::Result<Vec<_>>>()?;
         self.regular_files()?;
-        for number in 0..recipe.symlinks {
-            self.symlink(number)?;
+        (0..recipe.symlinks).try_for_each(|number| self.symlink(number))?;
+        (0..recipe.specials).try_for_each(|number| self.fifo_or_socket(number))?;
+        if self.painter.may_make_devices() {
+            (0..recipe.devices).try_for_each(|number| self.device(number))?;
         }
-        for number in 0..recipe.specials {
-            self.special(number)?;
-        }
+        self.hard_links_of_others()?;
         if recipe.chain > 0 {
-            self.made.bytes += chain::make(&self.places[0].path, recipe.chain)?;
+            self.made.bytes += chain::make(self.places.root(), recipe.chain)?;
             self.made.directories += recipe.chain;
             self.made.files += 1;
         }
-        // Last: whatever is created in a directory changes its time.
-        for place in empty_directories.iter().chain(&self.places) {
+        // Last: whatever is created in a directory changes its time, and gets what its default ACL says.
+        for place in empty_directories.iter().chain(self.places.all()) {
             self.painter.directory(&place.path)?;
         }
         Ok(self.made)
     }
 
     fn directory(&mut self, stem: &str, number: u64) -> io::Result<Place> {
-        let depth = self.recipe.depth.max(1);
-        let parent = loop {
-            let drawn = self.random.below(self.places.len() as u64) as usize;
-            if self.places[drawn].depth < depth {
-                break drawn;
-            }
-        };
-        let path = self.free_path(parent, stem, number);
-        fs::create_dir(&path)?;
+        let deepest = self.recipe.depth;
+        let place = self
+            .places
+            .directory(deepest, stem, number, &mut self.random);
+        fs::create_dir(&place.path)?;
         self.made.directories += 1;
-        Ok(Place {
-            depth: self.places[parent].depth + 1,
-            path,
-        })
+        Ok(place)
     }
 
     fn regular_files(&mut self) -> io::Result<()> {
@@ -112,6 +104,12 @@ impl<'a> Maker<'a> {
                 write_sparse(path, size, number)
             })?;
         }
+        for number in 0..recipe.preallocated_files {
+            let size = (1 << 20) + self.random.below(1 << 20);
+            self.file("preallocated", number, size, |path| {
+                preallocate(path, size, number)
+            })?;
+        }
         let mut block = vec![0; 1 << 20];
         self.random.fill(&mut block);
         for number in 0..recipe.big_files {
@@ -121,8 +119,7 @@ impl<'a> Maker<'a> {
         for number in 0..recipe.hard_links {
             assert!(!self.files.is_empty(), "hard links need a file");
             let (first, size) = self.random.pick(&self.files).clone();
-            let path = self.any_path("link", number);
-            fs::hard_link(first, path)?;
+            self.hard_link(&first, "link", number)?;
             self.made.files += 1;
             self.made.bytes += size;
         }
@@ -160,46 +157,54 @@ impl<'a> Maker<'a> {
         };
         symlink(OsStr::from_bytes(&target), &path)?;
         self.painter.symlink(&path)?;
+        self.symlinks.push(path);
         self.made.symlinks += 1;
         Ok(())
     }
 
-    fn special(&mut self, number: u64) -> io::Result<()> {
+    fn fifo_or_socket(&mut self, number: u64) -> io::Result<()> {
         let path = self.any_path("special", number);
         let kind = [FileType::Fifo, FileType::Socket][(number % 2) as usize];
-        mknodat(CWD, &path, kind, Mode::from_raw_mode(0o600), 0)?;
+        self.special(path, kind, 0)
+    }
+
+    fn device(&mut self, number: u64) -> io::Result<()> {
+        let path = self.any_path("device", number);
+        let (kind, major, minor) = DEVICES[number as usize % DEVICES.len()];
+        self.special(path, kind, makedev(major, minor))
+    }
+
+    fn special(&mut self, path: PathBuf, kind: FileType, device: u64) -> io::Result<()> {
+        mknodat(CWD, &path, kind, Mode::from_raw_mode(0o600), device)?;
         self.painter.special(&path)?;
+        self.specials.push(path);
         self.made.specials += 1;
         Ok(())
     }
 
-    /// A name that is not taken yet, in any directory. The first odd ones lie together in the root: some of them are
-    /// traps only beside another.
-    fn any_path(&mut self, stem: &str, number: u64) -> PathBuf {
-        let is_first_odd = self.recipe.odd_names && number < self.odd_names.len() as u64;
-        let place = match is_first_odd && stem == "f" {
-            true => 0,
-            false => self.random.below(self.places.len() as u64) as usize,
-        };
-        self.free_path(place, stem, number)
+    fn hard_links_of_others(&mut self) -> io::Result<()> {
+        for number in 0..self.recipe.symlink_hard_links {
+            assert!(!self.symlinks.is_empty(), "their hard links need symlinks");
+            let first = self.random.pick(&self.symlinks).clone();
+            self.hard_link(&first, "symlink-link", number)?;
+            self.made.symlinks += 1;
+        }
+        for number in 0..self.recipe.special_hard_links {
+            assert!(!self.specials.is_empty(), "their hard links need specials");
+            let first = self.random.pick(&self.specials).clone();
+            self.hard_link(&first, "special-link", number)?;
+            self.made.specials += 1;
+        }
+        Ok(())
     }
 
-    fn free_path(&mut self, place: usize, stem: &str, number: u64) -> PathBuf {
-        let directory = &self.places[place].path;
-        let plain = directory.join(format!("{stem}{number:05}"));
-        // Names of directories add up to paths, which a single call must still take.
-        let is_long = |name: &[u8]| stem == "d" && name.len() > 100;
-        let odd = usize::try_from(number)
-            .ok()
-            .filter(|_| self.recipe.odd_names)
-            .and_then(|number| self.odd_names.get(number))
-            .filter(|name| !is_long(name))
-            .map(|name| directory.join(OsStr::from_bytes(name)))
-            .filter(|path| !self.taken.contains(path));
-        let path = odd.unwrap_or(plain);
-        let is_new = self.taken.insert(path.clone());
-        assert!(is_new, "{} is made twice", path.display());
-        path
+    fn hard_link(&mut self, first: &Path, stem: &str, number: u64) -> io::Result<()> {
+        let path = self.any_path(stem, number);
+        fs::hard_link(first, path)
+    }
+
+    fn any_path(&mut self, stem: &str, number: u64) -> PathBuf {
+        self.places.any_path(stem, number, &mut self.random)
     }
 
     fn name_beside(&self, path: &Path) -> Vec<u8> {
@@ -211,31 +216,4 @@ impl<'a> Maker<'a> {
             .and_then(|(file, _)| file.file_name())
             .map_or(b"..".to_vec(), |name| name.as_bytes().to_vec())
     }
-}
-
-/// In turn: a hole first, a hole last, a hole all over, data and holes by turns.
-fn write_sparse(path: &Path, size: u64, number: u64) -> io::Result<()> {
-    static DATA: [u8; 64 << 10] = [0x5a; 64 << 10];
-    let file = File::create_new(path)?;
-    file.set_len(size)?;
-    let last = size - DATA.len() as u64;
-    match number % 4 {
-        0 => file.write_all_at(&DATA, last),
-        1 => file.write_all_at(&DATA, 0),
-        2 => Ok(()),
-        _ => (0..last)
-            .step_by(4 * DATA.len())
-            .try_for_each(|offset| file.write_all_at(&DATA, offset)),
-    }
-}
-
-fn write_big(path: &Path, size: u64, block: &[u8]) -> io::Result<()> {
-    let mut file = File::create_new(path)?;
-    let mut left = size;
-    while left > 0 {
-        let part = left.min(block.len() as u64);
-        file.write_all(&block[..part as usize])?;
-        left -= part;
-    }
-    Ok(())
 }

@@ -1,21 +1,15 @@
+use std::collections::BTreeMap;
 use std::fs;
-use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::Command;
 
+use rustix::fs::{FileType, llistxattr};
+
 use super::{Made, Many, Recipe, make, make_many, odd_names};
 use crate::compare::{self, Options};
+use crate::mount::{LoopMount, Tmpfs};
 use crate::{HardLinks, Scratch, rsync_differences, tool};
-
-fn full() -> Recipe {
-    Recipe {
-        hard_links: 10,
-        specials: 4,
-        big_files: 1,
-        big_file_bytes: (2 << 20) + 1,
-        ..Recipe::odd(70, 200)
-    }
-}
 
 fn count(directory: &Path, made: &mut Made) {
     for entry in fs::read_dir(directory).unwrap() {
@@ -27,18 +21,18 @@ fn count(directory: &Path, made: &mut Made) {
             count(&path, made);
         } else if kind.is_symlink() {
             made.symlinks += 1;
-        } else if kind.is_fifo() || kind.is_socket() {
-            made.specials += 1;
-        } else {
+        } else if kind.is_file() {
             made.files += 1;
             made.bytes += metadata.len();
+        } else {
+            made.specials += 1;
         }
     }
 }
 
 #[test]
 fn a_tree_has_the_counts_that_were_promised() {
-    for (number, recipe) in [Recipe::plain(3, 20), Recipe::odd(60, 100), full()]
+    for (number, recipe) in [Recipe::plain(3, 20), Recipe::odd(60, 100), Recipe::full()]
         .iter()
         .enumerate()
     {
@@ -48,12 +42,12 @@ fn a_tree_has_the_counts_that_were_promised() {
         count(scratch.path(), &mut counted);
         assert_eq!(made, counted);
         let directories = recipe.directories + recipe.empty_directories;
-        let files = recipe.files + recipe.sparse_files + recipe.big_files + recipe.hard_links;
+        let holey = recipe.sparse_files + recipe.preallocated_files;
+        let files = recipe.files + holey + recipe.big_files + recipe.hard_links;
         assert_eq!((made.directories, made.files), (directories, files));
-        assert_eq!(
-            (made.symlinks, made.specials),
-            (recipe.symlinks, recipe.specials)
-        );
+        let symlinks = recipe.symlinks + recipe.symlink_hard_links;
+        let specials = recipe.specials + recipe.devices + recipe.special_hard_links;
+        assert_eq!((made.symlinks, made.specials), (symlinks, specials));
     }
 }
 
@@ -61,7 +55,7 @@ fn a_tree_has_the_counts_that_were_promised() {
 fn one_seed_gives_one_tree_and_another_another() {
     let scratch = Scratch::new("seeds");
     for (name, seed) in [("a", 1), ("b", 1), ("c", 2)] {
-        make(&scratch.join(name), &full(), seed).unwrap();
+        make(&scratch.join(name), &Recipe::full(), seed).unwrap();
     }
     let [a, b, c] = ["a", "b", "c"].map(|name| scratch.join(name));
     compare::assert_same_by(&a, &b, &Options::everything());
@@ -72,7 +66,7 @@ fn one_seed_gives_one_tree_and_another_another() {
 fn two_judges_agree_that_cp_copies_the_oddest_tree() {
     let scratch = Scratch::new("judges");
     let (a, b) = (scratch.join("a"), scratch.join("b"));
-    make(&a, &full(), 3).unwrap();
+    make(&a, &Recipe::full(), 3).unwrap();
     tool::run(Command::new("cp").arg("-a").arg(&a).arg(&b)).unwrap();
     compare::assert_same_by(&a, &b, &Options::everything());
     assert_eq!(rsync_differences(&a, &b, HardLinks::Compare), [""; 0]);
@@ -149,4 +143,122 @@ fn many_files_are_the_same_whatever_the_threads() {
     count(&a, &mut counted);
     assert_eq!(made, counted);
     assert_eq!(compare::compare(&a, &b, &Options::data_only()), []);
+}
+
+/// How often each of these is met in a tree: names of attributes, kinds, and names that lead to one entry.
+fn inventory(root: &Path) -> BTreeMap<String, u64> {
+    let mut found = BTreeMap::new();
+    let mut count = |what: String| *found.entry(what).or_default() += 1;
+    let mut pending = vec![root.to_owned()];
+    while let Some(directory) = pending.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let metadata = fs::symlink_metadata(&path).unwrap();
+            let kind = FileType::from_raw_mode(metadata.mode());
+            if kind == FileType::Directory {
+                pending.push(path.clone());
+            } else if metadata.nlink() > 1 {
+                count(format!("{kind:?} of several names"));
+            }
+            count(format!("{kind:?}"));
+            let mut names = vec![0; 1 << 16];
+            let length = llistxattr(&path, &mut names).unwrap();
+            for name in names[..length].split(|byte| *byte == 0) {
+                let shown: String = name.escape_ascii().to_string();
+                count(format!("{kind:?} {}", &shown[..shown.len().min(24)]));
+            }
+        }
+    }
+    found
+}
+
+#[test]
+fn a_full_tree_has_some_of_everything() {
+    let scratch = Scratch::new("full");
+    make(scratch.path(), &Recipe::full(), 6).unwrap();
+    let found = inventory(scratch.path());
+    for wanted in [
+        "CharacterDevice",
+        "BlockDevice",
+        "Fifo",
+        "Socket",
+        "RegularFile of several names",
+        "Symlink of several names",
+        "Fifo of several names",
+        "RegularFile user.every byte",
+        "RegularFile user.empty",
+        "RegularFile user.many.15",
+        "RegularFile user.\\xff\\n/ nnnnnnnnnnn",
+        "RegularFile user.long",
+        "RegularFile security.capability",
+        "RegularFile system.posix_acl_access",
+        "Directory user.long",
+        "Directory trusted.testkit",
+        "Directory security.testkit",
+        "Directory system.posix_acl_access",
+        "Directory system.posix_acl_default",
+        "Symlink trusted.testkit",
+        "Symlink security.testkit",
+        "Fifo trusted.testkit",
+    ] {
+        assert!(found.contains_key(wanted), "{wanted}: {found:#?}");
+    }
+}
+
+#[test]
+fn xfs_holds_the_longest_values_and_tmpfs_the_most_distant_times() {
+    let xfs = LoopMount::xfs(300).unwrap();
+    let tmpfs = Tmpfs::new(300).unwrap();
+    let longest = Recipe {
+        longest_value_bytes: 64 << 10,
+        ..Recipe::full()
+    };
+    let distant = Recipe {
+        distant_times: true,
+        ..Recipe::full()
+    };
+    for (root, recipe) in [(xfs.path(), longest), (tmpfs.path(), distant)] {
+        let (a, b) = (root.join("a"), root.join("b"));
+        make(&a, &recipe, 7).unwrap();
+        tool::run(Command::new("cp").arg("-a").arg(&a).arg(&b)).unwrap();
+        compare::assert_same_by(&a, &b, &Options::everything());
+        assert_eq!(rsync_differences(&a, &b, HardLinks::Compare), [""; 0]);
+    }
+    let mut earliest = 0;
+    let mut pending = vec![tmpfs.path().to_owned()];
+    while let Some(directory) = pending.pop() {
+        for entry in fs::read_dir(directory).unwrap() {
+            let metadata = entry.as_ref().unwrap().metadata().unwrap();
+            earliest = earliest.min(metadata.mtime());
+            if metadata.is_dir() {
+                pending.push(entry.unwrap().path());
+            }
+        }
+    }
+    assert_eq!(earliest, -5_000_000_000);
+}
+
+#[test]
+fn a_plain_user_owns_and_can_read_all_that_is_made_for_it() {
+    let scratch = Scratch::new("plain-user");
+    let (a, b) = (scratch.join("a"), scratch.join("b"));
+    let recipe = Recipe {
+        plain_user: Some(65_534),
+        ..Recipe::full()
+    };
+    let made = make(&a, &recipe, 8).unwrap();
+    assert_eq!(made.specials, recipe.specials + recipe.special_hard_links);
+    fs::set_permissions(scratch.path(), fs::Permissions::from_mode(0o777)).unwrap();
+    let mut cp = Command::new("setpriv");
+    cp.args(["--reuid=65534", "--regid=65534", "--clear-groups", "--"]);
+    tool::run(cp.args(["cp", "-a"]).arg(&a).arg(&b)).unwrap();
+    compare::assert_same_by(&a, &b, &Options::everything());
+    let found = inventory(&a);
+    assert!(found.contains_key("RegularFile user.long"));
+    assert!(found.contains_key("Directory system.posix_acl_default"));
+    assert!(
+        !found
+            .keys()
+            .any(|what| what.contains("trusted") || what.contains("security"))
+    );
 }
