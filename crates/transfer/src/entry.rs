@@ -284,7 +284,12 @@ impl Entry<'_> {
             return Ok(Done::Now(Verdict::Copied));
         };
         let xattrs = engine.source_xattrs(self.source.xattrs_of(self.name))?;
-        let found = engine.target_xattrs(target.xattrs_of(self.name))?;
+        let found = match engine.carried(target.xattrs_of(self.name)) {
+            Ok(found) => found,
+            // One that we may not read can still be replaced.
+            Err(error) if error.is_refused() && !engine.options.dry_run => return self.copy_new(),
+            Err(error) => return Err(engine.target_problem(&error)),
+        };
         if comparison == Comparison::Equal && !xattrs_differ(&xattrs, &found) {
             return Ok(Done::Now(Verdict::Unchanged));
         }

@@ -52,7 +52,12 @@ pub fn examine(case: &Case, subject: Tool, user: User, mounted: &Path) {
     for oracle in oracles(case, user).filter(|oracle| *oracle != subject) {
         let theirs = ground.before(case, "theirs");
         oracle.copy(&ground.place, user, &ground.source, &theirs);
-        assert_same_by(&theirs, &target, &Options::everything());
+        let options = Options {
+            // It makes holes of zeros that the source has on its disk.
+            holes: oracle != Tool::Rsync,
+            ..Options::everything()
+        };
+        assert_same_by(&theirs, &target, &options);
         fs::remove_dir_all(&theirs).expect("it can be removed");
     }
 
@@ -69,8 +74,10 @@ pub fn examine(case: &Case, subject: Tool, user: User, mounted: &Path) {
 
 /// Who can copy onto this state.
 fn oracles(case: &Case, user: User) -> impl Iterator<Item = Tool> {
-    // It does not replace directories by others, and takes nothing away from those that are there.
-    let cp = (!case.is_damaged()).then_some(Tool::Cp);
+    // It does not replace directories by others, takes nothing away from those that are there, and as a plain user can't
+    // replace files in a directory that forbids it.
+    let is_new = matches!(case.before, Before::Empty) || user == User::Root;
+    let cp = (!case.is_damaged() && is_new).then_some(Tool::Cp);
     // Names that should not be of one file stay so where only attributes differ (see its manual, --hard-links).
     let rsync = (user == User::Root && !case.has(Damage::Joined)).then_some(Tool::Rsync);
     cp.into_iter().chain(rsync)

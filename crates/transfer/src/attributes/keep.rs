@@ -212,7 +212,20 @@ impl Keeper<'_> {
         present: &Xattrs,
     ) -> Result<Touched, Problem> {
         let mut touched = Touched::Nothing;
-        for (name, value) in wanted.iter() {
+        for (name, _) in present.iter() {
+            if wanted.get(name).is_some() || !is_removed(name) {
+                continue;
+            }
+            match at.xattrs().remove(name) {
+                Ok(()) => touched = touched.max(Touched::by(name)),
+                Err(error) if error.is_not_held() => self.lose(loss_of(name), Some(&error))?,
+                Err(error) => return Err(self.engine.target_problem(&error)),
+            }
+        }
+        // An ACL last: it may take away the leave to set the others.
+        let others = wanted.iter().filter(|(name, _)| !is_acl(name));
+        let acls = wanted.iter().filter(|(name, _)| is_acl(name));
+        for (name, value) in others.chain(acls) {
             if present.get(name) == Some(value) {
                 continue;
             }
@@ -221,16 +234,6 @@ impl Keeper<'_> {
                 Err(error) if error.is_not_held() || has_no_room(&error, value) => {
                     self.lose(loss_of(name), Some(&error))?;
                 }
-                Err(error) => return Err(self.engine.target_problem(&error)),
-            }
-        }
-        for (name, _) in present.iter() {
-            if wanted.get(name).is_some() || !is_removed(name) {
-                continue;
-            }
-            match at.xattrs().remove(name) {
-                Ok(()) => touched = touched.max(Touched::by(name)),
-                Err(error) if error.is_not_held() => self.lose(loss_of(name), Some(&error))?,
                 Err(error) => return Err(self.engine.target_problem(&error)),
             }
         }
