@@ -34,11 +34,12 @@ impl SlowFs {
         let point = scratch.directory("mounted");
         let mut command = Command::new(beside_bench("slowfs"));
         command
+            .args([lower, &point])
+            .args(["--threads", "64"])
             .args(["--metadata-delay-us", &METADATA_DELAY_US.to_string()])
             .args(["--data-delay-us", &DATA_DELAY_US.to_string()])
             .arg("--counts")
-            .arg(scratch.join("counts"))
-            .args([lower, &point]);
+            .arg(scratch.join("counts"));
         let program = Program::start(&mut command)
             .map_err(|error| format!("cannot start {:?}: {error}", command.get_program()))?;
         program.wait_until("its mount", LIMIT, || {
