@@ -1,5 +1,7 @@
 //! What the process itself brings to each creation: who it is, and its creation mask.
 
+use std::cell::Cell;
+
 use rustix::fs::Mode;
 use rustix::process::{Resource, getegid, geteuid, getrlimit, umask};
 
@@ -49,6 +51,15 @@ fn is_since(release: &str, major: u32, minor: u32) -> bool {
     }
 }
 
+thread_local! {
+    static HAS_OWN_DIRECTORY: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether the calling thread may change its working directory without moving others: see [`isolate_creation_mask`].
+pub(super) fn has_own_directory() -> bool {
+    HAS_OWN_DIRECTORY.get()
+}
+
 /// Gives the calling thread a creation mask of its own and clears it, so that a mode given at
 /// creation is the mode that comes to be; other threads of the process keep theirs. Returns
 /// the bits that creations on this thread still lose: none, or (where a sandbox
@@ -60,6 +71,7 @@ pub fn isolate_creation_mask() -> u32 {
     match isolated {
         Ok(()) => {
             umask(Mode::empty());
+            HAS_OWN_DIRECTORY.set(true);
             0
         }
         Err(_) => read_process_mask().unwrap_or(0o777),

@@ -1,7 +1,8 @@
 //! Extended attributes, POSIX ACLs among them.
 //!
-//! Of what can be opened they are reached by descriptor, of an entry by the held directory and its name (through
-//! `/proc/self/fd`, since no call takes both): links are not followed either way.
+//! Of what can be opened they are reached by descriptor, of an entry by the held directory and its name: links are not
+//! followed either way. No call takes both, so a thread that has a working directory of its own goes there, and others
+//! take the way through `/proc/self/fd`, which costs several times as much.
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -12,6 +13,7 @@ use rustix::io::{Errno, retry_on_intr};
 use super::dir::Dir;
 use super::error::{Action, Attempted, Error};
 use super::file::File;
+use super::process::has_own_directory;
 
 /// Names and values of one entry, in the order of the names.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -99,7 +101,7 @@ impl XattrsOf<'_> {
         retry_on_intr(|| match self.0 {
             Place::Open(fd) => rustix::fs::fsetxattr(fd, name, value, flags),
             Place::Entry(dir, entry) => {
-                rustix::fs::lsetxattr(path(dir, entry).as_slice(), name, value, flags)
+                rustix::fs::lsetxattr(reach(dir, entry)?.as_slice(), name, value, flags)
             }
         })
         .attempted(Action::SetAttributes)
@@ -109,7 +111,9 @@ impl XattrsOf<'_> {
     pub fn remove(&self, name: &CStr) -> Result<(), Error> {
         let removed = retry_on_intr(|| match self.0 {
             Place::Open(fd) => rustix::fs::fremovexattr(fd, name),
-            Place::Entry(dir, entry) => rustix::fs::lremovexattr(path(dir, entry).as_slice(), name),
+            Place::Entry(dir, entry) => {
+                rustix::fs::lremovexattr(reach(dir, entry)?.as_slice(), name)
+            }
         });
         match removed {
             Err(Errno::NODATA | Errno::OPNOTSUPP) => Ok(()),
@@ -121,7 +125,9 @@ impl XattrsOf<'_> {
         let mut list = Vec::new();
         let listed = grown(&mut list, |buffer| match self.0 {
             Place::Open(fd) => rustix::fs::flistxattr(fd, buffer),
-            Place::Entry(dir, entry) => rustix::fs::llistxattr(path(dir, entry).as_slice(), buffer),
+            Place::Entry(dir, entry) => {
+                rustix::fs::llistxattr(reach(dir, entry)?.as_slice(), buffer)
+            }
         });
         match listed {
             Ok(()) => Ok(list),
@@ -135,7 +141,7 @@ impl XattrsOf<'_> {
         grown(&mut value, |buffer| match self.0 {
             Place::Open(fd) => rustix::fs::fgetxattr(fd, name, buffer),
             Place::Entry(dir, entry) => {
-                rustix::fs::lgetxattr(path(dir, entry).as_slice(), name, buffer)
+                rustix::fs::lgetxattr(reach(dir, entry)?.as_slice(), name, buffer)
             }
         })?;
         Ok(value)
@@ -166,11 +172,15 @@ fn names(list: &[u8]) -> impl Iterator<Item = &CStr> {
         .filter_map(|name| CStr::from_bytes_with_nul(name).ok())
 }
 
-/// The last component is not followed by the calls that get this, and the directory is the one that is held.
-fn path(dir: &Dir, entry: &CStr) -> Vec<u8> {
+/// What to give to calls that don't follow the last component, so that they reach the entry in the held directory.
+fn reach(dir: &Dir, entry: &CStr) -> Result<Vec<u8>, Errno> {
+    if has_own_directory() {
+        rustix::process::fchdir(&dir.fd)?;
+        return Ok(entry.to_bytes().to_vec());
+    }
     let mut path = format!("/proc/self/fd/{}/", dir.fd.as_raw_fd()).into_bytes();
     path.extend_from_slice(entry.to_bytes());
-    path
+    Ok(path)
 }
 
 #[cfg(test)]
@@ -198,6 +208,24 @@ mod tests {
         file.xattrs().remove(c"user.large").unwrap();
         file.xattrs().remove(c"user.large").unwrap();
         assert_eq!(root.xattrs_of(c"file").read().unwrap().iter().count(), 1);
+    }
+
+    #[test]
+    fn a_thread_with_its_own_directory_reaches_the_same() {
+        let scratch = Scratch::new("xattrs-by-directory");
+        let root = Dir::open_root(scratch.path()).unwrap();
+        drop(root.create_file(c"file", 0o600).unwrap());
+        root.xattrs_of(c"file").set(c"user.x", b"1").unwrap();
+        let here = std::env::current_dir().unwrap();
+        let read = std::thread::scope(|scope| {
+            let reader = scope.spawn(|| {
+                crate::posix::isolate_creation_mask();
+                root.xattrs_of(c"file").read().unwrap()
+            });
+            reader.join().unwrap()
+        });
+        assert_eq!(read, root.xattrs_of(c"file").read().unwrap());
+        assert_eq!(std::env::current_dir().unwrap(), here);
     }
 
     #[test]

@@ -3,8 +3,8 @@
 //! as it goes, and nobody else's. Of two such copies at once, the later one supersedes the earlier.
 //!
 //! Each attempt waits for the clock's next step and takes that for its epoch, so that a copy that is begun
-//! in the very moment in which another was killed comes after it. Steps are counted in 32 bits and begin anew every 4
-//! years; what was killed before that is left to `data-migrate sweep`.
+//! in the very moment in which another was killed comes after it. Steps are counted in 32 bits and begin anew every 194
+//! days; what was killed before that is left to `data-migrate sweep`.
 
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
@@ -15,7 +15,7 @@ use model::{Epoch, ItemId, RunId};
 /// 2026-01-01 UTC, in seconds since 1970.
 const BEGINNING: Duration = Duration::from_secs(1_767_225_600);
 
-const STEPS_PER_SECOND: u128 = 32;
+const STEPS_PER_SECOND: u128 = 256;
 const STEP_NANOS: u128 = 1_000_000_000 / STEPS_PER_SECOND;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -46,7 +46,7 @@ impl Ids {
     }
 }
 
-/// Of an attempt that begins now. Waits up to 32 ms.
+/// Of an attempt that begins now. Waits up to 4 ms.
 pub(super) fn next_epoch() -> Epoch {
     let (epoch, wait) = epoch_after(SystemTime::now());
     std::thread::sleep(wait);
@@ -86,7 +86,7 @@ mod tests {
         for _ in 0..100 {
             let (epoch, wait) = epoch_after(now);
             assert!(epoch.0 > last, "{epoch:?} after {last}");
-            assert!(wait <= Duration::from_millis(32));
+            assert!(wait <= Duration::from_millis(4));
             // The attempt ends as soon as it has begun, and another follows.
             now += wait;
             last = epoch.0;

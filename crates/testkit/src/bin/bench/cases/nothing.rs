@@ -50,8 +50,6 @@ pub(super) fn run(settings: &Settings, tools: &[Tool]) -> Result<Section, Failur
     let goals = vec![
         Goal::faster_than_rclone(&series, Tool::CopyPreserve, 6.0),
         Goal::faster(&series, Tool::CopyPreserve, Tool::Rsync, 2.5),
-        Goal::faster_than_rclone(&series, Tool::Copy, 6.0),
-        Goal::faster(&series, Tool::Copy, Tool::Rsync, 2.5),
     ];
     let about = format!(
         "The same {} files in {} directories, all of them there and equal at the target; modes, owners and times with \
