@@ -177,10 +177,12 @@ impl Engine {
         tally: &mut Tally,
         scratch: &mut Scratch,
     ) -> Result<u64, Problem> {
+        let target = self.open_held(file.node.target.as_ref(), &file.node.path)?;
         let mut entry = Entry {
             engine: self,
             node: &file.node,
             source: &file.source,
+            target: target.as_ref(),
             name: &file.name,
             part: Part::Links,
             scratch,

@@ -86,7 +86,7 @@ impl Entry<'_> {
             },
             false => None,
         };
-        let Some(target_dir) = &self.node.target else {
+        let Some(target_dir) = self.target else {
             return Err(engine.stop_with(crate::Stopped::Again("internal: no target".into())));
         };
         engine.check_fence()?;
@@ -208,7 +208,7 @@ impl Entry<'_> {
 
     /// Removes a copy that will not be published.
     pub(crate) fn drop_copy(&self, temp: Option<&(u64, String)>) -> Result<(), Problem> {
-        match (temp, &self.node.target) {
+        match (temp, self.target) {
             (Some((seq, _)), _) => self.engine.drop_temp(*seq),
             (None, Some(target)) => {
                 self.engine.check_fence()?;

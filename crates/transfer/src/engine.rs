@@ -12,6 +12,7 @@ use storage::posix::{Dir, Error, Identity, Side, max_descriptors, process_mask};
 use crate::attempt::{Attempt, FileWork, Finished, Stopped};
 use crate::batch::{Batch, is_synced_as_a_whole, max_directories, reports_errors_at_close};
 use crate::hard_links::Links;
+use crate::held::{Held, HeldDirs};
 use crate::ledger::{Tally, Verdict};
 use crate::policy::Losses;
 use crate::queue::{Job, Queue};
@@ -58,6 +59,7 @@ pub(crate) struct Engine {
     ledger: Mutex<Ledger>,
     pub(crate) unfinished: Unfinished,
     pub(crate) losses: Losses,
+    pub(crate) held: HeldDirs,
     pub(crate) links: Links,
     /// Permission bits that this process gives to nobody, for modes that are not kept.
     pub(crate) process_mask: u32,
@@ -136,6 +138,7 @@ impl Engine {
             ledger: Mutex::default(),
             unfinished: Unfinished::default(),
             losses: Losses::default(),
+            held: HeldDirs::new(max_descriptors()),
             links: Links::default(),
             process_mask: process_mask(),
             wrote,
@@ -305,6 +308,21 @@ impl Engine {
                 result => return result,
             }
         }
+    }
+
+    /// A directory at the target that waited, opened again if need be.
+    pub(crate) fn open_held(
+        &self,
+        held: Option<&Arc<Held>>,
+        path: &RelPath,
+    ) -> Result<Option<Arc<Dir>>, Problem> {
+        let Some(held) = held else {
+            return Ok(None);
+        };
+        let opened = self.opening(|| self.held.open(held));
+        opened
+            .map(Some)
+            .map_err(|error| self.stop_again(&error, path))
     }
 
     /// An error at the source is the entry's own, unless it is this process's.

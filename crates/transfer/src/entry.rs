@@ -122,6 +122,7 @@ impl Engine {
         self.attempt
             .progress
             .show(scratch.thread, Some(Arc::clone(&node.path)));
+        let target = self.open_held(node.target.as_ref(), &node.path)?;
         let mut tally = Tally::default();
         let (mut done, mut wrote) = (0, false);
         let mut rest = names.as_slice();
@@ -135,6 +136,7 @@ impl Engine {
                 engine: self,
                 node: &node,
                 source: &source,
+                target: target.as_ref(),
                 name,
                 part: Part::Walk,
                 scratch: &mut *scratch,
@@ -164,6 +166,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) engine: &'a Arc<Engine>,
     pub(crate) node: &'a Arc<Node>,
     pub(crate) source: &'a Arc<Dir>,
+    /// The directory at the target; `None` in a dry run where it isn't there, and on a remote.
+    pub(crate) target: Option<&'a Arc<Dir>>,
     pub(crate) name: &'a CStr,
     pub(crate) part: Part,
     pub(crate) scratch: &'a mut Scratch,
@@ -185,7 +189,7 @@ impl Entry<'_> {
 
     /// What has the name at the target.
     pub(crate) fn look_at_target(&self) -> Result<Option<Meta>, Problem> {
-        let Some(target) = &self.node.target else {
+        let Some(target) = self.target else {
             return Ok(None);
         };
         match target.stat(self.name) {
@@ -280,7 +284,7 @@ impl Entry<'_> {
         comparison: Comparison,
     ) -> Result<Done, Problem> {
         let engine = self.engine;
-        let Some(target) = &self.node.target else {
+        let Some(target) = self.target else {
             return Ok(Done::Now(Verdict::Copied));
         };
         let xattrs = engine.source_xattrs(self.source.xattrs_of(self.name))?;

@@ -133,7 +133,7 @@ impl Entry<'_> {
             self.tally.note(Note::HardLinks);
         }
         let xattrs = engine.source_xattrs(self.source.xattrs_of(self.name))?;
-        let found = match &self.node.target {
+        let found = match self.target {
             Some(target) => engine.target_xattrs(target.xattrs_of(self.name))?,
             None => Xattrs::default(),
         };
@@ -162,7 +162,7 @@ impl Entry<'_> {
         found: Xattrs,
     ) -> Result<bool, Problem> {
         let engine = self.engine;
-        let Some(target) = &self.node.target else {
+        let Some(target) = self.target else {
             return Ok(false);
         };
         let opened = engine.opening(|| target.open_file(self.name));
@@ -181,7 +181,7 @@ impl Entry<'_> {
     /// What rclone wrote is not synced by it.
     fn sync_present(&self) -> Result<(), Problem> {
         let engine = self.engine;
-        let Some(target) = &self.node.target else {
+        let Some(target) = self.target else {
             return Ok(());
         };
         engine

@@ -16,7 +16,7 @@ use crate::engine::{Engine, Problem, lock};
 use crate::entry::{Done, Entry, Part};
 use crate::ledger::{Note, Tally, Verdict};
 use crate::node::Node;
-use crate::parents::{NoWay, Parents};
+use crate::parents::{Both, NoWay, Parents};
 use crate::queue::Job;
 use crate::start::passage;
 use crate::threads::Scratch;
@@ -110,18 +110,19 @@ impl Engine {
             self.check_on()?;
             let mut tally = Tally::default();
             let verdict = match self.place(&path, parents) {
-                Ok((node, source, name)) => {
+                Ok((node, both, name)) => {
                     let mut entry = Entry {
                         engine: self,
                         node: &node,
-                        source: &source,
+                        source: &both.source,
+                        target: both.target.as_ref(),
                         name: &name,
                         part: Part::Links,
                         scratch: &mut *scratch,
                         tally: &mut tally,
                     };
                     let done = entry.copy_or_link(group.file, known, &mut first);
-                    self.finish_name(&node, done)
+                    self.finish_name(&node, &both, done)
                 }
                 Err(problem) => Err(problem),
             };
@@ -139,7 +140,7 @@ impl Engine {
         &self,
         path: &RelPath,
         parents: &mut Parents,
-    ) -> Result<(Arc<Node>, Arc<Dir>, CString), Problem> {
+    ) -> Result<(Arc<Node>, Both, CString), Problem> {
         let Some((parent, name)) = path.split_last() else {
             return Err(Problem::Stopping);
         };
@@ -152,11 +153,16 @@ impl Engine {
             Err(NoWay::Problem(problem)) => return Err(problem),
         };
         let node = passage(&both, parent).map_err(source_problem)?;
-        Ok((node, both.source, name))
+        Ok((node, both, name))
     }
 
     /// The directory's times are not right any more.
-    fn finish_name(&self, node: &Node, done: Result<Done, Problem>) -> Result<Verdict, Problem> {
+    fn finish_name(
+        &self,
+        node: &Node,
+        both: &Both,
+        done: Result<Done, Problem>,
+    ) -> Result<Verdict, Problem> {
         let verdict = match done? {
             Done::Now(verdict) => verdict,
             Done::Later | Done::Linked => {
@@ -169,7 +175,7 @@ impl Engine {
             if node.path.split_last().is_some() {
                 self.defer_attributes(&node.path);
             }
-            if let Some(target) = &node.target {
+            if let Some(target) = &both.target {
                 sync_directory(self, target, &node.path)?;
             }
         }
@@ -212,7 +218,7 @@ impl Entry<'_> {
             done,
             Done::Now(Verdict::CopiedFile(_) | Verdict::Copied | Verdict::Unchanged)
         );
-        let (true, Some(target)) = (is_there, &self.node.target) else {
+        let (true, Some(target)) = (is_there, self.target) else {
             return Ok(None);
         };
         let meta = target
@@ -240,7 +246,7 @@ impl Entry<'_> {
         if let Some(refusal) = self.refusal(present.as_ref()) {
             return Err(refusal);
         }
-        let Some(target) = &self.node.target else {
+        let Some(target) = self.target else {
             return Ok(None);
         };
         let engine = self.engine;

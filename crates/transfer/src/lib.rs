@@ -25,6 +25,7 @@ mod engine;
 mod entry;
 mod find;
 mod hard_links;
+mod held;
 mod ledger;
 mod link;
 mod node;

@@ -27,7 +27,7 @@ impl Entry<'_> {
             return Err(refusal);
         }
         let xattrs = engine.source_xattrs(self.source.xattrs_of(self.name))?;
-        if let (Some(present), Some(target)) = (&present, &self.node.target)
+        if let (Some(present), Some(target)) = (&present, self.target)
             && present.kind == Kind::Symlink
         {
             let found = target.read_link(self.name);

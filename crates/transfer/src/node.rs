@@ -11,10 +11,11 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 
 use model::{FailureClass, RelPath};
-use storage::posix::{Dir, Error, Meta, Replace, Xattrs};
+use storage::posix::{Error, Meta, Replace, Xattrs};
 
 use crate::attributes::{self, Creation, Set};
 use crate::engine::{Engine, Problem, lock};
+use crate::held::Held;
 use crate::ledger::{Tally, Verdict};
 
 /// What a node's directory is to the item.
@@ -46,7 +47,7 @@ pub(crate) enum Origin {
 
 /// A directory at the target as it was found or made.
 pub(crate) struct Made {
-    pub(crate) target: Option<Arc<Dir>>,
+    pub(crate) target: Option<Arc<Held>>,
     pub(crate) origin: Origin,
     pub(crate) creation: Creation,
     pub(crate) meta: Option<Meta>,
@@ -57,7 +58,7 @@ pub(crate) struct Node {
     pub(crate) name: CString,
     pub(crate) role: Role,
     /// `None` in a dry run where there is nothing at the target.
-    pub(crate) target: Option<Arc<Dir>>,
+    pub(crate) target: Option<Arc<Held>>,
     pub(crate) source_meta: Meta,
     /// Those of the source that are to be kept.
     pub(crate) source_xattrs: Xattrs,
@@ -207,11 +208,11 @@ impl Node {
     }
 
     fn open_up(&self, engine: &Engine) -> bool {
-        let Some(target) = &self.target else {
+        let Ok(Some(target)) = engine.open_held(self.target.as_ref(), &self.path) else {
             return false;
         };
         let mut state = lock(&self.state);
-        if !state.is_opened_up && attributes::open_up(engine, target) {
+        if !state.is_opened_up && attributes::open_up(engine, &target) {
             state.is_opened_up = true;
             state.wrote = true;
             if self.role == Role::Passage {
@@ -248,19 +249,22 @@ impl Node {
                 self.complete(engine)?;
             }
             engine.check_fence()?;
-            let Some(into) = &parent.target else {
+            let Some(into) = engine.open_held(parent.target.as_ref(), &parent.path)? else {
                 return Ok(());
             };
             // Whatever goes wrong here concerns all that the directory holds.
             let stop = |error| engine.stop_again(&error, &self.path);
             let name = self.name.to_bytes();
             if replaces {
-                engine.swap(into, &temp, name).map_err(stop)?;
+                engine.swap(&into, &temp, name).map_err(stop)?;
                 engine.drop_temp(seq);
             } else {
-                into.rename(temp.as_bytes(), into, name, Replace::Refused)
+                into.rename(temp.as_bytes(), &into, name, Replace::Refused)
                     .map_err(stop)?;
                 engine.forget_temp(seq);
+            }
+            if let Some(target) = &self.target {
+                engine.held.may_close(target);
             }
             engine.record(tally);
             let is_complete = {
@@ -328,11 +332,12 @@ impl Node {
 
     /// What an earlier attempt wrote is found unchanged, but need not be durable.
     fn sync(&self, engine: &Engine, wrote: bool) -> Result<(), Problem> {
-        match &self.target {
-            Some(target) if wrote || engine.attempt.epoch.0 > 1 => {
-                attributes::sync_directory(engine, target, &self.path)
-            }
-            _ => Ok(()),
+        if !engine.syncs_each_directory || !(wrote || engine.attempt.epoch.0 > 1) {
+            return Ok(());
+        }
+        match engine.open_held(self.target.as_ref(), &self.path)? {
+            Some(target) => attributes::sync_directory(engine, &target, &self.path),
+            None => Ok(()),
         }
     }
 }

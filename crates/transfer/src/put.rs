@@ -23,7 +23,7 @@ impl Entry<'_> {
         wanted: Option<Wanted<'_>>,
     ) -> Result<(), Problem> {
         let engine = self.engine;
-        let Some(target) = &self.node.target else {
+        let Some(target) = self.target else {
             return Ok(());
         };
         engine.check_fence()?;
@@ -102,7 +102,7 @@ impl Entry<'_> {
         present: &Meta,
     ) -> Result<Verdict, Problem> {
         let engine = self.engine;
-        let Some(target) = &self.node.target else {
+        let Some(target) = self.target else {
             return Ok(Verdict::Unchanged);
         };
         let at = At::Entry(target, self.name);
@@ -127,7 +127,7 @@ impl Entry<'_> {
     /// Gives what was made under a temp name its own.
     pub(crate) fn rename_temp(&self, seq: u64, temp: &str) -> Result<(), Problem> {
         let engine = self.engine;
-        let Some(target) = &self.node.target else {
+        let Some(target) = self.target else {
             return Ok(());
         };
         engine.check_fence()?;
@@ -154,7 +154,7 @@ impl Entry<'_> {
     /// The target has a directory where something else is to be.
     fn replace_directory(&self, seq: u64, temp: &str) -> Result<(), Problem> {
         let engine = self.engine;
-        let Some(target) = &self.node.target else {
+        let Some(target) = self.target else {
             return Ok(());
         };
         if engine.options.conflicts != Conflicts::Replace {

@@ -12,6 +12,7 @@ use crate::attempt::AttemptWork;
 use crate::attributes::{Creation, attributes_of_directory};
 use crate::engine::{Engine, Problem, describe};
 use crate::entry::{FilesBuilder, Presence};
+use crate::held::HeldDirs;
 use crate::ledger::{Tally, Verdict};
 use crate::node::{Made, Node, Origin, Role};
 use crate::parents::{Both, NoWay, Parents};
@@ -164,7 +165,7 @@ impl Engine {
                         skip_below(feeder, &path);
                         directories.push(Pending {
                             parent: Arc::clone(&node),
-                            source: Arc::clone(&both.source),
+                            source: HeldDirs::root(Arc::clone(&both.source)),
                             name,
                             presence: Presence::Unknown,
                         });
@@ -285,7 +286,7 @@ fn skip_below(feeder: &mut Feeder, directory: &RelPath) {
 pub(crate) fn passage(both: &Both, path: RelPath) -> Result<Arc<Node>, Error> {
     let source = (both.source.meta()?, Xattrs::default());
     let made = Made {
-        target: both.target.clone(),
+        target: both.target.clone().map(HeldDirs::root),
         origin: Origin::Existing,
         creation: Creation::default(),
         meta: None,

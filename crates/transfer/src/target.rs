@@ -11,6 +11,7 @@ use storage::posix::{Dir, Error, Kind, Listed, ListingBuffer, Meta};
 use crate::attributes::Creation;
 use crate::engine::{Engine, Problem};
 use crate::entry::Presence;
+use crate::held::{Held, HeldDirs};
 use crate::ledger::Verdict;
 use crate::node::{Made, Node, Origin};
 use crate::put::in_the_way;
@@ -58,13 +59,16 @@ impl Engine {
             creation: Creation::default(),
             meta: None,
         };
-        let Some(into) = &parent.target else {
+        let above = parent.target.as_ref();
+        let (Some(into), Some(above)) = (self.open_held(above, &parent.path)?, above) else {
             return Ok(imagined);
         };
         let mut replaces = false;
         if presence == Presence::Unknown {
-            match self.open_made(into, name.to_bytes()) {
+            match self.open_made(&into, name.to_bytes()) {
                 Ok((target, meta)) => {
+                    let target = HeldDirs::below(above, name, target, &meta);
+                    self.held.may_close(&target);
                     return Ok(Made {
                         target: Some(target),
                         origin: Origin::Existing,
@@ -73,7 +77,7 @@ impl Engine {
                     });
                 }
                 Err(error) if error.is_other_kind() => {
-                    self.check_may_replace(into, name)?;
+                    self.check_may_replace(&into, name)?;
                     replaces = true;
                 }
                 Err(error) if error.is_missing() => {}
@@ -89,9 +93,9 @@ impl Engine {
                 into.unlink(name)
                     .map_err(|error| self.target_problem(&error))?;
             }
-            self.make_in_place(parent, into, name)
+            self.make_in_place(parent, above, &into, name)
         } else {
-            self.make_staged(parent, into, replaces)
+            self.make_staged(parent, above, &into, name, replaces)
         }
     }
 
@@ -109,7 +113,13 @@ impl Engine {
     }
 
     /// Others may make the same directory at any time.
-    fn make_in_place(&self, parent: &Node, into: &Dir, name: &CStr) -> Result<Made, Problem> {
+    fn make_in_place(
+        &self,
+        parent: &Node,
+        above: &Arc<Held>,
+        into: &Dir,
+        name: &CStr,
+    ) -> Result<Made, Problem> {
         match parent.create(self, || into.mkdir(name, 0o700)) {
             Err(error) if !error.is_existing() => return Err(self.target_problem(&error)),
             _ => {}
@@ -117,6 +127,8 @@ impl Engine {
         let (target, meta) = self
             .open_made(into, name.to_bytes())
             .map_err(|error| self.target_problem(&error))?;
+        let target = HeldDirs::below(above, name, target, &meta);
+        self.held.may_close(&target);
         Ok(Made {
             target: Some(target),
             origin: Origin::Made,
@@ -128,7 +140,9 @@ impl Engine {
     fn make_staged(
         &self,
         parent: &Arc<Node>,
+        above: &Arc<Held>,
         into: &Arc<Dir>,
+        name: &CStr,
         replaces: bool,
     ) -> Result<Made, Problem> {
         let (seq, temp) = self.new_temp(into);
@@ -146,7 +160,8 @@ impl Engine {
         let parent = Arc::clone(parent);
         Ok(Made {
             creation: Creation::in_new(&target, &meta, self.identity),
-            target: Some(target),
+            // It has another name until it is published, and stays open.
+            target: Some(HeldDirs::below(above, name, target, &meta)),
             origin: Origin::Staged {
                 seq,
                 temp,

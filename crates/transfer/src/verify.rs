@@ -43,7 +43,7 @@ impl Entry<'_> {
     /// Whether the target's file holds the same bytes as the source's; both are read to the end.
     pub(crate) fn has_same_content(&mut self) -> Result<bool, Problem> {
         let engine = self.engine;
-        let Some(target) = &self.node.target else {
+        let Some(target) = self.target else {
             return Ok(false);
         };
         let source = engine

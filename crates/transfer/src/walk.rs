@@ -8,6 +8,7 @@ use storage::posix::{Dir, Error, Kind, Listed};
 
 use crate::engine::{Engine, Problem, describe};
 use crate::entry::{FilesBuilder, Presence};
+use crate::held::{Held, HeldDirs};
 use crate::ledger::{Tally, Verdict};
 use crate::node::{Node, Origin, Role};
 use crate::queue::{GroupId, MAX_PENDING};
@@ -21,7 +22,7 @@ const CHUNK_BATCHES: usize = 32;
 pub(crate) struct Pending {
     pub(crate) parent: Arc<Node>,
     /// The parent at the source.
-    pub(crate) source: Arc<Dir>,
+    pub(crate) source: Arc<Held>,
     pub(crate) name: CString,
     pub(crate) presence: Presence,
 }
@@ -35,7 +36,9 @@ impl Pending {
 /// A directory that has not been read to its end.
 pub(crate) struct Lister {
     node: Arc<Node>,
+    /// Read from here; it keeps its position.
     source: Arc<Dir>,
+    held: Arc<Held>,
     names: Names,
 }
 
@@ -83,7 +86,7 @@ impl Engine {
     ) -> Result<Lister, Problem> {
         let Pending {
             parent,
-            source,
+            source: from_held,
             name,
             presence,
         } = pending;
@@ -99,8 +102,11 @@ impl Engine {
                 error: describe(&error),
             })
         };
+        let from = self
+            .opening(|| self.held.open(&from_held))
+            .map_err(unreadable)?;
         let opened = self
-            .opening(|| source.open_dir(name.as_c_str()))
+            .opening(|| from.open_dir(name.as_c_str()))
             .map_err(unreadable)?;
         let source_meta = opened.meta().map_err(unreadable)?;
         if self.target_root == Some((source_meta.dev, source_meta.ino)) {
@@ -109,16 +115,22 @@ impl Engine {
         let made = self.open_target(&parent, &name, presence)?;
         let names = match (&made.target, &made.origin) {
             (Some(target), Origin::Existing | Origin::Made) => self
-                .names_at_target(target, &mut scratch.listing)
+                .held
+                .open(target)
+                .and_then(|target| self.names_at_target(&target, &mut scratch.listing))
                 .map_err(|error| self.target_problem(&error))?,
             _ => Names::None,
         };
         let source_xattrs = self.source_xattrs(opened.own_xattrs())?;
+        let opened = Arc::new(opened);
+        let held = HeldDirs::below(&from_held, &name, Arc::clone(&opened), &source_meta);
+        self.held.may_close(&held);
         let source = (source_meta, source_xattrs);
         let node = Node::new(path, name, Role::Entry, source, made);
         Ok(Lister {
             node: Arc::new(node),
-            source: Arc::new(opened),
+            source: opened,
+            held,
             names,
         })
     }
@@ -249,7 +261,7 @@ impl Found {
         match kind {
             Kind::Directory => self.directories.push(Pending {
                 parent: Arc::clone(&lister.node),
-                source: Arc::clone(&lister.source),
+                source: Arc::clone(&lister.held),
                 name: name.to_owned(),
                 presence,
             }),
@@ -267,11 +279,15 @@ impl Lister {
         scratch: &mut Scratch,
     ) -> Result<Self, Error> {
         let names = match &node.target {
-            Some(target) => engine.names_at_target(target, &mut scratch.listing)?,
+            Some(target) => {
+                let target = engine.held.open(target)?;
+                engine.names_at_target(&target, &mut scratch.listing)?
+            }
             None => Names::None,
         };
         Ok(Self {
             node,
+            held: HeldDirs::root(Arc::clone(&source)),
             source,
             names,
         })

@@ -9,12 +9,11 @@
 //! is entered.
 
 use std::collections::VecDeque;
-use std::io;
 
 use rustix::path::Arg;
 
 use super::dir::Dir;
-use super::error::{Action, Error};
+use super::error::Error;
 
 /// Most trees are less deep. Beyond it the way back costs one more open for each directory; a larger one would
 /// cost descriptors on each of many threads.
@@ -112,10 +111,7 @@ impl<T> Level<T> {
         if (meta.dev, meta.ino) == (self.device, self.inode) {
             return Ok(());
         }
-        Err(Error {
-            action: Action::Open,
-            source: io::Error::other(Moved),
-        })
+        Err(Error::moved())
     }
 }
 

@@ -63,6 +63,14 @@ impl Error {
         }
     }
 
+    /// A directory is not the one that it was.
+    pub fn moved() -> Self {
+        Self {
+            action: Action::Open,
+            source: io::Error::other(super::descent::Moved),
+        }
+    }
+
     pub fn errno(&self) -> i32 {
         self.source.raw_os_error().unwrap_or_default()
     }

@@ -29,7 +29,8 @@ pub(crate) fn complete_directory(
     set: Set,
     tally: &mut Tally,
 ) -> Result<Verdict, Problem> {
-    let (Some(target), Some(made_as)) = (&node.target, &node.made_as) else {
+    let target = engine.open_held(node.target.as_ref(), &node.path)?;
+    let (Some(target), Some(made_as)) = (&target, &node.made_as) else {
         if engine.has_remote_target() {
             return Ok(Verdict::Skipped(SkipReason::NotOnRemote));
         }

@@ -26,10 +26,19 @@ pub struct Place {
 
 impl Place {
     pub fn new(name: &str) -> Self {
+        Self::within(&std::env::temp_dir(), name)
+    }
+
+    /// Where removing a deep tree is quick.
+    pub fn in_memory(name: &str) -> Self {
+        Self::within(Path::new("/dev/shm"), name)
+    }
+
+    fn within(parent: &Path, name: &str) -> Self {
         static NEXT: AtomicU64 = AtomicU64::new(0);
         let n = NEXT.fetch_add(1, Ordering::Relaxed);
         let name = format!("transfer-{name}-{}-{n}", std::process::id());
-        let root = std::env::temp_dir().join(name);
+        let root = parent.join(name);
         fs::create_dir_all(root.join("source")).unwrap();
         fs::create_dir_all(root.join("target")).unwrap();
         Self { root }

@@ -1,0 +1,57 @@
+//! P17: a tree of any depth is walked and copied with few descriptors, also where at each level others wait.
+
+mod support;
+
+use std::fs::File;
+use std::os::fd::AsFd;
+use std::process::Command;
+
+use rustix::fs::{Mode, OFlags, mkdirat, openat};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use support::{Place, walk};
+
+const LEVELS: usize = 10_000;
+const DESCRIPTORS: u64 = 1_024;
+
+/// At each level a directory with a file, and the next level.
+fn make(place: &Place) {
+    let mut here = File::open(place.source("")).unwrap();
+    let open = |from: &File, name: &str| {
+        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
+        File::from(openat(from.as_fd(), name, flags, Mode::empty()).unwrap())
+    };
+    for _ in 0..LEVELS {
+        for name in ["a", "b", "c"] {
+            mkdirat(here.as_fd(), name, Mode::from_raw_mode(0o755)).unwrap();
+        }
+        let flags = OFlags::WRONLY | OFlags::CREATE;
+        let beside = open(&here, "a");
+        openat(beside.as_fd(), "file", flags, Mode::from_raw_mode(0o644)).unwrap();
+        here = open(&here, "b");
+    }
+}
+
+#[test]
+fn ten_thousand_levels_with_siblings_take_few_descriptors() {
+    let place = Place::in_memory("deep");
+    make(&place);
+    let before = getrlimit(Resource::Nofile);
+    let few = Rlimit {
+        current: Some(DESCRIPTORS),
+        maximum: before.maximum,
+    };
+    setrlimit(Resource::Nofile, few).unwrap();
+    let first = walk().run(&place).unwrap().outcome.counters;
+    let second = walk().run(&place).unwrap().outcome.counters;
+    setrlimit(Resource::Nofile, before).unwrap();
+    let entries = 4 * LEVELS as u64;
+    assert_eq!((first.listed, first.copied), (entries, entries));
+    assert_eq!((second.listed, second.unchanged), (entries, entries));
+    for side in ["source", "target"] {
+        let removed = Command::new("rm")
+            .arg("-rf")
+            .arg(place.root.join(side))
+            .status();
+        assert!(removed.unwrap().success());
+    }
+}
