@@ -66,6 +66,10 @@ impl Batch {
         self.files.push(file);
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
@@ -132,7 +136,7 @@ impl Engine {
     pub(crate) fn flush(self: &Arc<Self>, scratch: &mut Scratch) -> Result<(), Problem> {
         let _turn = lock(&self.publishing);
         let batch = std::mem::take(&mut *lock(&self.batch));
-        if batch.files.is_empty() {
+        if batch.is_empty() {
             self.sync_all()?;
             self.mark_synced();
             return Ok(());
