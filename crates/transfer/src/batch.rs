@@ -167,9 +167,9 @@ impl Engine {
                 Err(Problem::Entry(verdict)) => verdict,
                 Err(problem) => return Err(problem),
             };
-            let wrote = matches!(verdict, Verdict::CopiedFile(_));
             tally.count(verdict, || file.node.path.join(file.name.to_bytes()));
-            node.entries_done(self, 1, tally, wrote)?;
+            // Whatever became of it, it was there under a temp name.
+            node.entries_done(self, 1, tally, true)?;
         }
         Ok(())
     }
