@@ -122,6 +122,12 @@ impl Entry<'_> {
             }
             None => Ok(Err(Tried::Changed)),
         });
+        // Whatever came before, it is closed here; the first error counts.
+        let closed = target.close().map_err(Broken::Target);
+        let finished = match (finished, closed) {
+            (Ok(_), Err(error)) => Err(error),
+            (finished, _) => finished,
+        };
         match finished {
             Ok(Ok(bytes)) => Ok(Tried::Written(Written {
                 temp,
