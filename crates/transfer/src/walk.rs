@@ -106,6 +106,8 @@ impl Engine {
         if self.target_root == Some((source_meta.dev, source_meta.ino)) {
             return Err(conflict("the target lies within its own source"));
         }
+        // Before anything is made; without them its entries stay unknown.
+        let source_xattrs = self.carried(opened.own_xattrs()).map_err(unreadable)?;
         let made = self.open_target(&parent, &name, presence)?;
         let names = match (&made.target, &made.origin) {
             (Some(target), Origin::Existing | Origin::Made) => self
@@ -113,7 +115,6 @@ impl Engine {
                 .map_err(|error| self.target_problem(&error))?,
             _ => Names::None,
         };
-        let source_xattrs = self.source_xattrs(opened.own_xattrs())?;
         let source = (source_meta, source_xattrs);
         let node = Node::new(path, name, Role::Entry, source, made);
         Ok(Lister {

@@ -72,7 +72,8 @@ impl Engine {
             .map_err(|error| self.target_problem(&error))
     }
 
-    fn carried(&self, of: XattrsOf<'_>) -> Result<Xattrs, storage::posix::Error> {
+    /// Those that are to be kept.
+    pub(crate) fn carried(&self, of: XattrsOf<'_>) -> Result<Xattrs, storage::posix::Error> {
         if !self.keeps_xattrs() {
             return Ok(Xattrs::default());
         }
