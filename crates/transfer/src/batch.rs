@@ -66,6 +66,10 @@ impl Batch {
         self.files.push(file);
     }
 
+    pub(crate) fn is_empty(&self) -> bool {
+        self.files.is_empty()
+    }
+
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
@@ -132,7 +136,7 @@ impl Engine {
     pub(crate) fn flush(self: &Arc<Self>, scratch: &mut Scratch) -> Result<(), Problem> {
         let _turn = lock(&self.publishing);
         let batch = std::mem::take(&mut *lock(&self.batch));
-        if batch.files.is_empty() {
+        if batch.is_empty() {
             self.sync_all()?;
             self.mark_synced();
             return Ok(());
@@ -163,9 +167,9 @@ impl Engine {
                 Err(Problem::Entry(verdict)) => verdict,
                 Err(problem) => return Err(problem),
             };
-            let wrote = matches!(verdict, Verdict::CopiedFile(_));
             tally.count(verdict, || file.node.path.join(file.name.to_bytes()));
-            node.entries_done(self, 1, tally, wrote)?;
+            // Whatever became of it, it was there under a temp name.
+            node.entries_done(self, 1, tally, true)?;
         }
         Ok(())
     }

@@ -7,7 +7,7 @@
 use std::sync::Arc;
 
 use model::options::{Sparse, Verify};
-use storage::posix::{Dir, File, Kind, Meta, Xattrs};
+use storage::posix::{Dir, Error, File, Kind, Meta, Xattrs};
 
 use crate::attributes::{At, CreationMode, Present, Wanted, creation_mode, inherited};
 use crate::bytes::{Broken, Content};
@@ -99,15 +99,10 @@ impl Entry<'_> {
         let created = self.node.create(engine, || {
             engine.opening(|| target_dir.create_file(name, mode.mode))
         });
-        let target = created.map_err(|error| {
-            if let Some((seq, _)) = &temp {
-                engine.forget_temp(*seq);
-            }
-            if error.is_existing() {
-                return crate::target::conflict("the target has an entry of that name");
-            }
-            engine.target_problem(&error)
-        })?;
+        let target = match created {
+            Ok(target) => target,
+            Err(error) => return Err(self.not_made(temp.as_ref(), &error)),
+        };
         let written = match small {
             Some(length) => self.write_small(&target, length),
             None => self.copy_large(&source, &target, &meta, keeps_holes),
@@ -122,6 +117,12 @@ impl Entry<'_> {
             }
             None => Ok(Err(Tried::Changed)),
         });
+        // Whatever came before, it is closed here; the first error counts.
+        let closed = target.close().map_err(Broken::Target);
+        let finished = match (finished, closed) {
+            (Ok(_), Err(error)) => Err(error),
+            (finished, _) => finished,
+        };
         match finished {
             Ok(Ok(bytes)) => Ok(Tried::Written(Written {
                 temp,
@@ -204,6 +205,20 @@ impl Entry<'_> {
         }
         self.keep(At::File(file), wanted, &present)?;
         Ok(())
+    }
+
+    /// Why there is no copy. Answers get lost: what may have been made all the same is removed.
+    pub(crate) fn not_made(&mut self, temp: Option<&(u64, String)>, error: &Error) -> Problem {
+        if error.is_existing() {
+            if let Some((seq, _)) = temp {
+                self.engine.forget_temp(*seq);
+            }
+            return crate::target::conflict("the target has an entry of that name");
+        }
+        match self.drop_copy(temp) {
+            Ok(()) => self.engine.target_problem(error),
+            Err(problem) => problem,
+        }
     }
 
     /// Removes a copy that will not be published.

@@ -194,6 +194,10 @@ impl Engine {
         if self.is_stopping() {
             return Some(Job::Clean);
         }
+        // Further names go into directories that may get theirs only with their batch.
+        if !lock(&self.batch).is_empty() {
+            return Some(Job::Flush);
+        }
         if let Some(groups) = self.links.take() {
             return Some(Job::Link(groups));
         }

@@ -146,11 +146,7 @@ impl Engine {
                 Ok(Done::Later) => {}
                 Ok(Done::Linked) => done += 1,
                 Ok(Done::Now(verdict)) | Err(Problem::Entry(verdict)) => {
-                    // One that failed may have been made and removed again.
-                    wrote |= !matches!(
-                        verdict,
-                        Verdict::Unchanged | Verdict::Skipped(_) | Verdict::Deferred
-                    );
+                    wrote |= verdict.may_have_written();
                     done += 1;
                     tally.count(verdict, || node.path.join(name.to_bytes()));
                 }

@@ -156,22 +156,23 @@ impl Engine {
         Ok((node, both, name))
     }
 
-    /// The directory's times are not right any more.
+    /// The directory's times are not right any more: one that failed may have been made and removed again.
     fn finish_name(
         &self,
         node: &Node,
         both: &Both,
         done: Result<Done, Problem>,
     ) -> Result<Verdict, Problem> {
-        let verdict = match done? {
-            Done::Now(verdict) => verdict,
-            Done::Later | Done::Linked => {
+        let verdict = match done {
+            Ok(Done::Now(verdict)) | Err(Problem::Entry(verdict)) => verdict,
+            Ok(Done::Later | Done::Linked) => {
                 return Err(self.stop_with(crate::Stopped::Again(
                     "internal: a name of several was left for later".into(),
                 )));
             }
+            Err(problem) => return Err(problem),
         };
-        if matches!(verdict, Verdict::CopiedFile(_) | Verdict::Copied) {
+        if verdict.may_have_written() {
             if node.path.split_last().is_some() {
                 self.defer_attributes(&node.path);
             }

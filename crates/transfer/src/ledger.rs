@@ -51,6 +51,20 @@ pub(crate) enum Verdict {
     },
 }
 
+impl Verdict {
+    /// Whether names at the target may have come or gone for it. What failed, or vanished in the end, may have been
+    /// made and removed again.
+    pub(crate) fn may_have_written(&self) -> bool {
+        match self {
+            Verdict::CopiedFile(_)
+            | Verdict::Copied
+            | Verdict::Failed { .. }
+            | Verdict::Skipped(SkipReason::Vanished) => true,
+            Verdict::Unchanged | Verdict::Deferred | Verdict::Skipped(_) => false,
+        }
+    }
+}
+
 #[derive(Debug, Default)]
 pub(crate) struct Tally {
     pub(crate) counters: Counters,

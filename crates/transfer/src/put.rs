@@ -29,7 +29,9 @@ impl Entry<'_> {
         engine.check_fence()?;
         if self.node.is_staged {
             let made = self.node.create(engine, || make(target, self.name));
-            made.map_err(|error| engine.target_problem(&error))?;
+            if let Err(error) = made {
+                return Err(self.not_made(None, &error));
+            }
             return match wanted.map_or(Ok(()), |wanted| self.set_on_new(target, self.name, wanted))
             {
                 Ok(()) => Ok(()),

@@ -147,7 +147,8 @@ impl Engine {
     ) -> Result<Made, Problem> {
         let (seq, temp) = self.new_temp(into);
         if let Err(error) = parent.create(self, || into.mkdir(temp.as_bytes(), 0o700)) {
-            self.forget_temp(seq);
+            // It may be there all the same: answers get lost.
+            self.drop_temp(seq);
             return Err(self.target_problem(&error));
         }
         let (target, meta) = match self.open_made(into, temp.as_bytes()) {

@@ -112,6 +112,8 @@ impl Engine {
         if self.target_root == Some((source_meta.dev, source_meta.ino)) {
             return Err(conflict("the target lies within its own source"));
         }
+        // Before anything is made; without them its entries stay unknown.
+        let source_xattrs = self.carried(opened.own_xattrs()).map_err(unreadable)?;
         let made = self.open_target(&parent, &name, presence)?;
         let names = match (&made.target, &made.origin) {
             (Some(target), Origin::Existing | Origin::Made) => self
@@ -121,7 +123,6 @@ impl Engine {
                 .map_err(|error| self.target_problem(&error))?,
             _ => Names::None,
         };
-        let source_xattrs = self.source_xattrs(opened.own_xattrs())?;
         let opened = Arc::new(opened);
         let held = HeldDirs::below(&from_held, &name, Arc::clone(&opened), &source_meta);
         self.held.may_close(&held);

@@ -280,3 +280,17 @@ fn the_attributes_of_the_root_are_set_when_asked() {
         (target.mode(), target.mtime_nsec())
     );
 }
+
+#[test]
+fn names_of_one_file_wait_for_the_directories_of_a_batch() {
+    let place = Place::new("links");
+    place.write("d/file", "x");
+    place.write("d/first", "y");
+    fs::hard_link(place.source("d/first"), place.source("d/second")).unwrap();
+    let mut attempt = walk();
+    attempt.options.durability = Durability::Batch;
+    let outcome = attempt.run(&place).unwrap().outcome;
+    assert_eq!(outcome.counters.copied, 4);
+    let ino = |name| fs::metadata(place.target(name)).unwrap().ino();
+    assert_eq!(ino("d/first"), ino("d/second"));
+}

@@ -103,4 +103,12 @@ impl File {
     pub fn sync(&self) -> Result<(), Error> {
         retry_on_intr(|| rustix::fs::fsync(&self.fd)).attempted(Action::Sync)
     }
+
+    /// Closes it, and tells what a drop keeps to itself: some file systems (FUSE, NFS, SMB) store what was written, or find
+    /// no room for it, only now. It is closed in any case.
+    pub fn close(self) -> Result<(), Error> {
+        nix::unistd::close(self.fd)
+            .map_err(|errno| Errno::from_raw_os_error(errno as i32))
+            .attempted(Action::Close)
+    }
 }

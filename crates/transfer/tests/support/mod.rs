@@ -1,6 +1,9 @@
 //! Runs attempts on directories of their own and judges the result with plain `std::fs` calls.
 #![allow(dead_code, unreachable_pub)]
 
+pub mod judge;
+pub mod sweep;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
@@ -125,6 +128,8 @@ pub struct Try {
     pub progress: Arc<Progress>,
     /// Asked instead of the one that counts.
     pub fence: Option<Arc<dyn Fence>>,
+    /// Done when the roots are open, before anything else.
+    pub begin: Box<dyn FnOnce() + Send>,
 }
 
 pub fn walk() -> Try {
@@ -148,6 +153,7 @@ pub fn walk() -> Try {
         check_roots: Arc::new(|| Ok(())),
         progress: Arc::default(),
         fence: None,
+        begin: Box::new(|| ()),
     }
 }
 
@@ -167,15 +173,21 @@ impl Try {
         source: &Path,
         target: &Path,
     ) -> Result<Finished, Stopped> {
-        let open = |path| Arc::new(Dir::open_root(path).unwrap());
+        let open = |path| match Dir::open_root(path) {
+            Ok(root) => Ok(Arc::new(root)),
+            Err(error) => Err(Stopped::Again(format!("a root: {error}: {}", error.source))),
+        };
         let attempt = Attempt {
             run: RunId::from_random(RUN),
             item: ItemId::from_random(self.item),
             epoch: Epoch(self.epoch),
             options: self.options,
             target_is_shared: self.target_is_shared,
-            source: open(source),
-            target: (!self.no_target).then(|| open(target)),
+            source: open(source)?,
+            target: match self.no_target {
+                true => None,
+                false => Some(open(target)?),
+            },
             work: self.work,
             files: FileWork::Copy,
             excluded: self.excluded,
@@ -191,6 +203,7 @@ impl Try {
             progress: self.progress,
             cancel: self.cancel,
         };
+        (self.begin)();
         let finished = transfer::run(threads, attempt);
         if let Ok(finished) = &finished {
             assert!(finished.outcome.is_balanced(), "{:?}", finished.outcome);
