@@ -92,15 +92,20 @@ impl HeldDirs {
             return Ok(Arc::clone(dir));
         }
         let (mut here, closed) = held.nearest_open();
-        for held in closed.into_iter().rev() {
+        // On the way back up it is the innermost that are needed next. All of a long way would close those of the
+        // other side, and the other side's these in turn.
+        let kept = self.most / 4;
+        for (left, held) in closed.into_iter().enumerate().rev() {
             let dir = here.open_dir(held.name.as_c_str())?;
             let meta = dir.meta()?;
             if (meta.dev, meta.ino) != held.identity {
                 return Err(Error::moved());
             }
             here = Arc::new(dir);
-            *lock(&held.open) = Some(Arc::clone(&here));
-            self.may_close(held);
+            if left < kept {
+                *lock(&held.open) = Some(Arc::clone(&here));
+                self.may_close(held);
+            }
         }
         Ok(here)
     }

@@ -11,7 +11,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use support::{Place, walk};
 
 const LEVELS: usize = 10_000;
-const DESCRIPTORS: u64 = 1_024;
+const DESCRIPTORS: u64 = 2_048;
 
 /// At each level a directory with a file, and the next level.
 fn make(place: &Place) {
