@@ -51,7 +51,7 @@ pub(crate) fn complete_directory(
     }
     // Made in a directory without a default ACL it has none.
     let has_xattrs =
-        engine.keeps_xattrs() && !(node.was_made && !node.creation.has_default_acl(target));
+        engine.keeps_xattrs() && (!node.was_made || node.creation.has_default_acl(target));
     let xattrs = match has_xattrs {
         true => engine.target_xattrs(target.own_xattrs())?,
         false => Xattrs::default(),
