@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 
 use model::{Attribute, Compare, CopyOptions, RelPath};
-use storage::posix::{Dir, Error, Kind, Meta, Side, XattrsOf};
+use storage::posix::{Dir, Error, Kind, Meta, Side, Timestamp, XattrsOf};
 
 use super::links::Pair;
 use super::{Aspect, Checker, Difference, Unseen};
@@ -128,7 +128,7 @@ impl Checker<'_> {
     }
 
     fn aspects_of_stats(&self, ours: &Meta, theirs: &Meta) -> Vec<Aspect> {
-        aspects_of_stats(ours, theirs, self.options(), self.shared.owners_count)
+        aspects_of_stats(ours, theirs, self.options(), &self.shared.circumstances)
     }
 
     fn add_xattrs(
@@ -177,35 +177,43 @@ fn read_link(dir: &Dir, name: &CStr, side: Side) -> Result<Vec<u8>, Unseen> {
         .map_err(|error| Unseen::new(side, &error))
 }
 
+/// On what a comparison depends besides the options.
+pub(super) struct Circumstances {
+    /// Whether this process could give owners away.
+    pub(super) owners_count: bool,
+    /// When the check began.
+    pub(super) began: Timestamp,
+}
+
 /// In what two entries differ as far as stats tell.
 fn aspects_of_stats(
     ours: &Meta,
     theirs: &Meta,
     options: &CopyOptions,
-    owners_count: bool,
+    circumstances: &Circumstances,
 ) -> Vec<Aspect> {
     if ours.kind != theirs.kind {
         return vec![Aspect::Kind];
     }
+    let owners_count = circumstances.owners_count;
     let is_file = ours.kind == Kind::File;
     let is_device = matches!(ours.kind, Kind::CharDevice | Kind::BlockDevice);
     let has_same_size = ours.size == theirs.size;
-    // Where times are not carried over, one that is older than the source's says that the content may be.
+    // Where times are not carried over, one that is older than the source's says that the content may be; unless the
+    // source's is one that no copy can have yet.
     let is_old = is_file
         && has_same_size
         && options.compare == Compare::Mtime
-        && !speaks_for_same_content(ours, theirs, options);
+        && !speaks_for_same_content(ours, theirs, options)
+        && ours.modified <= circumstances.began;
+    let differs_in_time = is_old || time_differs(ours, theirs, options);
+    let differs_in_mode = mode_differs(ours, theirs, options, owners_count);
+    let differs_in_owner = owner_differs(ours, theirs, options, owners_count);
     let all = [
         (Aspect::Size, is_file && !has_same_size),
-        (Aspect::Mtime, is_old || time_differs(ours, theirs, options)),
-        (
-            Aspect::Mode,
-            mode_differs(ours, theirs, options, owners_count),
-        ),
-        (
-            Aspect::Owner,
-            owner_differs(ours, theirs, options, owners_count),
-        ),
+        (Aspect::Mtime, differs_in_time),
+        (Aspect::Mode, differs_in_mode),
+        (Aspect::Owner, differs_in_owner),
         (Aspect::Device, is_device && ours.rdev != theirs.rdev),
     ];
     let differing = all.into_iter().filter(|(_, differs)| *differs);

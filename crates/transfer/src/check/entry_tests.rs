@@ -1,7 +1,7 @@
 use model::{Attribute, Compare, CopyOptions, Preserve};
 use storage::posix::{Kind, Meta, Owner, Timestamp};
 
-use super::{Aspect, aspects_of_stats, is_to_be_read};
+use super::{Aspect, Circumstances, aspects_of_stats, is_to_be_read};
 
 const OWNER: Owner = Owner { uid: 1, gid: 2 };
 
@@ -42,8 +42,15 @@ fn keeping(preserve: Preserve, compare: Compare) -> CopyOptions {
     }
 }
 
+fn circumstances(owners_count: bool) -> Circumstances {
+    Circumstances {
+        owners_count,
+        began: later(100),
+    }
+}
+
 fn as_root(ours: &Meta, theirs: &Meta, options: &CopyOptions) -> Vec<Aspect> {
-    aspects_of_stats(ours, theirs, options, true)
+    aspects_of_stats(ours, theirs, options, &circumstances(true))
 }
 
 #[test]
@@ -107,7 +114,8 @@ fn what_is_not_kept_is_not_compared() {
         owner: Owner { uid: 8, gid: 9 },
         ..meta()
     };
-    assert!(aspects_of_stats(&meta(), &plain, &CopyOptions::default(), false).is_empty());
+    let all = CopyOptions::default();
+    assert!(aspects_of_stats(&meta(), &plain, &all, &circumstances(false)).is_empty());
 }
 
 #[test]
@@ -120,6 +128,13 @@ fn without_times_an_older_file_may_have_older_content_unless_it_is_read() {
     assert_eq!(differing(Compare::Mtime), [Aspect::Mtime]);
     assert!(differing(Compare::Size).is_empty());
     assert!(differing(Compare::Checksum).is_empty());
+    // No copy can be as young as this one.
+    let in_future = Meta {
+        modified: later(200),
+        ..meta()
+    };
+    let options = keeping(Preserve::NOTHING, Compare::Mtime);
+    assert!(as_root(&in_future, &meta(), &options).is_empty());
 }
 
 #[test]

@@ -29,12 +29,14 @@ mod walk;
 use std::sync::Arc;
 use std::sync::mpsc::{self, SyncSender};
 use std::thread::{self, Scope};
+use std::time::SystemTime;
 
 use model::{CopyOptions, RelPath};
-use storage::posix::{Dir, Error, Identity, ListingBuffer, max_descriptors};
+use storage::posix::{Dir, Error, Identity, ListingBuffer, Timestamp, max_descriptors};
 
 use crate::attempt::{Cancel, Stopped};
 use crate::engine::describe;
+use entry::Circumstances;
 use links::Links;
 use queue::{Member, Queue};
 use sides::Sides;
@@ -92,7 +94,10 @@ impl Check {
             check: self,
             queue: Queue::with(Job::first(place)),
             links: Links::default(),
-            owners_count: Identity::current().is_root(),
+            circumstances: Circumstances {
+                owners_count: Identity::current().is_root(),
+                began: now(),
+            },
         };
         thread::scope(|scope| {
             let (sender, receiver) = mpsc::sync_channel(MAX_UNTOLD);
@@ -111,13 +116,22 @@ impl Check {
     }
 }
 
+fn now() -> Timestamp {
+    // A clock before 1970 finds every time one that no copy can have yet.
+    let since_1970 = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+    let since_1970 = since_1970.unwrap_or_default();
+    Timestamp {
+        secs: since_1970.as_secs() as i64,
+        nanos: since_1970.subsec_nanos(),
+    }
+}
+
 /// What all threads share.
 struct Shared<'a> {
     check: &'a Check,
     queue: Queue<Job>,
     links: Links,
-    /// Whether this process could give owners away.
-    owners_count: bool,
+    circumstances: Circumstances,
 }
 
 impl<'a> Shared<'a> {
