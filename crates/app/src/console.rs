@@ -36,6 +36,19 @@ pub(crate) fn live(text: &str) {
     let _ = io::stderr().flush();
 }
 
+/// Takes the live line away while `write` writes whole lines to where it is drawn.
+pub(crate) fn above_live<T>(write: impl FnOnce() -> T) -> T {
+    let live = LIVE.lock().unwrap_or_else(PoisonError::into_inner);
+    if live.is_empty() {
+        return write();
+    }
+    let _ = write!(io::stderr(), "{CLEAR}");
+    let written = write();
+    let _ = write!(io::stderr(), "{live}");
+    let _ = io::stderr().flush();
+    written
+}
+
 /// Writes a whole line above the live one.
 pub(crate) fn line(text: &str) {
     let _ = Log.write_all(format!("{text}\n").as_bytes());

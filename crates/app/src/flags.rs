@@ -3,7 +3,9 @@
 
 use std::str::FromStr;
 
+use clap::builder::{PossibleValuesParser, TypedValueParser};
 use clap::{Args, ValueEnum};
+use model::{Attribute, Choice, Preserve};
 
 /// What is logged, and how.
 #[derive(Debug, Clone, Args)]
@@ -67,6 +69,34 @@ pub(crate) fn boolean(text: &str) -> Result<bool, String> {
         "" | "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
         _ => Err("expected 1, t, true, 0, f, false or nothing".to_owned()),
     }
+}
+
+/// One of the words of a choice.
+pub(crate) fn word_of<T: Choice + Send + Sync>() -> impl TypedValueParser<Value = T> {
+    PossibleValuesParser::new(T::WORDS.iter().map(|&(word, _)| word))
+        .map(|word| T::from_word(&word).expect("the parser takes only known words"))
+}
+
+/// What is kept of an entry, as a list.
+pub(crate) fn preserve(list: &str) -> Result<Preserve, String> {
+    match list {
+        "all" => return Ok(Preserve::ALL),
+        "none" => return Ok(Preserve::NOTHING),
+        _ => {}
+    }
+    let attributes: Result<Vec<Attribute>, String> = list
+        .split(',')
+        .map(|word| {
+            let expected = || {
+                format!(
+                    "'{word}' is not one of all, none, {}",
+                    Attribute::expected()
+                )
+            };
+            Attribute::from_word(word.trim()).ok_or_else(expected)
+        })
+        .collect();
+    Ok(Preserve::of(attributes?))
 }
 
 #[cfg(test)]

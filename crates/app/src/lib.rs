@@ -14,7 +14,7 @@ use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
 
-use commands::{copy, fstype, run, server, status, sweep, upload, worker};
+use commands::{check, copy, fstype, run, server, status, sweep, upload, worker};
 
 /// Moves whole file systems: with a server and a fleet of workers, in one process, or just by copying
 #[derive(Parser)]
@@ -27,6 +27,7 @@ struct DataMigrate {
 #[derive(Subcommand)]
 enum Command {
     Copy(copy::Flags),
+    Check(check::Flags),
     Run(run::Flags),
     Server(server::Flags),
     Worker(worker::Flags),
@@ -40,6 +41,7 @@ enum Command {
 pub fn data_migrate() -> ExitCode {
     exit::of(match DataMigrate::parse().command {
         Command::Copy(flags) => copy::main(flags),
+        Command::Check(flags) => check::main(flags),
         Command::Run(flags) => run::main(flags),
         Command::Server(flags) => server::main(flags),
         Command::Worker(flags) => worker::main(flags),

@@ -1,9 +1,12 @@
 //! SIGTERM and Ctrl-C: the first asks for an orderly end, the second ends at once.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI32, Ordering};
 
+use anyhow::Context;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use transfer::Cancel;
 
 const SIGINT: i32 = 2;
 const SIGTERM: i32 = 15;
@@ -45,4 +48,27 @@ async fn either(interrupt: &mut Signal, terminate: &mut Signal) -> i32 {
 pub(crate) async fn asked(mut receiver: watch::Receiver<bool>) {
     // The sender lives as long as the process.
     let _ = receiver.wait_for(|asked| *asked).await;
+}
+
+/// Has the first signal cancel what a command does that needs no runtime otherwise.
+pub(crate) fn cancels(cancel: &Arc<Cancel>) -> anyhow::Result<()> {
+    let cancel = Arc::clone(cancel);
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_all()
+        .build()
+        .context("cannot start")?;
+    std::thread::spawn(move || {
+        runtime.block_on(async {
+            match listen() {
+                Ok(stop) => {
+                    asked(stop).await;
+                    cancel.cancel();
+                    // Stays to end the process at the second signal.
+                    std::future::pending::<()>().await;
+                }
+                Err(e) => tracing::warn!("cannot listen for signals: {e}"),
+            }
+        });
+    });
+    Ok(())
 }

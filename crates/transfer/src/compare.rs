@@ -31,10 +31,7 @@ pub(crate) fn compare_files(
             Compare::Always => false,
             Compare::Size => true,
             Compare::Checksum => return Comparison::MustBeRead,
-            Compare::Mtime => {
-                same_time
-                    || (!options.keeps(Attribute::Times) && target.modified >= source.modified)
-            }
+            Compare::Mtime => speaks_for_same_content(source, target, options),
         };
     if !same_content {
         Comparison::ContentDiffers
@@ -45,22 +42,50 @@ pub(crate) fn compare_files(
     }
 }
 
-/// Whether owner, mode or modification time are to be set. Links have no mode.
+/// Whether the modification times of two files of one size say that their content is the same. Where times are not
+/// carried over, a copy is younger than what it was made from.
+pub(crate) fn speaks_for_same_content(source: &Meta, target: &Meta, options: &CopyOptions) -> bool {
+    is_same_time(source.modified, target.modified)
+        || (!options.keeps(Attribute::Times) && target.modified >= source.modified)
+}
+
+/// Whether owner, mode or modification time are to be set.
 pub(crate) fn attributes_differ(
     source: &Meta,
     target: &Meta,
     options: &CopyOptions,
     owners_count: bool,
 ) -> bool {
-    let owners_count = owners_count && options.keeps(Attribute::Owner);
-    let wanted = if owners_count {
-        source.mode
-    } else {
-        kept_mode(source, target)
+    mode_differs(source, target, options, owners_count)
+        || owner_differs(source, target, options, owners_count)
+        || time_differs(source, target, options)
+}
+
+/// Whether the mode is to be set. Links have none.
+pub(crate) fn mode_differs(
+    source: &Meta,
+    target: &Meta,
+    options: &CopyOptions,
+    owners_count: bool,
+) -> bool {
+    let wanted = match owners_count && options.keeps(Attribute::Owner) {
+        true => source.mode,
+        false => kept_mode(source, target),
     };
-    (options.keeps(Attribute::Mode) && source.kind != Kind::Symlink && wanted != target.mode)
-        || (owners_count && source.owner != target.owner)
-        || (options.keeps(Attribute::Times) && !is_same_time(source.modified, target.modified))
+    options.keeps(Attribute::Mode) && source.kind != Kind::Symlink && wanted != target.mode
+}
+
+pub(crate) fn owner_differs(
+    source: &Meta,
+    target: &Meta,
+    options: &CopyOptions,
+    owners_count: bool,
+) -> bool {
+    owners_count && options.keeps(Attribute::Owner) && source.owner != target.owner
+}
+
+pub(crate) fn time_differs(source: &Meta, target: &Meta, options: &CopyOptions) -> bool {
+    options.keeps(Attribute::Times) && !is_same_time(source.modified, target.modified)
 }
 
 /// The mode a file may have when its owner can't be kept: no setuid or setgid for somebody else.

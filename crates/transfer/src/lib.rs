@@ -19,6 +19,7 @@ mod attempt;
 mod attributes;
 mod batch;
 mod bytes;
+pub mod check;
 mod compare;
 mod content;
 mod engine;

@@ -1,5 +1,6 @@
 //! The commands, a file each.
 
+pub(crate) mod check;
 pub(crate) mod copy;
 pub(crate) mod fstype;
 pub(crate) mod run;
@@ -9,6 +10,9 @@ pub(crate) mod sweep;
 pub(crate) mod upload;
 pub(crate) mod worker;
 
+use model::fs_type::AllowedTypes;
+use storage::roots::Guard;
+
 /// As many descriptors as this process may have: directories are held open while they are worked on.
 fn raise_descriptor_limit() {
     use rustix::process::{Resource, getrlimit, setrlimit};
@@ -16,6 +20,15 @@ fn raise_descriptor_limit() {
     limit.current = limit.maximum;
     if let Err(e) = setrlimit(Resource::Nofile, limit) {
         tracing::debug!("cannot raise the limit of open files: {e}");
+    }
+}
+
+/// Whoever names two directories on the command line has them before his eyes.
+fn any_file_systems() -> Guard {
+    let any = || AllowedTypes::parse(&["any".to_owned()]).0;
+    Guard {
+        source: any(),
+        target: any(),
     }
 }
 

@@ -15,4 +15,4 @@ pub(crate) use directory::{
     sync_directory,
 };
 pub(crate) use keep::{At, Keeper, Present, Wanted};
-pub(crate) use xattrs::xattrs_differ;
+pub(crate) use xattrs::{carried, differing, is_acl, xattrs_differ};

@@ -4,8 +4,8 @@
 
 use std::ffi::CStr;
 
-use model::Attribute;
-use storage::posix::{ACL_ACCESS, ACL_DEFAULT, Xattrs, XattrsOf};
+use model::{Attribute, CopyOptions};
+use storage::posix::{ACL_ACCESS, ACL_DEFAULT, Error, Xattrs, XattrsOf};
 
 use crate::engine::{Engine, Problem};
 use crate::ledger::Note;
@@ -49,15 +49,7 @@ pub(super) fn is_removed(name: &CStr) -> bool {
 
 impl Engine {
     pub(crate) fn keeps_xattrs(&self) -> bool {
-        self.options.keeps(Attribute::Xattrs) || self.options.keeps(Attribute::Acls)
-    }
-
-    fn is_carried(&self, name: &CStr) -> bool {
-        if is_acl(name) {
-            return self.options.keeps(Attribute::Acls);
-        }
-        let name = name.to_bytes();
-        self.options.keeps(Attribute::Xattrs) && !OWN_BOOKS.iter().any(|own| name.starts_with(own))
+        keeps_some(&self.options)
     }
 
     /// Those of a source's entry that are to be kept.
@@ -73,22 +65,48 @@ impl Engine {
     }
 
     /// Those that are to be kept, of either side.
-    pub(crate) fn carried(&self, of: XattrsOf<'_>) -> Result<Xattrs, storage::posix::Error> {
-        if !self.keeps_xattrs() {
-            return Ok(Xattrs::default());
-        }
-        let mut xattrs = of.read()?;
-        xattrs.retain(|name| self.is_carried(name));
-        Ok(xattrs)
+    pub(crate) fn carried(&self, of: XattrsOf<'_>) -> Result<Xattrs, Error> {
+        carried(of, &self.options)
     }
+}
+
+/// Those of an entry that are to be kept.
+pub(crate) fn carried(of: XattrsOf<'_>, options: &CopyOptions) -> Result<Xattrs, Error> {
+    if !keeps_some(options) {
+        return Ok(Xattrs::default());
+    }
+    let mut xattrs = of.read()?;
+    xattrs.retain(|name| is_carried(name, options));
+    Ok(xattrs)
+}
+
+fn keeps_some(options: &CopyOptions) -> bool {
+    options.keeps(Attribute::Xattrs) || options.keeps(Attribute::Acls)
+}
+
+fn is_carried(name: &CStr, options: &CopyOptions) -> bool {
+    if is_acl(name) {
+        return options.keeps(Attribute::Acls);
+    }
+    let name = name.to_bytes();
+    options.keeps(Attribute::Xattrs) && !OWN_BOOKS.iter().any(|own| name.starts_with(own))
 }
 
 /// Whether some have to be set or removed.
 pub(crate) fn xattrs_differ(wanted: &Xattrs, present: &Xattrs) -> bool {
-    wanted
+    differing(wanted, present).next().is_some()
+}
+
+/// The names of those that have to be set or removed.
+pub(crate) fn differing<'a>(
+    wanted: &'a Xattrs,
+    present: &'a Xattrs,
+) -> impl Iterator<Item = &'a CStr> {
+    let to_set = wanted
         .iter()
-        .any(|(name, value)| present.get(name) != Some(value))
-        || present
-            .iter()
-            .any(|(name, _)| wanted.get(name).is_none() && is_removed(name))
+        .filter(|(name, value)| present.get(name) != Some(value));
+    let to_remove = present
+        .iter()
+        .filter(|(name, _)| wanted.get(name).is_none() && is_removed(name));
+    to_set.chain(to_remove).map(|(name, _)| name)
 }

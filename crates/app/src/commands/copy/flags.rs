@@ -1,9 +1,10 @@
 //! The flags of `copy` that say how entries are compared and copied: the keys of a config by the same names.
 
 use clap::Args;
-use clap::builder::{PossibleValuesParser, TypedValueParser};
 use model::options::{Conflicts, MetadataPolicy, Sparse, Specials, Verify};
-use model::{Attribute, Choice, Compare, CopyOptions, Durability, Preserve};
+use model::{Attribute, Compare, CopyOptions, Durability, Preserve};
+
+use crate::flags::{preserve, word_of};
 
 #[derive(Debug, Args)]
 pub(super) struct CopyFlags {
@@ -70,30 +71,4 @@ impl CopyFlags {
             durability: self.durability,
         }
     }
-}
-
-fn word_of<T: Choice + Send + Sync>() -> impl TypedValueParser<Value = T> {
-    PossibleValuesParser::new(T::WORDS.iter().map(|&(word, _)| word))
-        .map(|word| T::from_word(&word).expect("the parser takes only known words"))
-}
-
-fn preserve(list: &str) -> Result<Preserve, String> {
-    match list {
-        "all" => return Ok(Preserve::ALL),
-        "none" => return Ok(Preserve::NOTHING),
-        _ => {}
-    }
-    let attributes: Result<Vec<Attribute>, String> = list
-        .split(',')
-        .map(|word| {
-            let expected = || {
-                format!(
-                    "'{word}' is not one of all, none, {}",
-                    Attribute::expected()
-                )
-            };
-            Attribute::from_word(word.trim()).ok_or_else(expected)
-        })
-        .collect();
-    Ok(Preserve::of(attributes?))
 }

@@ -13,15 +13,14 @@ use anyhow::Context;
 use clap::Args;
 use flags::CopyFlags;
 use ids::Ids;
-use model::fs_type::AllowedTypes;
 use model::{CopyOptions, Epoch, Outcome, RelPath};
-use storage::roots::{Guard, MarkerUse, Roots, RootsError, RootsErrorKind, TargetUse};
+use storage::roots::{MarkerUse, Roots, RootsError, RootsErrorKind, TargetUse};
 use transfer::{
     Attempt, AttemptWork, Cancel, Fence, FileWork, Finished, NotTaken, Progress, Share, Stopped,
     Threads,
 };
 
-use super::raise_descriptor_limit;
+use super::{any_file_systems, raise_descriptor_limit};
 use crate::exit::{End, Usage};
 use crate::flags::LogFlags;
 use crate::{logging, stop};
@@ -54,11 +53,6 @@ pub(crate) struct Flags {
 pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
     logging::begin(&flags.log);
     raise_descriptor_limit();
-    let any = || AllowedTypes::parse(&["any".to_owned()]).0;
-    let guard = Guard {
-        source: any(),
-        target: any(),
-    };
     let target_use = match flags.copy.dry_run {
         true => TargetUse::LookOnly,
         false => TargetUse::Write,
@@ -66,7 +60,7 @@ pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
     let roots = Roots::open(
         &flags.source,
         &flags.target,
-        &guard,
+        &any_file_systems(),
         target_use,
         MarkerUse::None,
     )
@@ -79,7 +73,7 @@ pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
         progress: Arc::default(),
         cancel: Arc::default(),
     };
-    copy.cancel_on_signal()?;
+    stop::cancels(&copy.cancel)?;
     let shown = show::Shown::begin(&copy);
     let copied = copy.to_end();
     shown.end();
@@ -114,28 +108,6 @@ pub(super) struct Copy {
 }
 
 impl Copy {
-    fn cancel_on_signal(&self) -> anyhow::Result<()> {
-        let cancel = self.cancel.clone();
-        let runtime = tokio::runtime::Builder::new_current_thread()
-            .enable_all()
-            .build()
-            .context("cannot start")?;
-        std::thread::spawn(move || {
-            runtime.block_on(async {
-                match stop::listen() {
-                    Ok(stop) => {
-                        stop::asked(stop).await;
-                        cancel.cancel();
-                        // Stays to end the process at the second signal.
-                        std::future::pending::<()>().await;
-                    }
-                    Err(e) => tracing::warn!("cannot listen for signals: {e}"),
-                }
-            });
-        });
-        Ok(())
-    }
-
     fn to_end(&self) -> Result<Outcome, Stopped> {
         let mut tries = 1;
         let (epoch, finished) = loop {
