@@ -392,6 +392,7 @@ impl Item<'_> {
             item: slot.running.item,
             epoch: slot.running.epoch,
             options: slot.options.clone(),
+            ages_from_secs: slot.ages_from_secs(),
             target_is_shared: slot.task.target_is_shared,
             source,
             target: self.ends.target_dir().cloned(),

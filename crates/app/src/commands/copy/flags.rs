@@ -3,7 +3,7 @@
 use clap::Args;
 use clap::builder::{PossibleValuesParser, TypedValueParser};
 use model::options::{Conflicts, MetadataPolicy, Sparse, Specials, Verify};
-use model::{Attribute, Choice, Compare, CopyOptions, Durability, Preserve};
+use model::{Attribute, Choice, Compare, CopyOptions, Durability, Filter, Preserve};
 
 #[derive(Debug, Args)]
 pub(super) struct CopyFlags {
@@ -50,7 +50,7 @@ pub(super) struct CopyFlags {
 }
 
 impl CopyFlags {
-    pub(super) fn options(&self) -> CopyOptions {
+    pub(super) fn options(&self, filter: Filter) -> CopyOptions {
         CopyOptions {
             compare: match self.size_only {
                 true => Compare::Size,
@@ -68,6 +68,7 @@ impl CopyFlags {
             conflicts: self.conflicts,
             verify: self.verify,
             durability: self.durability,
+            filter,
         }
     }
 }
