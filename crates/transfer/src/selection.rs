@@ -76,6 +76,11 @@ impl Selection {
         self.rules.has_limits()
     }
 
+    /// Whether times have to be asked for.
+    pub(crate) fn has_ages(&self) -> bool {
+        self.rules.has_ages()
+    }
+
     /// Why a regular file is left out that was found to be this.
     pub(crate) fn skips_file(&self, meta: &Meta) -> Option<SkipReason> {
         self.skips_known(Some(meta.size), Some(meta.modified.secs))

@@ -179,6 +179,8 @@ impl Item<'_> {
                 false => self.ends.target_dir().map(|dir| &**dir),
             },
             dry_run: self.slot.options.dry_run,
+            filter: &self.slot.options.filter,
+            ages_from_secs: self.slot.ages_from_secs(),
         };
         walk_remote(
             &walk,
