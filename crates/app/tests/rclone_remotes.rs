@@ -6,6 +6,7 @@ mod rclone;
 
 use std::fs;
 use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use place::{LONG, SERVER, WORKER};
 use rclone::remotes::Remotes;
@@ -31,6 +32,58 @@ fn a_tree_goes_to_a_remote_to_another_and_comes_back() {
         migrate(place, &program).assert_code(0);
         let table = place.results();
         assert_eq!(table.rows().last().unwrap().number("files"), 0, "{version}");
+    }
+}
+
+#[test]
+fn what_a_filter_leaves_out_of_a_remote_is_counted_and_stays_there() {
+    for (version, program) in both() {
+        let remotes = Remotes::new(version);
+        let place = &remotes.place;
+        for file in [
+            "dav/x/a/keep",
+            "dav/x/a/out/1",
+            "dav/x/a/out/2",
+            "dav/x/b.tmp",
+            "dav/x/old",
+        ] {
+            place.file(file, "content");
+        }
+        place.file("dav/x/large", &"x".repeat(100));
+        let old = SystemTime::now() - Duration::from_secs(40 * 24 * 60 * 60);
+        let opened = fs::File::options()
+            .write(true)
+            .open(place.path("dav/x/old"));
+        opened.unwrap().set_modified(old).unwrap();
+        remotes.task(("webdav", "any"), "dav:x DIR/back\n");
+        let config = fs::read_to_string(place.path("config.yaml")).unwrap();
+        let section = "global_config:\n";
+        assert!(config.contains(section), "{config}");
+        let filter = "  exclude: [out/, \"*.tmp\"]\n  max_size: 50\n  max_age: 30d\n";
+        place.file(
+            "config.yaml",
+            &config.replace(section, &format!("{section}{filter}")),
+        );
+        let done = migrate(place, &program).assert_code(0);
+        let mut names: Vec<_> = fs::read_dir(place.path("back"))
+            .unwrap()
+            .map(|entry| entry.unwrap().file_name())
+            .collect();
+        names.sort();
+        assert_eq!(names, ["a"], "{version}: {}", done.stderr);
+        let inside = fs::read_dir(place.path("back/a")).unwrap();
+        assert_eq!(inside.count(), 1, "{version}");
+        assert!(place.path("back/a/keep").exists());
+        let table = place.results();
+        let task = table.rows().find(|row| row.number("subtask id") == 0);
+        let log = fs::read_to_string(task.unwrap().get("log file").unwrap()).unwrap();
+        for line in [
+            "skipped, excluded: 2",
+            "skipped, size outside the limits: 1",
+            "skipped, age outside the limits: 1",
+        ] {
+            assert!(log.contains(line), "{version}: {line}: {log}");
+        }
     }
 }
 

@@ -100,6 +100,9 @@ impl Results {
         if options.dry_run {
             notes.push("dry run: nothing was changed; counts say what would be".to_owned());
         }
+        if options.filter != model::Filter::default() {
+            notes.push("a filter is set: what it leaves out counts as skipped".to_owned());
+        }
         if options.durability == model::Durability::None {
             notes.push(
                 "durability none: a power cut soon after the end may lose content that was copied"

@@ -427,6 +427,7 @@ impl Service {
                 source_identity: record.source_identity.as_ref().map(Into::into),
                 engine: engine.name().to_owned(),
                 rclone: (engine == Engine::Rclone).then(|| (&settings.rclone).into()),
+                run_started_ms: self.scheduler.started(),
             }),
             has_children: granted.has_children,
             ancestors: granted.ancestors.iter().map(|item| item.get()).collect(),

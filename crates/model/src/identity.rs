@@ -9,6 +9,7 @@ use std::os::unix::ffi::OsStrExt;
 use crate::choice::Choice;
 use crate::config::Config;
 use crate::engine::Engine;
+use crate::filter::Filter;
 use crate::fs_type::AllowedTypes;
 use crate::location::{Location, Task};
 use crate::options::CopyOptions;
@@ -67,9 +68,10 @@ impl Fields {
             conflicts,
             verify,
             durability,
-        } = *options;
+            filter,
+        } = options;
         for flag in [update, dry_run] {
-            self.flag(flag);
+            self.flag(*flag);
         }
         self.count(preserve.attributes().count());
         for attribute in preserve.attributes() {
@@ -86,6 +88,30 @@ impl Fields {
         ] {
             self.bytes(word.as_bytes());
         }
+        self.filter(filter);
+    }
+
+    fn filter(&mut self, filter: &Filter) {
+        let Filter {
+            exclude,
+            include,
+            min_size_bytes,
+            max_size_bytes,
+            min_age_secs,
+            max_age_secs,
+            one_file_system,
+        } = filter;
+        for lines in [exclude, include] {
+            self.count(lines.len());
+            for line in lines {
+                self.bytes(line.as_bytes());
+            }
+        }
+        for limit in [min_size_bytes, max_size_bytes, min_age_secs, max_age_secs] {
+            self.flag(limit.is_some());
+            self.bytes(&limit.unwrap_or(0).to_le_bytes());
+        }
+        self.flag(*one_file_system);
     }
 
     fn types(&mut self, names: &[String]) {
@@ -156,6 +182,7 @@ mod tests {
         for (config, tasks, hash) in [
             (with("transfers: 9, concurrency: 8"), TASKS, "h"),
             (with("size_only: false, durability: batch"), TASKS, "h"),
+            (with("exclude: [], one_file_system: false"), TASKS, "h"),
             (with("feishu_url: 'http://x'"), TASKS, "h"),
             (CONFIG.replace("[xfs, nfs]", "[NFS, xfs]"), TASKS, "h"),
             (format!("{CONFIG}\nserver: {{lease_secs: 60}}"), TASKS, "h"),
@@ -170,6 +197,11 @@ mod tests {
             (with("local_no_set_modtime: true"), TASKS, "h"),
             (with("durability: file"), TASKS, "h"),
             (with("engine: native"), TASKS, "h"),
+            (with("exclude: [x]"), TASKS, "h"),
+            (with("include: [x]"), TASKS, "h"),
+            (with("min_size: 0"), TASKS, "h"),
+            (with("max_age: 1d"), TASKS, "h"),
+            (with("one_file_system: true"), TASKS, "h"),
             (with("rclone_flags: {}"), TASKS, "h"),
             (CONFIG.replace("[xfs, nfs]", "[any]"), TASKS, "h"),
             (CONFIG.into(), "/a /b\n/c /d /lisu\n", "h"),

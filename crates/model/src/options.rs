@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::choice::Choice;
+use crate::filter::Filter;
 
 /// Declares an enum whose values are written as words.
 macro_rules! choice {
@@ -188,6 +189,8 @@ pub struct CopyOptions {
     pub conflicts: Conflicts,
     pub verify: Verify,
     pub durability: Durability,
+    /// What is left out.
+    pub filter: Filter,
 }
 
 impl CopyOptions {

@@ -72,14 +72,29 @@ pub enum SkipReason {
     Vanished,
     /// A link or directory, and the target is a remote of rclone, which keeps files alone.
     NotOnRemote,
+    /// A line of `exclude` left it out, or a directory above it.
+    Excluded,
+    /// There are lines of `include`, and none matched it.
+    NotIncluded,
+    /// A file smaller or larger than what is migrated.
+    Size,
+    /// A file younger or older than what is migrated.
+    Age,
+    /// A directory on another file system than the root of the task, where only that one is migrated.
+    OtherFileSystem,
 }
 
 impl SkipReason {
-    pub const ALL: [SkipReason; 4] = [
+    pub const ALL: [SkipReason; 9] = [
         SkipReason::Special,
         SkipReason::NewerAtTarget,
         SkipReason::Vanished,
         SkipReason::NotOnRemote,
+        SkipReason::Excluded,
+        SkipReason::NotIncluded,
+        SkipReason::Size,
+        SkipReason::Age,
+        SkipReason::OtherFileSystem,
     ];
 
     pub fn name(self) -> &'static str {
@@ -88,6 +103,11 @@ impl SkipReason {
             SkipReason::NewerAtTarget => "newer at target",
             SkipReason::Vanished => "vanished",
             SkipReason::NotOnRemote => "link or directory, not kept on a remote",
+            SkipReason::Excluded => "excluded",
+            SkipReason::NotIncluded => "not included",
+            SkipReason::Size => "size outside the limits",
+            SkipReason::Age => "age outside the limits",
+            SkipReason::OtherFileSystem => "on another file system",
         }
     }
 }

@@ -104,11 +104,13 @@ fn defaults(config: &Config) -> Keys {
         conflicts,
         verify,
         durability,
+        filter,
     } = global.copy_options();
     let size_only = compare == Compare::Size;
     let omit_times = !preserve.keeps(Attribute::Times);
     assert_eq!(preserve, Preserve::ALL);
     let word = |word: &str| format!("`{word}`");
+    let patterns = |lines: &[String]| lines.concat();
     let of_flags = |name: &str, value: String| match value.as_str() {
         "" => format!("`rclone_flags.{name}`"),
         value => format!("`rclone_flags.{name}`, else {value}"),
@@ -213,6 +215,16 @@ fn defaults(config: &Config) -> Keys {
         (
             "global_config.local_no_set_modtime",
             of_flags("local_no_set_modtime", omit_times.to_string()),
+        ),
+        ("global_config.exclude", patterns(&filter.exclude)),
+        ("global_config.include", patterns(&filter.include)),
+        ("global_config.min_size", none(&filter.min_size_bytes)),
+        ("global_config.max_size", none(&filter.max_size_bytes)),
+        ("global_config.min_age", none(&filter.min_age_secs)),
+        ("global_config.max_age", none(&filter.max_age_secs)),
+        (
+            "global_config.one_file_system",
+            filter.one_file_system.to_string(),
         ),
         (
             "global_config.rclone_stall_secs",

@@ -50,6 +50,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
                 durability,
                 ..CopyOptions::default()
             },
+            ages_from_secs: 0,
             target_is_shared: false,
             source: Arc::new(Dir::open_root(Path::new(source))?),
             target: Some(Arc::new(Dir::open_root(Path::new(target))?)),

@@ -65,6 +65,9 @@ pub struct Attempt {
     pub item: ItemId,
     pub epoch: Epoch,
     pub options: CopyOptions,
+    /// From when the filter counts ages back, seconds since 1970: the beginning of the run, so that all its attempts
+    /// leave out the same.
+    pub ages_from_secs: i64,
     /// Another task writes at, above or below the same target: directories are made under
     /// their final names at once, and may come into being at any time.
     pub target_is_shared: bool,

@@ -16,6 +16,7 @@ use crate::held::{Held, HeldDirs};
 use crate::ledger::{Tally, Verdict};
 use crate::policy::Losses;
 use crate::queue::{Job, Queue};
+use crate::selection::Selection;
 use crate::start::Feeder;
 use crate::threads::{Pool, Scratch};
 use crate::unfinished::Unfinished;
@@ -39,6 +40,7 @@ pub(crate) enum Problem {
 pub(crate) struct Engine {
     pub(crate) attempt: Attempt,
     pub(crate) options: CopyOptions,
+    pub(crate) selection: Selection,
     pub(crate) pool: Arc<Pool>,
     pub(crate) identity: Identity,
     pub(crate) durability: Durability,
@@ -105,6 +107,15 @@ impl Engine {
             }
             None => None,
         };
+        let selection = match attempt.files {
+            // Those were chosen when they were found.
+            FileWork::Settle(_) => Selection::default(),
+            FileWork::Copy | FileWork::Find(_) | FileWork::FindForRemote(_) => Selection::new(
+                &attempt.options.filter,
+                attempt.ages_from_secs,
+                &attempt.source,
+            )?,
+        };
         let mut durability = attempt.options.durability;
         let mut syncs_each_file = durability == Durability::File;
         let mut syncs_each_directory = false;
@@ -123,6 +134,7 @@ impl Engine {
         let wrote = AtomicBool::new(!attempt.options.dry_run);
         Ok(Self {
             options: attempt.options.clone(),
+            selection,
             pool: Arc::clone(pool),
             identity: Identity::current(),
             durability,

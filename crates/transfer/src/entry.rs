@@ -176,6 +176,13 @@ impl Entry<'_> {
     }
 
     fn copy(&mut self, kind: Kind, presence: Presence) -> Result<Done, Problem> {
+        let selection = &self.engine.selection;
+        if kind == Kind::File
+            && selection.has_limits()
+            && let Some(reason) = selection.skips_file(&self.stat_source()?)
+        {
+            return Ok(Done::Now(Verdict::Skipped(reason)));
+        }
         let present = match presence {
             Presence::Absent => None,
             Presence::Unknown => self.look_at_target()?,

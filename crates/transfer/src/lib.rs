@@ -11,7 +11,7 @@
 //! - All of it is idempotent: an attempt that died is simply run again.
 //!
 //! The story in the order of the files: `attempt` (what is asked), `threads` and `queue` (who does
-//! it and when), `start` and `walk` (directories), `target` and `node` (one directory at the
+//! it and when), `start` and `walk` (directories), `selection` (what is left out), `target` and `node` (one directory at the
 //! target), `entry` and `link` (one file or link), `content` (its bytes), `batch` (durable
 //! publishing), `engine` (what all share).
 
@@ -37,6 +37,7 @@ mod progress;
 mod put;
 mod queue;
 pub mod rclone;
+mod selection;
 mod share;
 mod special;
 mod start;

@@ -4,12 +4,12 @@
 
 use std::sync::Arc;
 
-use model::RelPath;
+use model::{RelPath, SkipReason};
 use storage::posix::{Dir, Error, Meta, Xattrs};
 
 use crate::attributes::{self, Present, Wanted, passable};
 use crate::engine::{Engine, Problem};
-use crate::ledger::Tally;
+use crate::ledger::{Tally, Verdict};
 
 /// A directory opened on both sides.
 #[derive(Clone)]
@@ -24,6 +24,13 @@ pub(crate) enum NoWay {
     Source(Error),
     Target(Error),
     Problem(Problem),
+}
+
+impl NoWay {
+    /// It is left out on purpose, with all below it.
+    pub(crate) fn skipped(reason: SkipReason) -> Self {
+        NoWay::Problem(Problem::Entry(Verdict::Skipped(reason)))
+    }
 }
 
 /// The way to the path before, which neighbours share.
@@ -65,6 +72,9 @@ fn enter(engine: &Engine, from: &Both, path: &RelPath, name: &[u8]) -> Result<Bo
         .opening(|| from.source.open_dir(name))
         .map_err(no_way)?;
     let meta = source.meta().map_err(NoWay::Source)?;
+    if let Some(reason) = engine.selection.skips_directory(&meta) {
+        return Err(NoWay::skipped(reason));
+    }
     let target = match &from.target {
         Some(into) => match engine.opening(|| into.open_dir(name)) {
             Ok(dir) => Some(dir),

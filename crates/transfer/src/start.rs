@@ -5,6 +5,7 @@ use std::collections::VecDeque;
 use std::ffi::CString;
 use std::sync::Arc;
 
+use model::filter::Above;
 use model::{FailureClass, RelPath, SkipReason};
 use storage::posix::{Error, Kind, Side, Xattrs};
 
@@ -129,19 +130,8 @@ impl Engine {
         parent: &RelPath,
         scratch: &mut Scratch,
     ) -> Result<(), Problem> {
-        let opened = feeder.parents.open(self, parent).and_then(|both| {
-            if self.attempt.epoch.0 > 1
-                && feeder.cleared.as_ref() != Some(parent)
-                && let Some(target) = &both.target
-            {
-                let fresh = target.reopen().map_err(NoWay::Target)?;
-                self.names_at_target(&fresh, &mut scratch.listing)
-                    .map_err(NoWay::Target)?;
-                feeder.cleared = Some(parent.clone());
-            }
-            let node = passage(&both, parent.clone()).map_err(NoWay::Source)?;
-            Ok((both, node))
-        });
+        let above = self.selection.above(parent);
+        let opened = self.open_parent(feeder, parent, above, scratch);
         let (both, node) = match opened {
             Ok(opened) => opened,
             Err(no_way) => return self.count_unreachable(feeder, parent, no_way),
@@ -159,20 +149,29 @@ impl Engine {
                 skip_below(feeder, &path);
                 continue;
             }
-            match both.source.stat(name.as_c_str()) {
-                Ok(meta) => match meta.kind {
-                    Kind::Directory => {
-                        skip_below(feeder, &path);
-                        directories.push(Pending {
-                            parent: Arc::clone(&node),
-                            source: HeldDirs::root(Arc::clone(&both.source)),
-                            name,
-                            presence: Presence::Unknown,
-                        });
-                    }
-                    kind => files.add(&name, kind, Presence::Unknown),
-                },
-                Err(error) => tally.count(feeder.purpose.unfound(&error), || path),
+            let meta = match both.source.stat(name.as_c_str()) {
+                Ok(meta) => meta,
+                Err(error) => {
+                    tally.count(feeder.purpose.unfound(&error), || path);
+                    continue;
+                }
+            };
+            if let Some(reason) = self.selection.skips(above, || path.clone(), meta.kind) {
+                skip_below(feeder, &path);
+                tally.count(Verdict::Skipped(reason), || path);
+                continue;
+            }
+            match meta.kind {
+                Kind::Directory => {
+                    skip_below(feeder, &path);
+                    directories.push(Pending {
+                        parent: Arc::clone(&node),
+                        source: HeldDirs::root(Arc::clone(&both.source)),
+                        name,
+                        presence: Presence::Unknown,
+                    });
+                }
+                kind => files.add(&name, kind, Presence::Unknown),
             }
         }
         node.expect(files.len(), directories.len());
@@ -183,6 +182,31 @@ impl Engine {
             queue.push_files(group, files.finish(), None);
         });
         node.entries_done(self, 1, tally, false)
+    }
+
+    fn open_parent(
+        &self,
+        feeder: &mut Feeder,
+        parent: &RelPath,
+        above: Above,
+        scratch: &mut Scratch,
+    ) -> Result<(Both, Arc<Node>), NoWay> {
+        if above == Above::LeftOut {
+            // And so nothing on the way to it is made.
+            return Err(NoWay::skipped(SkipReason::Excluded));
+        }
+        let both = feeder.parents.open(self, parent)?;
+        if self.attempt.epoch.0 > 1
+            && feeder.cleared.as_ref() != Some(parent)
+            && let Some(target) = &both.target
+        {
+            let fresh = target.reopen().map_err(NoWay::Target)?;
+            self.names_at_target(&fresh, &mut scratch.listing)
+                .map_err(NoWay::Target)?;
+            feeder.cleared = Some(parent.clone());
+        }
+        let node = passage(&both, parent.clone()).map_err(NoWay::Source)?;
+        Ok((both, node))
     }
 
     /// Counts the next paths of a parent that can't be entered.
@@ -206,6 +230,9 @@ impl Engine {
                         class: *class,
                         error: error.clone(),
                     }
+                }
+                NoWay::Problem(Problem::Entry(Verdict::Skipped(reason))) => {
+                    Verdict::Skipped(*reason)
                 }
                 NoWay::Problem(_) => return Err(Problem::Stopping),
             };

@@ -3,6 +3,7 @@
 use std::ffi::{CStr, CString};
 use std::sync::Arc;
 
+use model::filter::Above;
 use model::{FailureClass, RelPath, SkipReason, TempName};
 use storage::posix::{Dir, Error, Kind, Listed};
 
@@ -40,6 +41,8 @@ pub(crate) struct Lister {
     source: Arc<Dir>,
     held: Arc<Held>,
     names: Names,
+    /// What it means for the filter of what is in it.
+    above: Above,
 }
 
 impl Engine {
@@ -109,6 +112,9 @@ impl Engine {
             .opening(|| from.open_dir(name.as_c_str()))
             .map_err(unreadable)?;
         let source_meta = opened.meta().map_err(unreadable)?;
+        if let Some(reason) = self.selection.skips_directory(&source_meta) {
+            return Err(Problem::Entry(Verdict::Skipped(reason)));
+        }
         if self.target_root == Some((source_meta.dev, source_meta.ino)) {
             return Err(conflict("the target lies within its own source"));
         }
@@ -129,6 +135,7 @@ impl Engine {
         let source = (source_meta, source_xattrs);
         let node = Node::new(path, name, Role::Entry, source, made);
         Ok(Lister {
+            above: self.selection.above(&node.path),
             node: Arc::new(node),
             source: opened,
             held,
@@ -258,6 +265,10 @@ impl Found {
             },
             kind => kind,
         };
+        let path = || lister.node.path.join(name.to_bytes());
+        if let Some(reason) = engine.selection.skips(lister.above, path, kind) {
+            return count(Verdict::Skipped(reason));
+        }
         let presence = lister.names.presence(name.to_bytes());
         match kind {
             Kind::Directory => self.directories.push(Pending {
@@ -287,6 +298,7 @@ impl Lister {
             None => Names::None,
         };
         Ok(Self {
+            above: engine.selection.above(&node.path),
             node,
             held: HeldDirs::root(Arc::clone(&source)),
             source,

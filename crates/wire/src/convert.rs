@@ -172,6 +172,7 @@ impl From<&CopyOptions> for proto::Options {
             sparse: options.sparse.word().to_owned(),
             conflicts: options.conflicts.word().to_owned(),
             verify: options.verify.word().to_owned(),
+            filter: Some((&options.filter).into()),
         }
     }
 }
@@ -196,6 +197,7 @@ impl TryFrom<proto::Options> for CopyOptions {
             sparse: choice("options.sparse", &options.sparse)?,
             conflicts: choice("options.conflicts", &options.conflicts)?,
             verify: choice("options.verify", &options.verify)?,
+            filter: options.filter.unwrap_or_default().try_into()?,
         })
     }
 }

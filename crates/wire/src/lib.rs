@@ -5,6 +5,7 @@
 //! with a [`BadMessage`] that names the field. Nothing here panics on it.
 
 mod convert;
+mod filter;
 mod rclone;
 
 /// Generated from `proto/data_migrate.proto`, where the rules of each call are written.

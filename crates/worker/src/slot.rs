@@ -307,6 +307,7 @@ impl<'a> Slot<'a> {
             item: self.running.item,
             epoch: self.running.epoch,
             options: self.options.clone(),
+            ages_from_secs: self.ages_from_secs(),
             target_is_shared: self.task.target_is_shared,
             source: roots.source.clone(),
             target: roots.target.clone(),
@@ -323,6 +324,11 @@ impl<'a> Slot<'a> {
             progress: self.running.progress.clone(),
             cancel: self.running.cancel.clone(),
         })
+    }
+
+    /// From when the filter counts ages back.
+    pub(crate) fn ages_from_secs(&self) -> i64 {
+        self.task.run_started_ms.div_euclid(1000)
     }
 
     fn open_roots(&self) -> Result<Roots, Verdict> {

@@ -298,6 +298,10 @@ impl Scheduler {
         self.run
     }
 
+    pub fn started(&self) -> Millis {
+        self.started
+    }
+
     pub fn settings(&self) -> &Settings {
         &self.settings
     }

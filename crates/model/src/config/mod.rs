@@ -9,6 +9,7 @@ mod list;
 mod nearest;
 mod notify;
 mod options;
+mod patterns;
 mod raw;
 mod read;
 mod resolve;

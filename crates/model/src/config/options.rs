@@ -7,6 +7,7 @@ use super::server::ServerConfig;
 use super::value::Secret;
 use crate::choice::Choice;
 use crate::engine::{Engine, EngineChoice, LogLevel, RcloneOptions};
+use crate::filter::Filter;
 use crate::location::{Location, Task};
 use crate::options::{
     Attribute, Compare, Conflicts, CopyOptions, Durability, MetadataPolicy, Preserve, Sparse,
@@ -145,6 +146,7 @@ pub struct GlobalConfig {
     pub update: Option<bool>,
     pub dryrun: Option<bool>,
     pub local_no_set_modtime: Option<bool>,
+    pub filter: Filter,
     /// An rclone that shows no progress for so long is ended and run again.
     pub rclone_stall_secs: u64,
     /// None when the section is missing or empty.
@@ -240,6 +242,7 @@ impl GlobalConfig {
             conflicts: self.conflicts,
             verify: self.verify,
             durability: self.durability,
+            filter: self.filter.clone(),
         }
     }
 

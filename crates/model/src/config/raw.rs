@@ -7,9 +7,11 @@ use std::path::PathBuf;
 use super::list::{List, Several};
 use super::notify::{NoticeKind, WebUrl};
 use super::options::{Acl, ReportFormat};
+use super::patterns::Patterns;
 use super::read::section;
 use super::value::{Names, Number, OneOf, Secret};
 use crate::engine::{Engine, LogLevel};
+use crate::filter::{Age, BadFilter, BadLines, Filter, Rules, Size};
 use crate::options::{
     Attribute, Compare, Conflicts, Durability, MetadataPolicy, Sparse, Specials, Verify,
 };
@@ -87,6 +89,13 @@ section! {
         "update" update: bool,
         "dryrun" dryrun: bool,
         "local_no_set_modtime" local_no_set_modtime: bool,
+        "exclude" exclude: Patterns,
+        "include" include: Patterns,
+        "min_size" min_size: Size,
+        "max_size" max_size: Size,
+        "min_age" min_age: Age,
+        "max_age" max_age: Age,
+        "one_file_system" one_file_system: bool,
         "rclone_stall_secs" rclone_stall_secs: Seconds<1>,
         "rclone_flags" rclone_flags: RawRcloneFlags,
     }
@@ -199,7 +208,40 @@ impl RawGlobal {
         let list_types = self.file_list_dir_fs_type.as_ref();
         require(list_types.is_none_or(|names| names.0.len() <= 1), || {
             "global_config.file_list_dir_fs_type has several names, expected one".into()
-        })
+        })?;
+        self.check_filter()
+    }
+}
+
+impl RawGlobal {
+    /// Each pattern by itself was looked at when it was read.
+    fn check_filter(&self) -> Verdict {
+        let told = |key: &str, lines: &BadLines| match lines {
+            BadLines::Pattern(bad) => format!("a pattern of global_config.{key} {}", bad.problem),
+            BadLines::TooLarge => format!("global_config.{key}: {lines}"),
+        };
+        Rules::compile(&self.filter())
+            .map(drop)
+            .map_err(|bad| match &bad {
+                BadFilter::Exclude(lines) => told("exclude", lines),
+                BadFilter::Include(lines) => told("include", lines),
+                BadFilter::Sizes => format!("global_config.min_size and max_size: {bad}"),
+                BadFilter::Ages => format!("global_config.min_age and max_age: {bad}"),
+            })
+    }
+
+    pub(crate) fn filter(&self) -> Filter {
+        let lines =
+            |given: &Option<Patterns>| given.as_ref().map_or_else(Vec::new, |p| p.0.clone());
+        Filter {
+            exclude: lines(&self.exclude),
+            include: lines(&self.include),
+            min_size_bytes: self.min_size.map(Size::bytes),
+            max_size_bytes: self.max_size.map(Size::bytes),
+            min_age_secs: self.min_age.map(Age::secs),
+            max_age_secs: self.max_age.map(Age::secs),
+            one_file_system: self.one_file_system.unwrap_or(false),
+        }
     }
 }
 

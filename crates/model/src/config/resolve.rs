@@ -100,6 +100,7 @@ fn s3(raw: RawS3, older_bucket: Option<String>, warnings: &mut Vec<String>) -> S
 
 pub(crate) fn global(raw: RawGlobal, warnings: &mut Vec<String>) -> GlobalConfig {
     let global = GlobalConfig {
+        filter: raw.filter(),
         source_fs_types: merged(raw.source_fs_type, raw.source_fs_types),
         target_fs_types: merged(raw.target_fs_type, raw.target_fs_types),
         tasks_file: raw.tasks_file.unwrap_or_default(),

@@ -7,6 +7,7 @@ use super::{
     ServerConfig, parse,
 };
 use crate::engine::{Engine, LogLevel};
+use crate::filter::Filter;
 use crate::options::{Attribute, Compare, CopyOptions, Durability, Preserve};
 
 fn yaml(text: &str) -> Result<Parsed, ConfigError> {
@@ -354,4 +355,100 @@ fn an_s3_config_that_was_not_filled_in_counts_as_not_given() {
     let s3 = good(&text).report.s3.unwrap();
     assert_eq!((s3.access_key, s3.secret_key), (None, None));
     assert_eq!((s3.endpoint, s3.bucket.as_deref()), (None, Some("test")));
+}
+
+#[test]
+fn a_filter_is_read_with_its_patterns_as_written() {
+    let of = |text: &str| good(&format!("{LEAST}{text}")).global.copy_options().filter;
+    assert_eq!(of(""), Filter::default());
+    assert_eq!(of("  exclude: .snapshot\n").exclude, [".snapshot"]);
+    let filter = of("  exclude: [.snapshot, lost+found/, 2024, 0x10, ~x, \"!a\", '#b', \"*.o\", a b]
+  include:\n  - /x/**\n  - '[ab]*'\n  min_size: 7\n  max_size: 1 GiB\n  min_age: 12h\n  max_age: 30d\n  one_file_system: true\n");
+    let expected = Filter {
+        exclude: [
+            ".snapshot",
+            "lost+found/",
+            "2024",
+            "0x10",
+            "~x",
+            "!a",
+            "#b",
+            "*.o",
+            "a b",
+        ]
+        .map(str::to_owned)
+        .into(),
+        include: ["/x/**", "[ab]*"].map(str::to_owned).into(),
+        min_size_bytes: Some(7),
+        max_size_bytes: Some(1 << 30),
+        min_age_secs: Some(43_200),
+        max_age_secs: Some(2_592_000),
+        one_file_system: true,
+    };
+    assert_eq!(filter, expected);
+    let of_json = r#"{"global_config": {"source_fs_types": ["any"], "target_fs_types": ["any"],
+        "tasks_file": "t", "exclude": ["*.o"], "min_size": 7, "max_size": "1K"}}"#;
+    let filter = json(of_json).unwrap().config.global.copy_options().filter;
+    assert_eq!(filter.exclude, ["*.o"]);
+    assert_eq!(
+        (filter.min_size_bytes, filter.max_size_bytes),
+        (Some(7), Some(1024))
+    );
+}
+
+#[test]
+fn a_filter_that_can_not_be_meant_gets_a_clear_error() {
+    for (line, expected) in [
+        (
+            "exclude: [a, 'b//c']",
+            "c.yaml:5:16: a pattern of global_config.exclude has an empty, '.' or '..' component",
+        ),
+        (
+            "include: ['[']",
+            "c.yaml:5:13: a pattern of global_config.include has a '[' without its ']'",
+        ),
+        (
+            "include: ['!a']",
+            "c.yaml:2:3: a pattern of global_config.include begins with '!'",
+        ),
+        (
+            "exclude: 7",
+            "c.yaml:5:12: global_config.exclude is a number, expected a list of patterns",
+        ),
+        (
+            "exclude: {a: b}",
+            "c.yaml:5:12: global_config.exclude is a section, expected a list of patterns",
+        ),
+        // What YAML takes for something else.
+        (
+            "exclude:\n  - a\n  - !keep\n",
+            "c.yaml:6:5: entry 2 of global_config.exclude is empty",
+        ),
+        (
+            "exclude:\n  - #recycle\n  - a\n",
+            "c.yaml:6:13: entry 1 of global_config.exclude is empty",
+        ),
+        ("exclude: [*.tmp]", "c.yaml:5:13: "),
+        (
+            "min_size: 1X",
+            "c.yaml:5:13: global_config.min_size is text, expected a whole number of bytes, or",
+        ),
+        (
+            "max_age: 30",
+            "c.yaml:5:12: global_config.max_age is text, expected whole numbers with their units",
+        ),
+        (
+            "min_size: 2\n  max_size: 1",
+            "c.yaml:2:3: global_config.min_size and max_size: the smallest size is",
+        ),
+        (
+            "min_age: 2d\n  max_age: 1h",
+            "c.yaml:2:3: global_config.min_age and max_age: the lowest age is",
+        ),
+    ] {
+        let error = yaml(&format!("{LEAST}  {line}\n"))
+            .expect_err(line)
+            .to_string();
+        assert!(error.starts_with(expected), "{line}: {error}");
+    }
 }

@@ -8,6 +8,7 @@ use serde::de::{self, Deserializer, MapAccess, SeqAccess, Visitor};
 use super::read::{Place, Read, Seed};
 use super::scalar::{FromScalar, Scalar};
 use crate::choice::Choice;
+use crate::filter::{Age, Size};
 
 /// A key or token. What is shown of it, anywhere, is `***`.
 #[derive(Clone, PartialEq, Eq)]
@@ -74,6 +75,37 @@ impl FromScalar for PathBuf {
         match scalar {
             Scalar::Text(text) if !text.contains('\0') => Ok(PathBuf::from(text)),
             other => Err(other),
+        }
+    }
+}
+
+impl FromScalar for Size {
+    const IS_TEXT: bool = true;
+
+    fn expected() -> String {
+        Size::EXPECTED.into()
+    }
+
+    fn from_scalar(scalar: Scalar) -> Result<Self, Scalar> {
+        match &scalar {
+            Scalar::Text(text) => text.parse().map_err(|_| scalar),
+            Scalar::Number(number) => number.to_string().parse().map_err(|_| scalar),
+            Scalar::Flag(_) | Scalar::Fraction => Err(scalar),
+        }
+    }
+}
+
+impl FromScalar for Age {
+    const IS_TEXT: bool = true;
+
+    fn expected() -> String {
+        Age::EXPECTED.into()
+    }
+
+    fn from_scalar(scalar: Scalar) -> Result<Self, Scalar> {
+        match &scalar {
+            Scalar::Text(text) => text.parse().map_err(|_| scalar),
+            Scalar::Flag(_) | Scalar::Number(_) | Scalar::Fraction => Err(scalar),
         }
     }
 }

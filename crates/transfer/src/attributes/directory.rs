@@ -1,5 +1,6 @@
 //! The attributes of a directory: set when nothing changes its own entries any more.
 
+use model::filter::Above;
 use model::{RelPath, SkipReason};
 use storage::posix::{Dir, Error, Meta, Xattrs};
 
@@ -130,9 +131,14 @@ pub(crate) fn attributes_of_directory(
     path: &RelPath,
 ) -> Result<Tally, Problem> {
     let mut tally = Tally::default();
+    // The parents of listed paths are among these, whatever became of the paths.
+    if engine.selection.above(path) == Above::LeftOut {
+        return Ok(tally);
+    }
     let unreadable = |error: Error| engine.source_problem(&error);
     let both = match parents.open(engine, path) {
         Ok(both) => both,
+        Err(NoWay::Problem(Problem::Entry(Verdict::Skipped(_)))) => return Ok(tally),
         // Gone from the source: what was copied stays as it is.
         Err(NoWay::Source(error)) if error.is_missing() || error.is_other_kind() => {
             return Ok(tally);

@@ -9,7 +9,7 @@ use super::claims::{Claim, Claims};
 use super::ends::End;
 use super::piece::{Piece, Watch, open_parent};
 use super::private::PrivateDir;
-use super::remote::{Depth, Listed, Only, RemoteListing, list_remote};
+use super::remote::{Depth, Listed, Only, RemoteListing, Times, list_remote};
 use crate::attempt::Stopped;
 use crate::compare::{Comparison, compare_files};
 use crate::engine::describe;
@@ -118,6 +118,7 @@ fn on_remote(
         remote,
         only: Some(Only::ByName(&list)),
         depth: Depth::All,
+        times: Times::NotAsked,
         settings: piece.settings,
     };
     let mut there = HashSet::new();

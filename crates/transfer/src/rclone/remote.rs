@@ -54,6 +54,7 @@ pub(crate) struct RemoteListing<'a> {
     /// The only names that are looked for; else everything below.
     pub(crate) only: Option<Only<'a>>,
     pub(crate) depth: Depth,
+    pub(crate) times: Times,
     pub(crate) settings: &'a RcloneOptions,
 }
 
@@ -71,6 +72,13 @@ pub(crate) enum Only<'a> {
 pub(crate) enum Depth {
     All,
     One,
+}
+
+/// Whether times of files are asked for, which of some remotes costs a request for each.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Times {
+    NotAsked,
+    Asked,
 }
 
 /// Whether all of a remote could be listed.
@@ -99,7 +107,7 @@ pub(crate) fn list_remote(
     let launch = listing.rclone.launch();
     let mut command = Command::new(launch.program);
     command
-        .args(["lsjson", listing.remote, "--no-mimetype", "--no-modtime"])
+        .args(["lsjson", listing.remote, "--no-mimetype"])
         .arg("--config")
         .arg(&config)
         .env_clear()
@@ -116,6 +124,9 @@ pub(crate) fn list_remote(
         Some(Only::InListings(list)) => command.arg("--files-from-raw").arg(list),
         None => &mut command,
     };
+    if listing.times == Times::NotAsked {
+        command.arg("--no-modtime");
+    }
     if listing.depth == Depth::All {
         command.arg("--recursive");
     }
@@ -217,6 +228,7 @@ pub fn has_anything(
         remote,
         only: None,
         depth: Depth::One,
+        times: Times::NotAsked,
         settings,
     };
     let mut has_any = false;

@@ -10,6 +10,8 @@ use std::io::{self, BufRead, Read as _};
 use std::ops::ControlFlow;
 
 use serde::Deserialize;
+use time::OffsetDateTime;
+use time::format_description::well_known::Rfc3339;
 
 /// Far above an entry with the longest path, so that what is no listing can't fill the memory.
 const LONGEST_LINE_BYTES: u64 = 1 << 20;
@@ -22,6 +24,8 @@ pub(crate) struct RemoteEntry {
     /// In bytes. `None` for a directory, and for a file whose size the remote doesn't know.
     pub(crate) size: Option<u64>,
     pub(crate) is_dir: bool,
+    /// Seconds since 1970, where it was asked for and is known.
+    pub(crate) modified_secs: Option<i64>,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -47,6 +51,8 @@ struct PrintedEntry {
     path: String,
     size: i64,
     is_dir: bool,
+    #[serde(default)]
+    mod_time: String,
 }
 
 /// Gives each entry to `each`, until that breaks off, which is no error.
@@ -122,6 +128,9 @@ fn parse(text: &[u8]) -> Result<RemoteEntry, serde_json::Error> {
         // Some backends give directories a size of their own, which is not one of content.
         size: size.filter(|_| !printed.is_dir),
         is_dir: printed.is_dir,
+        modified_secs: OffsetDateTime::parse(&printed.mod_time, &Rfc3339)
+            .ok()
+            .map(OffsetDateTime::unix_timestamp),
     })
 }
 
@@ -157,7 +166,12 @@ mod tests {
 
     fn entry(path: &str, size: Option<u64>, is_dir: bool) -> RemoteEntry {
         let path = path.to_owned();
-        RemoteEntry { path, size, is_dir }
+        RemoteEntry {
+            path,
+            size,
+            is_dir,
+            modified_secs: None,
+        }
     }
 
     #[test]
@@ -179,9 +193,31 @@ mod tests {
             ("[\n]\n", &[]),
             ("[\n]", &[]),
         ] {
-            let (entries, result) = read(printed);
+            let (mut entries, result) = read(printed);
             result.unwrap();
+            for entry in &mut entries {
+                let modified = entry.modified_secs.take();
+                assert_eq!(modified, printed.contains("2026").then_some(1_795_549_399));
+            }
             assert_eq!(entries, expected);
+        }
+    }
+
+    #[test]
+    fn times_have_the_zone_that_rclone_gives_them() {
+        for (time, secs) in [
+            ("1970-01-01T00:00:01Z", Some(1)),
+            ("1970-01-01T08:00:01.5+08:00", Some(1)),
+            ("1969-12-31T23:59:59Z", Some(-1)),
+            ("", None),
+            ("yesterday", None),
+        ] {
+            let text = format!(
+                "[\n{{\"Path\":\"a\",\"Size\":1,\"ModTime\":\"{time}\",\"IsDir\":false}}\n]\n"
+            );
+            let (entries, result) = read(&text);
+            result.unwrap();
+            assert_eq!(entries[0].modified_secs, secs, "{time}");
         }
     }
 

@@ -2,18 +2,22 @@
 
 use std::collections::HashSet;
 
-use model::{FailureClass, RcloneOptions, RelPath, SkipReason};
-use storage::posix::Dir;
+use model::filter::Above;
+use model::{FailureClass, Filter, RcloneOptions, RelPath, SkipReason};
+use storage::posix::{Dir, Kind};
 
 use super::names::{NOT_LISTABLE, can_be_listed};
 use super::private::PrivateDir;
 use super::probe::Rclone;
-use super::remote::{Depth, Listed, Only, RemoteError, RemoteListing, list_remote, make_directory};
+use super::remote::{
+    Depth, Listed, Only, RemoteError, RemoteListing, Times, list_remote, make_directory,
+};
 use super::remote_listing::RemoteEntry;
 use crate::attempt::{Cancel, Fence, Finished, Found, Stopped};
 use crate::engine::describe;
 use crate::ledger::{Tally, Verdict};
 use crate::progress::Progress;
+use crate::selection::Selection;
 
 /// What of a remote is walked.
 pub struct RemoteWalk<'a> {
@@ -27,6 +31,9 @@ pub struct RemoteWalk<'a> {
     pub target: Option<&'a Dir>,
     /// What a directory is that is not made.
     pub dry_run: bool,
+    pub filter: &'a Filter,
+    /// See [`crate::Attempt::ages_from_secs`].
+    pub ages_from_secs: i64,
 }
 
 /// Walks it.
@@ -42,6 +49,7 @@ pub fn walk_remote(
 ) -> Result<Finished, Stopped> {
     let mut walker = Walker {
         walk,
+        selection: Selection::of_remote(walk.filter, walk.ages_from_secs)?,
         found,
         fence,
         progress,
@@ -66,6 +74,7 @@ pub fn walk_remote(
 
 struct Walker<'a> {
     walk: &'a RemoteWalk<'a>,
+    selection: Selection,
     found: &'a dyn Found,
     fence: &'a dyn Fence,
     progress: &'a Progress,
@@ -76,6 +85,13 @@ struct Walker<'a> {
 }
 
 impl Walker<'_> {
+    fn times(&self) -> Times {
+        match self.selection.has_ages() {
+            true => Times::Asked,
+            false => Times::NotAsked,
+        }
+    }
+
     /// Everything below `below`, which is what `remote` leads to.
     fn list(&mut self, remote: &str, below: &RelPath, cancel: &Cancel) -> Result<(), RemoteError> {
         let walk = self.walk;
@@ -85,6 +101,7 @@ impl Walker<'_> {
             remote,
             only: None,
             depth: Depth::All,
+            times: self.times(),
             settings: walk.settings,
         };
         match list_remote(&listing, cancel, &mut |entry| self.take(entry, below))? {
@@ -101,8 +118,14 @@ impl Walker<'_> {
             return self.list(walk.remote, &RelPath::ROOT, cancel);
         }
         let private = PrivateDir::create().map_err(RemoteError::Start)?;
+        let (left_out, paths): (Vec<&RelPath>, Vec<&RelPath>) =
+            paths.iter().partition(|path| self.is_below_left_out(path));
+        for path in left_out {
+            self.tally.counters.listed += 1;
+            self.count(Verdict::Skipped(SkipReason::Excluded), path);
+        }
         let (listable, others): (Vec<&RelPath>, Vec<&RelPath>) =
-            paths.iter().partition(|path| can_be_listed(path));
+            paths.into_iter().partition(|path| can_be_listed(path));
         let names = listable.iter().flat_map(|path| [path.as_bytes(), b"\n"]);
         let list = private.write("files", names).map_err(RemoteError::Start)?;
         if !listable.is_empty() {
@@ -147,6 +170,7 @@ impl Walker<'_> {
             remote: walk.remote,
             only: Some(only),
             depth: Depth::All,
+            times: self.times(),
             settings: walk.settings,
         };
         list_remote(&listing, cancel, &mut |entry| {
@@ -162,6 +186,11 @@ impl Walker<'_> {
     }
 
     fn list_directory(&mut self, path: &RelPath, cancel: &Cancel) -> Result<(), RemoteError> {
+        if let Some(reason) = self.skips(path, Kind::Directory) {
+            self.tally.counters.listed += 1;
+            self.count(Verdict::Skipped(reason), path);
+            return Ok(());
+        }
         let Ok(text) = std::str::from_utf8(path.as_bytes()) else {
             return Ok(());
         };
@@ -188,11 +217,33 @@ impl Walker<'_> {
     }
 
     fn take(&mut self, entry: RemoteEntry, below: &RelPath) -> Result<(), String> {
-        let is_seen = path_below(below, &entry.path).is_some_and(|path| self.seen.contains(&path));
-        match is_seen {
+        // A directory that is left out counts for all below it.
+        let counts_already =
+            |path: RelPath| self.seen.contains(&path) || self.is_below_left_out(&path);
+        match path_below(below, &entry.path).is_some_and(counts_already) {
             true => Ok(()),
             false => self.take_new(entry, below),
         }
+    }
+
+    fn is_below_left_out(&self, path: &RelPath) -> bool {
+        let parent = path.split_last().map(|(parent, _)| parent);
+        parent.is_some_and(|parent| self.selection.above(&parent) == Above::LeftOut)
+    }
+
+    /// Why something is left out by its path.
+    fn skips(&self, path: &RelPath, kind: Kind) -> Option<SkipReason> {
+        let (parent, _) = path.split_last()?;
+        let above = self.selection.above(&parent);
+        self.selection.skips(above, || path.clone(), kind)
+    }
+
+    fn skips_entry(&self, path: &RelPath, entry: &RemoteEntry) -> Option<SkipReason> {
+        if entry.is_dir {
+            return self.skips(path, Kind::Directory);
+        }
+        let by_limits = || self.selection.skips_known(entry.size, entry.modified_secs);
+        self.skips(path, Kind::File).or_else(by_limits)
     }
 
     fn take_new(&mut self, entry: RemoteEntry, below: &RelPath) -> Result<(), String> {
@@ -207,7 +258,9 @@ impl Walker<'_> {
             self.count(failed(&error), below);
             return Ok(());
         };
-        let verdict = if entry.is_dir {
+        let verdict = if let Some(reason) = self.skips_entry(&path, &entry) {
+            Verdict::Skipped(reason)
+        } else if entry.is_dir {
             self.directory(&path)?
         } else if can_be_listed(&path) {
             self.found.add(&path, entry.size)?;

@@ -111,6 +111,7 @@ impl Share for Taker {
 pub struct Try {
     pub work: AttemptWork,
     pub options: CopyOptions,
+    pub ages_from_secs: i64,
     pub item: u64,
     pub epoch: u32,
     pub threads: usize,
@@ -139,6 +140,7 @@ pub fn walk() -> Try {
             durability: Durability::None,
             ..CopyOptions::default()
         },
+        ages_from_secs: 0,
         item: 1,
         epoch: 1,
         threads: 4,
@@ -182,6 +184,7 @@ impl Try {
             item: ItemId::from_random(self.item),
             epoch: Epoch(self.epoch),
             options: self.options,
+            ages_from_secs: self.ages_from_secs,
             target_is_shared: self.target_is_shared,
             source: open(source)?,
             target: match self.no_target {

@@ -179,6 +179,8 @@ impl Item<'_> {
                 false => self.ends.target_dir().map(|dir| &**dir),
             },
             dry_run: self.slot.options.dry_run,
+            filter: &self.slot.options.filter,
+            ages_from_secs: self.slot.ages_from_secs(),
         };
         walk_remote(
             &walk,
@@ -392,6 +394,7 @@ impl Item<'_> {
             item: slot.running.item,
             epoch: slot.running.epoch,
             options: slot.options.clone(),
+            ages_from_secs: slot.ages_from_secs(),
             target_is_shared: slot.task.target_is_shared,
             source,
             target: self.ends.target_dir().cloned(),

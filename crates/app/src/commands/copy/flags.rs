@@ -2,7 +2,7 @@
 
 use clap::Args;
 use model::options::{Conflicts, MetadataPolicy, Sparse, Specials, Verify};
-use model::{Attribute, Compare, CopyOptions, Durability, Preserve};
+use model::{Attribute, Compare, CopyOptions, Durability, Filter, Preserve};
 
 use crate::flags::{preserve, word_of};
 
@@ -51,7 +51,7 @@ pub(super) struct CopyFlags {
 }
 
 impl CopyFlags {
-    pub(super) fn options(&self) -> CopyOptions {
+    pub(super) fn options(&self, filter: Filter) -> CopyOptions {
         CopyOptions {
             compare: match self.size_only {
                 true => Compare::Size,
@@ -69,6 +69,7 @@ impl CopyFlags {
             conflicts: self.conflicts,
             verify: self.verify,
             durability: self.durability,
+            filter,
         }
     }
 }

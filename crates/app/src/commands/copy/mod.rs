@@ -1,6 +1,7 @@
 //! `data-migrate copy`: the engine without config or server.
 
 mod ahead;
+mod filter_flags;
 mod flags;
 mod ids;
 mod show;
@@ -8,9 +9,11 @@ mod show;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use clap::Args;
+use filter_flags::FilterFlags;
 use flags::CopyFlags;
 use ids::Ids;
 use model::{CopyOptions, Epoch, Outcome, RelPath};
@@ -47,12 +50,15 @@ pub(crate) struct Flags {
     #[command(flatten)]
     copy: CopyFlags,
     #[command(flatten)]
+    filter: FilterFlags,
+    #[command(flatten)]
     log: LogFlags,
 }
 
 pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
     logging::begin(&flags.log);
     raise_descriptor_limit();
+    let options = flags.copy.options(flags.filter.filter()?);
     let target_use = match flags.copy.dry_run {
         true => TargetUse::LookOnly,
         false => TargetUse::Write,
@@ -68,7 +74,8 @@ pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
     let copy = Copy {
         roots: Arc::new(roots),
         threads: Threads::new(flags.transfers as usize),
-        options: flags.copy.options(),
+        options,
+        began_secs: began_secs(),
         ids: Ids::of(&flags.source, &flags.target),
         progress: Arc::default(),
         cancel: Arc::default(),
@@ -90,6 +97,11 @@ pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
     }
 }
 
+fn began_secs() -> i64 {
+    let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH);
+    since_1970.map_or(0, |since| since.as_secs() as i64)
+}
+
 fn told(error: RootsError) -> anyhow::Error {
     match error.kind() {
         RootsErrorKind::TargetFull => error.into(),
@@ -102,6 +114,8 @@ pub(super) struct Copy {
     roots: Arc<Roots>,
     threads: Threads,
     options: CopyOptions,
+    /// Seconds since 1970.
+    began_secs: i64,
     ids: Ids,
     progress: Arc<Progress>,
     cancel: Arc<Cancel>,
@@ -138,6 +152,7 @@ impl Copy {
             item: self.ids.item,
             epoch,
             options: self.options.clone(),
+            ages_from_secs: self.began_secs,
             target_is_shared: false,
             source: self.roots.source.clone(),
             target: self.roots.target.clone(),

@@ -173,6 +173,11 @@ pub(super) fn skip_reason_code(reason: SkipReason) -> u32 {
         SkipReason::NewerAtTarget => 1,
         SkipReason::Vanished => 2,
         SkipReason::NotOnRemote => 3,
+        SkipReason::Excluded => 4,
+        SkipReason::NotIncluded => 5,
+        SkipReason::Size => 6,
+        SkipReason::Age => 7,
+        SkipReason::OtherFileSystem => 8,
     }
 }
 
