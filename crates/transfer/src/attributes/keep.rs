@@ -3,7 +3,7 @@
 use std::ffi::CStr;
 
 use model::{Attribute, RelPath};
-use storage::posix::{Dir, Error, File, Kind, Meta, Owner, Times, Xattrs, XattrsOf};
+use storage::posix::{ACL_ACCESS, Dir, Error, File, Kind, Meta, Owner, Times, Xattrs, XattrsOf};
 
 use super::xattrs::{is_acl, is_removed, loss_of};
 use crate::compare::{is_ordinary, is_same_time};
@@ -119,7 +119,10 @@ impl Keeper<'_> {
         let opened_up = self.open_up(at, source, present, wanted.xattrs)?;
         let touched = self.set_xattrs(at, wanted.xattrs, &present.xattrs)?;
         changed |= touched != Touched::Nothing;
-        if source.kind != Kind::Symlink {
+        // An access ACL brings a mode with it, which another mode would spoil.
+        let has_mode_by_acl =
+            !engine.options.keeps(Attribute::Mode) && wanted.xattrs.get(ACL_ACCESS).is_some();
+        if source.kind != Kind::Symlink && !has_mode_by_acl {
             let mode = match engine.options.keeps(Attribute::Mode) {
                 true => without_foreign_setuid(source, owner),
                 false => present.mode.unwrap_or_else(|| engine.mode_of(source)),
