@@ -6,6 +6,7 @@ use model::options::{MetadataPolicy, Verify};
 use model::{Attribute, FailureClass, RelPath};
 use storage::posix::{Meta, Owner, Times};
 
+use crate::attempt::FileWork;
 use crate::engine::{Engine, Problem};
 use crate::ledger::{Note, Tally, Verdict};
 
@@ -43,6 +44,13 @@ impl Engine {
     /// Whether what was written is read again before it gets its name.
     pub(crate) fn reads_back(&self) -> bool {
         self.options.verify == Verify::Checksum
+    }
+
+    /// Whether names of one file are to stay one file, in this attempt.
+    pub(crate) fn keeps_links(&self) -> bool {
+        self.options.keeps(Attribute::Links)
+            && !self.options.dry_run
+            && matches!(self.attempt.files, FileWork::Copy)
     }
 
     /// Something can't be kept: counted and named, or what fails the entry.

@@ -5,7 +5,6 @@
 use std::ffi::{CStr, CString};
 
 use model::options::Conflicts;
-use model::{Attribute, RelPath};
 use storage::posix::{Dir, Error, Kind, Meta, Replace, Xattrs};
 
 use crate::attributes::{At, Keeper, Present, Wanted};
@@ -176,11 +175,11 @@ impl Entry<'_> {
         is_refused.then(|| in_the_way("the target has a directory there"))
     }
 
-    /// Links to the file `first` in `from`, and is not a file of its own.
+    /// It can't be a further name of another file.
     pub(crate) fn note_lost_link(&mut self, error: &Error) -> Result<(), Problem> {
         let why = format!(": {}", crate::engine::describe(error));
         let (node, name) = (self.node, self.name);
-        let path = || -> RelPath { node.path.join(name.to_bytes()) };
+        let path = || node.path.join(name.to_bytes());
         self.engine.lose(Note::HardLinks, &why, &path, self.tally)
     }
 }
@@ -201,12 +200,5 @@ impl Engine {
             }
             exchanged => exchanged,
         }
-    }
-
-    /// Whether names of one file are to stay one file, in this attempt.
-    pub(crate) fn keeps_links(&self) -> bool {
-        self.options.keeps(Attribute::Links)
-            && !self.options.dry_run
-            && matches!(self.attempt.files, crate::attempt::FileWork::Copy)
     }
 }
