@@ -113,7 +113,7 @@ impl HeldDirs {
 
 impl Held {
     /// The nearest open directory at or above this one, and those that are closed below it, innermost first.
-    fn nearest_open<'a>(self: &'a Arc<Self>) -> (Arc<Dir>, Vec<&'a Arc<Held>>) {
+    fn nearest_open(self: &Arc<Self>) -> (Arc<Dir>, Vec<&Arc<Held>>) {
         let mut closed = Vec::new();
         let mut held = self;
         loop {
