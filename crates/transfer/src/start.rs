@@ -18,6 +18,7 @@ use crate::ledger::{Tally, Verdict};
 use crate::node::{Made, Node, Origin, Role};
 use crate::parents::{Both, NoWay, Parents};
 use crate::patterns;
+use crate::target::Leftovers;
 use crate::threads::Scratch;
 use crate::walk::{Lister, Pending};
 
@@ -201,7 +202,7 @@ impl Engine {
             && let Some(target) = &both.target
         {
             let fresh = target.reopen().map_err(NoWay::Target)?;
-            self.names_at_target(&fresh, &mut scratch.listing)
+            self.names_at_target(&fresh, Leftovers::OfItem, &mut scratch.listing)
                 .map_err(NoWay::Target)?;
             feeder.cleared = Some(parent.clone());
         }

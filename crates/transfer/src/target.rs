@@ -37,6 +37,15 @@ impl Names {
     }
 }
 
+/// Whose unfinished entries in a directory are removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Leftovers {
+    /// Those of earlier attempts at this item. The directory is another's, who may be at work in it.
+    OfItem,
+    /// Those of the items that handed it over, too: it is this item's now.
+    OfAncestorsToo,
+}
+
 /// What the target has is not ours to replace.
 pub(crate) fn conflict(what: &str) -> Problem {
     Problem::Entry(Verdict::Failed {
@@ -183,6 +192,7 @@ impl Engine {
     pub(crate) fn names_at_target(
         &self,
         target: &Dir,
+        leftovers: Leftovers,
         buffer: &mut ListingBuffer,
     ) -> Result<Names, Error> {
         let mut names = HashSet::new();
@@ -194,7 +204,9 @@ impl Engine {
                 let name = name.to_bytes();
                 if TempName::parse(name).is_some_and(|temp| {
                     temp.is_superseded_by(attempt.run, attempt.item, attempt.epoch)
-                        || (temp.run == attempt.run && attempt.ancestors.contains(&temp.item))
+                        || (leftovers == Leftovers::OfAncestorsToo
+                            && temp.run == attempt.run
+                            && attempt.ancestors.contains(&temp.item))
                 }) {
                     superseded.push(name.to_vec());
                 } else if names.len() < MAX_NAMES {

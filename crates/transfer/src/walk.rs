@@ -13,7 +13,7 @@ use crate::held::{Held, HeldDirs};
 use crate::ledger::{Tally, Verdict};
 use crate::node::{Node, Origin, Role};
 use crate::queue::{GroupId, MAX_PENDING};
-use crate::target::{Names, conflict};
+use crate::target::{Leftovers, Names, conflict};
 use crate::threads::Scratch;
 
 /// Batches read from a directory in one go.
@@ -125,7 +125,9 @@ impl Engine {
             (Some(target), Origin::Existing | Origin::Made) => self
                 .held
                 .open(target)
-                .and_then(|target| self.names_at_target(&target, &mut scratch.listing))
+                .and_then(|target| {
+                    self.names_at_target(&target, Leftovers::OfAncestorsToo, &mut scratch.listing)
+                })
                 .map_err(|error| self.target_problem(&error))?,
             _ => Names::None,
         };
@@ -293,7 +295,7 @@ impl Lister {
         let names = match &node.target {
             Some(target) => {
                 let target = engine.held.open(target)?;
-                engine.names_at_target(&target, &mut scratch.listing)?
+                engine.names_at_target(&target, Leftovers::OfAncestorsToo, &mut scratch.listing)?
             }
             None => Names::None,
         };
