@@ -18,6 +18,8 @@ use crate::posix::Dir;
 pub(super) struct Pin {
     side: Side,
     pub(super) path: PathBuf,
+    /// The same from the file system's root: whoever checks may have another working directory.
+    absolute: PathBuf,
     pub(super) fd: OwnedFd,
     identity: Identity,
     magic: u64,
@@ -28,6 +30,8 @@ impl Pin {
         Ok(Self {
             side,
             path: path.to_owned(),
+            absolute: std::path::absolute(path)
+                .map_err(|error| RootsError::io("find", path)(error))?,
             identity: nesting::identity(&fd).map_err(RootsError::io("stat", path))?,
             magic: magic(&fd).map_err(RootsError::io("stat", path))?,
             fd,
@@ -44,7 +48,7 @@ impl Pin {
     /// Device and inode are the same only on the same file system, whose type does not change; its magic is
     /// compared for file systems that hand out one device number twice.
     pub(super) fn check(&self) -> Result<(), RootsError> {
-        let fd = match look_at(&self.path) {
+        let fd = match look_at(&self.absolute) {
             Ok(fd) => fd,
             Err(Errno::NOENT | Errno::NOTDIR | Errno::LOOP) => return Err(self.replaced()),
             Err(errno) => return Err(RootsError::io("open", &self.path)(errno)),
