@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use storage::posix::{Dir, Error, File};
+use storage::posix::{Dir, Error, File, Kind};
 
 use crate::bytes::{Broken, Content};
 use crate::engine::Problem;
@@ -37,7 +37,7 @@ impl Entry<'_> {
             }
             read => read,
         };
-        Ok(Some(read?) == content.hash)
+        Ok(read? == content.hash)
     }
 
     /// Whether the target's file holds the same bytes as the source's; both are read to the end.
@@ -57,6 +57,18 @@ impl Entry<'_> {
             }
             Err(error) => return Err(engine.target_problem(&error)),
         };
+        // What was looked at by name may be a device by now, which never ends.
+        let source_meta = source
+            .meta()
+            .map_err(|error| engine.source_problem(&error))?;
+        let found_meta = found
+            .meta()
+            .map_err(|error| engine.target_problem(&error))?;
+        if [source_meta.kind, found_meta.kind] != [Kind::File; 2]
+            || source_meta.size != found_meta.size
+        {
+            return Ok(false);
+        }
         let problem = |broken, is_source: bool| match broken {
             Broken::Target(error) | Broken::Source(error) if is_source => {
                 engine.source_problem(&error)
@@ -65,16 +77,16 @@ impl Entry<'_> {
             Broken::Problem(problem) => problem,
         };
         let of_source = self
-            .hash(&source, u64::MAX)
+            .hash(&source, source_meta.size)
             .map_err(|broken| problem(broken, true))?;
         let of_target = self
-            .hash(&found, u64::MAX)
+            .hash(&found, found_meta.size)
             .map_err(|broken| problem(broken, false))?;
-        Ok(of_source == of_target)
+        Ok(of_source.is_some() && of_source == of_target)
     }
 
-    /// Of all bytes of a file. One that ends early has another hash, and so has one that goes on.
-    fn hash(&mut self, file: &File, expected_bytes: u64) -> Result<blake3::Hash, Broken> {
+    /// Of all bytes of a file; `None` when those are not as many as expected.
+    fn hash(&mut self, file: &File, expected_bytes: u64) -> Result<Option<blake3::Hash>, Broken> {
         let mut hasher = blake3::Hasher::new();
         let begin = self.scratch.buffer.as_ptr().align_offset(ALIGNMENT);
         let length = (BUFFER_BYTES - begin.min(ALIGNMENT)) / ALIGNMENT * ALIGNMENT;
@@ -86,7 +98,7 @@ impl Entry<'_> {
             hasher.update(&self.scratch.buffer[begin..begin + read]);
             offset += read as u64;
             if read < length || offset > expected_bytes {
-                return Ok(hasher.finalize());
+                return Ok((offset == expected_bytes).then(|| hasher.finalize()));
             }
         }
     }
