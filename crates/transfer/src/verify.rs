@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use storage::posix::{Dir, Error, File, Kind};
+use storage::posix::{Dir, Error, File, Kind, Side};
 
 use crate::bytes::{Broken, Content};
 use crate::engine::Problem;
@@ -46,43 +46,40 @@ impl Entry<'_> {
         let Some(target) = self.target else {
             return Ok(false);
         };
+        let of_source = |error| engine.source_problem(&error);
+        let of_target = |error| engine.target_problem(&error);
         let source = engine
             .opening(|| self.source.open_file(self.name))
-            .map_err(|error| engine.source_problem(&error))?;
+            .map_err(of_source)?;
         let found = match engine.opening(|| target.open_file(self.name)) {
             Ok(found) => found,
             // One that we may not read, or that is none any more, can still be replaced.
             Err(error) if error.is_refused() || error.is_missing() || error.is_other_kind() => {
                 return Ok(false);
             }
-            Err(error) => return Err(engine.target_problem(&error)),
+            Err(error) => return Err(of_target(error)),
         };
         // What was looked at by name may be a device by now, which never ends.
-        let source_meta = source
-            .meta()
-            .map_err(|error| engine.source_problem(&error))?;
-        let found_meta = found
-            .meta()
-            .map_err(|error| engine.target_problem(&error))?;
+        let source_meta = source.meta().map_err(of_source)?;
+        let found_meta = found.meta().map_err(of_target)?;
         if [source_meta.kind, found_meta.kind] != [Kind::File; 2]
             || source_meta.size != found_meta.size
         {
             return Ok(false);
         }
-        let problem = |broken, is_source: bool| match broken {
-            Broken::Target(error) | Broken::Source(error) if is_source => {
-                engine.source_problem(&error)
+        let problem = |side: Side| {
+            move |broken| match (broken, side) {
+                (Broken::Problem(problem), _) => problem,
+                (Broken::Target(error) | Broken::Source(error), Side::Source) => of_source(error),
+                (Broken::Target(error) | Broken::Source(error), Side::Target) => of_target(error),
             }
-            Broken::Target(error) | Broken::Source(error) => engine.target_problem(&error),
-            Broken::Problem(problem) => problem,
         };
-        let of_source = self
-            .hash(&source, source_meta.size)
-            .map_err(|broken| problem(broken, true))?;
-        let of_target = self
-            .hash(&found, found_meta.size)
-            .map_err(|broken| problem(broken, false))?;
-        Ok(of_source.is_some() && of_source == of_target)
+        let expected = self.hash(&source, source_meta.size);
+        let Some(expected) = expected.map_err(problem(Side::Source))? else {
+            return Ok(false);
+        };
+        let read = self.hash(&found, found_meta.size);
+        Ok(read.map_err(problem(Side::Target))? == Some(expected))
     }
 
     /// Of all bytes of a file; `None` when those are not as many as expected.
@@ -90,28 +87,36 @@ impl Entry<'_> {
         let mut hasher = blake3::Hasher::new();
         let begin = self.scratch.buffer.as_ptr().align_offset(ALIGNMENT);
         let length = (BUFFER_BYTES - begin.min(ALIGNMENT)) / ALIGNMENT * ALIGNMENT;
-        let mut offset = 0;
+        let mut left_bytes = expected_bytes;
         loop {
             self.engine.check_on()?;
             let buffer = &mut self.scratch.buffer[begin..begin + length];
-            let read = read_full(file, buffer, offset).map_err(Broken::Target)?;
+            let read = read_full(file, buffer, expected_bytes - left_bytes, left_bytes)
+                .map_err(Broken::Target)?;
+            // Where nothing is left, nothing must come.
+            match read as u64 {
+                0 if left_bytes == 0 => return Ok(Some(hasher.finalize())),
+                0 => return Ok(None),
+                read_bytes if read_bytes > left_bytes => return Ok(None),
+                read_bytes => left_bytes -= read_bytes,
+            }
             hasher.update(&self.scratch.buffer[begin..begin + read]);
-            offset += read as u64;
-            if read < length || offset > expected_bytes {
-                return Ok((offset == expected_bytes).then(|| hasher.finalize()));
+            let was_more_asked_for = !read.is_multiple_of(ALIGNMENT);
+            if left_bytes == 0 && was_more_asked_for {
+                return Ok(Some(hasher.finalize()));
             }
         }
     }
 }
 
-/// Until the buffer is full or the file ends.
-fn read_full(file: &File, buffer: &mut [u8], offset: u64) -> Result<usize, Error> {
+/// Until the buffer is full, the file ends, or all that is left of it has come. An answer may be short in the middle of a
+/// file: past the cache the next one fails then, for it would not begin at a whole block.
+fn read_full(file: &File, buffer: &mut [u8], offset: u64, left_bytes: u64) -> Result<usize, Error> {
     let mut length = 0;
     while length < buffer.len() {
         let read = file.read_at(&mut buffer[length..], offset + length as u64)?;
         length += read;
-        // What is read past the cache must begin at whole blocks: a part of one is the end.
-        if read == 0 || !length.is_multiple_of(ALIGNMENT) {
+        if read == 0 || length as u64 >= left_bytes {
             break;
         }
     }
