@@ -19,14 +19,8 @@ impl Settings {
         let cases = chosen("BENCH_CASES", &cases::ALL, |case| case.name())?;
         let mut tools = chosen("BENCH_TOOLS", &tools::ALL, |tool| tool.name())?;
         tools.retain(|tool| cases.iter().any(|case| case.tools().contains(tool)));
+        tools.retain(|tool| tool.is_wanted());
         tools::require(&tools)?;
-        tools.retain(|tool| {
-            let is_to_be_had = tool.is_to_be_had();
-            if !is_to_be_had {
-                eprintln!("left out: {}", tool.title());
-            }
-            is_to_be_had
-        });
         Ok(Self {
             rounds: number("ROUNDS", 3)?,
             limit: Duration::from_secs(number("BENCH_LIMIT_SECS", 1800)?),

@@ -21,18 +21,9 @@ impl Tool {
         }
     }
 
-    /// Whether it can be asked for what the bench asks it: flags and programs that come later, or only by request.
-    pub(crate) fn is_to_be_had(self) -> bool {
-        match self {
-            Self::CopyBefore => std::env::var_os("BENCH_BEFORE").is_some(),
-            Self::CopyPreserve => {
-                let help = Command::new(self.program())
-                    .args(["copy", "--help"])
-                    .output();
-                help.is_ok_and(|help| String::from_utf8_lossy(&help.stdout).contains("--preserve"))
-            }
-            _ => true,
-        }
+    /// Whether it was asked for: there is none before, unless one is named.
+    pub(crate) fn is_wanted(self) -> bool {
+        self != Self::CopyBefore || std::env::var_os("BENCH_BEFORE").is_some()
     }
 
     /// The first line of what it says about its version; none of programs that have no versions.
