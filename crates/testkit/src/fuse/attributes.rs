@@ -5,15 +5,26 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use fuser::{FileAttr, FileType, INodeNo, TimeOrNow};
 use rustix::fs::{self, Stat, Timespec, UTIME_NOW, UTIME_OMIT};
 
+/// How fine the times are that are told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Clock {
+    Nanoseconds,
+    Seconds,
+}
+
 /// All that an answer says of an inode, its number among them.
-pub(super) fn attributes(stat: &Stat) -> FileAttr {
+pub(super) fn attributes(stat: &Stat, clock: Clock) -> FileAttr {
+    let system_time = |seconds, nanoseconds: u64| match clock {
+        Clock::Nanoseconds => system_time(seconds, nanoseconds as u32),
+        Clock::Seconds => system_time(seconds, 0),
+    };
     FileAttr {
         ino: INodeNo(stat.st_ino),
         size: stat.st_size as u64,
         blocks: stat.st_blocks as u64,
-        atime: system_time(stat.st_atime, stat.st_atime_nsec as u32),
-        mtime: system_time(stat.st_mtime, stat.st_mtime_nsec as u32),
-        ctime: system_time(stat.st_ctime, stat.st_ctime_nsec as u32),
+        atime: system_time(stat.st_atime, stat.st_atime_nsec),
+        mtime: system_time(stat.st_mtime, stat.st_mtime_nsec),
+        ctime: system_time(stat.st_ctime, stat.st_ctime_nsec),
         crtime: UNIX_EPOCH,
         kind: kind(fs::FileType::from_raw_mode(stat.st_mode)),
         perm: (stat.st_mode & 0o7777) as u16,

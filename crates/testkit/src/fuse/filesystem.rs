@@ -46,7 +46,7 @@ impl Filesystem for Passthrough {
     fn getattr(&self, _: &Request, number: INodeNo, _: Option<FileHandle>, reply: ReplyAttr) {
         let stat = self.about(Op::Getattr, number, |node| self.lower.stat(node));
         match stat {
-            Ok(stat) => reply.attr(&self.attribute_timeout, &attributes(&stat)),
+            Ok(stat) => reply.attr(&self.attribute_timeout, &attributes(&stat, self.clock)),
             Err(error) => reply.error(errno(error)),
         }
     }
@@ -85,7 +85,7 @@ impl Filesystem for Passthrough {
             .and_then(|()| self.lower.node(number))
             .and_then(|node| self.lower.stat(&node));
         match stat {
-            Ok(stat) => reply.attr(&self.attribute_timeout, &attributes(&stat)),
+            Ok(stat) => reply.attr(&self.attribute_timeout, &attributes(&stat, self.clock)),
             Err(error) => reply.error(errno(error)),
         }
     }

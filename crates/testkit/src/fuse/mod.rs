@@ -66,6 +66,7 @@ pub struct SlowFs {
     attribute_timeout: Duration,
     entry_timeout: Duration,
     open_flags: FopenFlags,
+    clock: attributes::Clock,
     missing: Vec<Op>,
     threads: usize,
     mount_options: String,
@@ -81,6 +82,7 @@ impl SlowFs {
             attribute_timeout: Duration::from_secs(1),
             entry_timeout: Duration::from_secs(1),
             open_flags: FopenFlags::empty(),
+            clock: attributes::Clock::Nanoseconds,
             missing: Vec::new(),
             threads: 32,
             mount_options: "allow_other".to_owned(),
@@ -124,6 +126,14 @@ impl SlowFs {
         }
     }
 
+    /// Times are told in whole seconds, as by a server with a coarse clock.
+    pub fn whole_seconds(self) -> Self {
+        Self {
+            clock: attributes::Clock::Seconds,
+            ..self
+        }
+    }
+
     /// Requests of this kind are not known (ENOSYS): the kernel does without, or refuses what would need them.
     pub fn without(mut self, op: Op) -> Self {
         self.missing.push(op);
@@ -163,6 +173,7 @@ impl SlowFs {
             attribute_timeout: self.attribute_timeout,
             entry_timeout: self.entry_timeout,
             open_flags: self.open_flags,
+            clock: self.clock,
             ended: Some(ended),
         };
         let place = mounted::Place {

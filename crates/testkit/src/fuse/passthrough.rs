@@ -11,7 +11,7 @@ use rustix::fs::AtFlags;
 use rustix::io::Errno;
 
 use super::answers::errno;
-use super::attributes::attributes;
+use super::attributes::{Clock, attributes};
 use super::lower::Lower;
 use super::nodes::{Found, Node};
 use super::op::Op;
@@ -28,6 +28,7 @@ pub(super) struct Passthrough {
     pub(super) attribute_timeout: Duration,
     pub(super) entry_timeout: Duration,
     pub(super) open_flags: FopenFlags,
+    pub(super) clock: Clock,
     /// Dropped when the last request is answered and none can come any more.
     pub(super) ended: Option<Sender<()>>,
 }
@@ -83,7 +84,7 @@ impl Passthrough {
     }
 
     pub(super) fn tell(&self, found: Found, name: &OsStr) -> Result<FileAttr, Errno> {
-        let attributes = attributes(&found.stat);
+        let attributes = attributes(&found.stat, self.clock);
         self.lower.nodes.tell(found, name)?;
         Ok(attributes)
     }
