@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use model::RelPath;
-use storage::posix::{Dir, kernel_is_since};
+use storage::posix::Dir;
 
 use crate::attempt::Stopped;
 use crate::content::Written;
@@ -17,6 +17,7 @@ use crate::engine::{Engine, Problem, describe, lock};
 use crate::entry::{Entry, Part};
 use crate::ledger::{Tally, Verdict};
 use crate::node::Node;
+use crate::queue::Job;
 use crate::threads::Scratch;
 
 const MAX_FILES: usize = 1_000;
@@ -25,6 +26,8 @@ const MAX_BYTES: u64 = 1 << 30;
 const MAX_DIRECTORIES: u64 = 400;
 const MAX_PART_OF_DESCRIPTORS: u64 = 16;
 const MAX_AGE: Duration = Duration::from_secs(10);
+/// Files published in one go: each asks for its source once more, which takes its time on a network.
+const FILES_AT_ONCE: usize = 32;
 
 /// A written file that waits for its batch.
 pub(crate) struct Unpublished {
@@ -33,6 +36,9 @@ pub(crate) struct Unpublished {
     pub(crate) name: CString,
     pub(crate) written: Written,
 }
+
+/// Some files of a batch that has been synced.
+pub(crate) struct Synced(Vec<Unpublished>);
 
 #[derive(Default)]
 pub(crate) struct Batch {
@@ -73,33 +79,6 @@ impl Batch {
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
-}
-
-/// Whether syncfs on this type of file system reaches the disk, and tells of errors. On
-/// FUSE it doesn't reach the daemon, on SMB not the server's disk, of other types we don't know, and
-/// kernels before 5.8 don't tell: each file is synced there.
-pub(crate) fn is_synced_as_a_whole(fs_magic: u64) -> bool {
-    kernel_is_since(5, 8)
-        && matches!(
-            fs_magic,
-            0xef53 // ext2, ext3, ext4
-            | 0x5846_5342 // xfs
-            | 0x9123_683e // btrfs
-            | 0x0102_1994 // tmpfs
-            | 0x6969 // nfs
-            | 0x0bd0_0bd0 // lustre
-            | 0x4750_4653 // gpfs
-            | 0xf2f5_2010 // f2fs
-            | 0x2fc1_2fc1 // zfs
-            | 0x794c_7630 // overlayfs
-            | 0x00c3_6400 // ceph
-        )
-}
-
-/// Whether errors of writing come late, at fsync or close, while an fsync costs no more than the
-/// close would: then it is the fsync that is asked, since what close answers gets lost.
-pub(crate) fn reports_errors_at_close(fs_magic: u64) -> bool {
-    fs_magic == 0x6969 // nfs
 }
 
 impl Engine {
@@ -156,7 +135,27 @@ impl Engine {
     fn publish_batch(self: &Arc<Self>, batch: Batch, scratch: &mut Scratch) -> Result<(), Problem> {
         self.sync_all()?;
         self.check_roots()?;
-        for file in batch.files {
+        let mut mine = batch.files;
+        let mut others = Vec::new();
+        while mine.len() > FILES_AT_ONCE {
+            let rest = mine.len() - FILES_AT_ONCE;
+            others.push(Job::Publish(Synced(mine.split_off(rest))));
+        }
+        if !others.is_empty() {
+            self.pool.with_queue(self, |queue| {
+                others.into_iter().for_each(|job| queue.push_first(job))
+            });
+        }
+        self.publish_synced(Synced(mine), scratch)
+    }
+
+    /// Gives files whose content is durable their names.
+    pub(crate) fn publish_synced(
+        self: &Arc<Self>,
+        files: Synced,
+        scratch: &mut Scratch,
+    ) -> Result<(), Problem> {
+        for file in files.0 {
             if self.attempt.cancel.is_cancelled() {
                 return Err(self.stop_with(Stopped::Cancelled));
             }
@@ -188,7 +187,8 @@ impl Engine {
             source: &file.source,
             target: target.as_ref(),
             name: &file.name,
-            part: Part::Links,
+            part: Part::End(None),
+            rest: None,
             scratch,
             tally,
         };

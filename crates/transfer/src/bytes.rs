@@ -4,6 +4,7 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
+use model::Durability;
 use model::options::Sparse;
 use storage::posix::{Error, File, Meta, Side};
 
@@ -14,8 +15,8 @@ use crate::threads::BUFFER_BYTES;
 /// Most bytes of one kernel-side copy; between two the fence is asked.
 const CHUNK_BYTES: u64 = 64 << 20;
 
-/// Files from this size on are shown by name.
-const SHOWN_BYTES: u64 = 16 << 20;
+/// Files from this size on are shown by name, and hold up no others.
+const LONG_BYTES: u64 = 16 << 20;
 
 /// Zeros of which this many come together are left a hole, where the source has holes.
 const HOLE_BYTES: usize = 64 << 10;
@@ -61,8 +62,8 @@ impl Entry<'_> {
         self.count_read(length as u64);
         // One that fills the buffer has more, and no size to tell how much.
         let is_unsized = size == 0 && length < BUFFER_BYTES;
-        let after = source.meta_again()?;
-        Ok((after.is_same_content_as(meta) && (length == size || is_unsized)).then_some(length))
+        let is_whole = length == size || is_unsized;
+        Ok((is_whole && self.is_unchanged(source, meta)?).then_some(length))
     }
 
     pub(crate) fn write_small(
@@ -79,6 +80,12 @@ impl Entry<'_> {
         }))
     }
 
+    /// Whether the source is still what it was. What waits for its batch is looked at again when that is published.
+    fn is_unchanged(&self, source: &File, before: &Meta) -> Result<bool, Error> {
+        let is_looked_at_later = self.is_walk() && self.engine.durability == Durability::Batch;
+        Ok(is_looked_at_later || source.meta_again()?.is_same_content_as(before))
+    }
+
     fn count_read(&self, bytes: u64) {
         let progress = &self.engine.attempt.progress;
         progress.read_bytes.fetch_add(bytes, Ordering::Relaxed);
@@ -92,7 +99,8 @@ impl Entry<'_> {
         meta: &Meta,
         keeps_holes: bool,
     ) -> Result<Option<Content>, Broken> {
-        if meta.size >= SHOWN_BYTES {
+        if meta.size >= LONG_BYTES {
+            self.leave_rest();
             let path = Some(Arc::new(self.path()));
             self.engine.attempt.progress.show(self.scratch.thread, path);
         }
@@ -106,8 +114,8 @@ impl Entry<'_> {
         } else {
             self.copy_range(source, target, 0, meta.size)?
         };
-        let after = source.meta_again().map_err(Broken::Source)?;
-        let is_whole = end == meta.size && after.is_same_content_as(meta);
+        let is_whole = end == meta.size;
+        let is_whole = is_whole && self.is_unchanged(source, meta).map_err(Broken::Source)?;
         Ok(is_whole.then_some(Content {
             bytes: meta.size,
             hash,

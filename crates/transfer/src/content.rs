@@ -4,8 +4,6 @@
 //! The source is stat before and after; a copy of something that changed is thrown away and made again, a few times.
 //! So is one that is not what was written when it is read back.
 
-use std::sync::Arc;
-
 use model::options::{Sparse, Verify};
 use storage::posix::{Dir, Error, File, Kind, Meta, Xattrs};
 
@@ -14,6 +12,7 @@ use crate::bytes::{Broken, Content};
 use crate::engine::Problem;
 use crate::entry::{Entry, changed};
 use crate::ledger::{Note, Verdict};
+use crate::settled::Seen;
 use crate::threads::BUFFER_BYTES;
 
 /// Copies made of a file that changes before it is given up.
@@ -30,11 +29,23 @@ pub(crate) struct Written {
     pub(crate) bytes: u64,
 }
 
+/// A file that is being written.
+#[derive(Clone, Copy)]
+pub(crate) struct Unfinished<'a> {
+    pub(crate) dir: &'a Dir,
+    pub(crate) name: &'a [u8],
+    pub(crate) file: &'a File,
+    /// What it was made with.
+    mode: CreationMode,
+}
+
 /// What became of one try.
 enum Tried {
     Written(Written),
-    /// It has other names: see [`crate::hard_links`].
-    Linked,
+    /// It has other names, or changed just now: see [`crate::late`].
+    AtEnd,
+    /// It changed just now, and is to be left alone for some time.
+    Unsettled(Seen),
     /// The copy is gone again: the source changed meanwhile.
     Changed,
     /// The copy is gone again: what was read back was not what was written.
@@ -42,18 +53,27 @@ enum Tried {
 }
 
 impl Entry<'_> {
-    /// Writes a complete copy with its attributes, synced if asked. `None`: it waits for its other names.
+    /// Writes a complete copy with its attributes, synced if asked. `None`: it is left for the end.
     pub(crate) fn write_copy(&mut self, sync: bool) -> Result<Option<Written>, Problem> {
-        let mut problem = changed("each time it was read");
-        for _ in 0..TRIES {
-            match self.try_write(sync)? {
+        let (mut tries, mut waits) = (0, 0);
+        loop {
+            let problem = match self.try_write(sync)? {
                 Tried::Written(written) => return Ok(Some(written)),
-                Tried::Linked => return Ok(None),
-                Tried::Changed => problem = changed("each time it was read"),
-                Tried::ReadBackDiffers => problem = not_verified(),
+                Tried::AtEnd => return Ok(None),
+                Tried::Unsettled(seen) if waits < TRIES => {
+                    waits += 1;
+                    self.wait_for(seen)?;
+                    continue;
+                }
+                Tried::Unsettled(_) => return Err(changed("it never stayed the same for 2 s")),
+                Tried::Changed => changed("each time it was read"),
+                Tried::ReadBackDiffers => not_verified(),
+            };
+            tries += 1;
+            if tries == TRIES {
+                return Err(problem);
             }
         }
-        Err(problem)
     }
 
     fn try_write(&mut self, sync: bool) -> Result<Tried, Problem> {
@@ -70,8 +90,11 @@ impl Entry<'_> {
         if meta.kind != Kind::File {
             return Err(changed("it became another kind of entry"));
         }
-        if self.waits_for_links(&meta) {
-            return Ok(Tried::Linked);
+        if self.waits_for_links(&meta) || self.waits_to_settle(&meta) {
+            return Ok(Tried::AtEnd);
+        }
+        if let Some(seen) = self.unsettled(&meta) {
+            return Ok(Tried::Unsettled(seen));
         }
         let xattrs = engine.source_xattrs(source.xattrs())?;
         // Small files are read before anything is made: a broken one leaves nothing.
@@ -113,7 +136,13 @@ impl Entry<'_> {
                     meta: &meta,
                     xattrs: &xattrs,
                 };
-                self.finish(target_dir, name, &target, content, wanted, mode, sync)
+                let unfinished = Unfinished {
+                    dir: target_dir,
+                    name,
+                    file: &target,
+                    mode,
+                };
+                self.finish(unfinished, &content, wanted, sync)
             }
             None => Ok(Err(Tried::Changed)),
         });
@@ -124,11 +153,14 @@ impl Entry<'_> {
             (finished, _) => finished,
         };
         match finished {
-            Ok(Ok(bytes)) => Ok(Tried::Written(Written {
-                temp,
-                source: meta,
-                bytes,
-            })),
+            Ok(Ok(bytes)) => {
+                self.note_written(&meta);
+                Ok(Tried::Written(Written {
+                    temp,
+                    source: meta,
+                    bytes,
+                }))
+            }
             Ok(Err(tried)) => {
                 self.drop_copy(temp.as_ref())?;
                 Ok(tried)
@@ -146,35 +178,31 @@ impl Entry<'_> {
     }
 
     /// The content is written: looks at it as asked, and sets the attributes.
-    #[allow(clippy::too_many_arguments)]
     fn finish(
         &mut self,
-        dir: &Arc<Dir>,
-        name: &[u8],
-        target: &File,
-        content: Content,
+        unfinished: Unfinished<'_>,
+        content: &Content,
         wanted: Wanted<'_>,
-        created: CreationMode,
         sync: bool,
     ) -> Result<Result<u64, Tried>, Broken> {
         let engine = self.engine;
         match engine.options.verify {
             Verify::None => {}
             Verify::Size => {
-                if target.meta().map_err(Broken::Target)?.size != content.bytes {
+                let now = unfinished.file.meta().map_err(Broken::Target)?;
+                if now.size != content.bytes {
                     return Ok(Err(Tried::ReadBackDiffers));
                 }
             }
             Verify::Checksum => {
-                if !self.is_as_written(dir, name, target, &content)? {
+                if !self.is_as_written(unfinished, content)? {
                     return Ok(Err(Tried::ReadBackDiffers));
                 }
-                self.tally.note(Note::Verified);
             }
         }
-        self.set_on_new_file(dir, target, wanted, created)?;
+        self.set_on_new_file(unfinished, wanted)?;
         if sync {
-            target.sync().map_err(Broken::Target)?;
+            unfinished.file.sync().map_err(Broken::Target)?;
         }
         Ok(Ok(content.bytes))
     }
@@ -182,15 +210,14 @@ impl Entry<'_> {
     /// Sets the attributes of a file that was just written.
     fn set_on_new_file(
         &mut self,
-        dir: &Dir,
-        file: &File,
+        unfinished: Unfinished<'_>,
         wanted: Wanted<'_>,
-        created: CreationMode,
     ) -> Result<(), Broken> {
+        let Unfinished { dir, file, .. } = unfinished;
         let engine = self.engine;
         let creation = &self.node.creation;
         let xattrs: Xattrs = inherited(engine, creation, dir, file.xattrs())?;
-        let mode = match created.is_final {
+        let mode = match unfinished.mode.is_final {
             true => Some(wanted.meta.mode),
             false => None,
         };
@@ -200,11 +227,17 @@ impl Entry<'_> {
             modified: None,
             xattrs,
         };
-        if wanted.meta.is_locked {
-            self.tally.note(Note::FlagsNotKept);
-        }
         self.keep(At::File(file), wanted, &present)?;
         Ok(())
+    }
+
+    fn note_written(&mut self, source: &Meta) {
+        if source.is_locked {
+            self.tally.note(Note::FlagsNotKept);
+        }
+        if self.engine.reads_back() {
+            self.tally.note(Note::Verified);
+        }
     }
 
     /// Why there is no copy. Answers get lost: what may have been made all the same is removed.

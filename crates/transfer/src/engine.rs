@@ -10,9 +10,10 @@ use model::{CopyOptions, Durability, FailureClass, RelPath};
 use storage::posix::{Dir, Error, Identity, Side, max_descriptors, process_mask};
 
 use crate::attempt::{Attempt, FileWork, Finished, Stopped};
-use crate::batch::{Batch, is_synced_as_a_whole, max_directories, reports_errors_at_close};
-use crate::hard_links::Links;
+use crate::batch::{Batch, max_directories};
+use crate::fs_types;
 use crate::held::{Held, HeldDirs};
+use crate::late::Late;
 use crate::ledger::{Tally, Verdict};
 use crate::policy::Losses;
 use crate::queue::{Job, Queue};
@@ -62,7 +63,11 @@ pub(crate) struct Engine {
     pub(crate) unfinished: Unfinished,
     pub(crate) losses: Losses,
     pub(crate) held: HeldDirs,
-    pub(crate) links: Links,
+    pub(crate) late: Late,
+    /// The device of the source, if its times are fine: see [`crate::settled`].
+    pub(crate) finely_timed: Option<u64>,
+    /// Neither side is on a network.
+    pub(crate) is_local: bool,
     /// Permission bits that this process gives to nobody, for modes that are not kept.
     pub(crate) process_mask: u32,
     /// Not all that is at the target is known to be durable.
@@ -116,14 +121,21 @@ impl Engine {
                 &attempt.source,
             )?,
         };
+        let source_magic = attempt.source.fs_magic().map_err(again)?;
+        let finely_timed = match fs_types::is_finely_timed(source_magic) {
+            true => Some(attempt.source.meta().map_err(again)?.dev),
+            false => None,
+        };
+        let mut is_local = fs_types::is_local(source_magic);
         let mut durability = attempt.options.durability;
         let mut syncs_each_file = durability == Durability::File;
         let mut syncs_each_directory = false;
         if let Some(target) = &sync_target {
             let fs_magic = target.fs_magic().map_err(again)?;
+            is_local &= fs_types::is_local(fs_magic);
             if durability == Durability::None {
-                syncs_each_file = reports_errors_at_close(fs_magic);
-            } else if !is_synced_as_a_whole(fs_magic) {
+                syncs_each_file = fs_types::reports_errors_at_close(fs_magic);
+            } else if !fs_types::is_synced_as_a_whole(fs_magic) {
                 durability = Durability::File;
                 syncs_each_file = true;
                 syncs_each_directory = true;
@@ -151,7 +163,9 @@ impl Engine {
             unfinished: Unfinished::default(),
             losses: Losses::default(),
             held: HeldDirs::new(max_descriptors()),
-            links: Links::default(),
+            late: Late::default(),
+            finely_timed,
+            is_local,
             process_mask: process_mask(),
             wrote,
             started: Instant::now(),
@@ -191,7 +205,8 @@ impl Engine {
             Job::List(group, lister) => self.list(group, lister, scratch),
             Job::Files(files) => self.copy_files(files, scratch),
             Job::Feed(feeder) => self.feed(feeder, scratch),
-            Job::Link(groups) => self.link(groups, scratch),
+            Job::Late(files) => self.do_late(files, scratch),
+            Job::Publish(files) => self.publish_synced(files, scratch),
             Job::Flush | Job::Clean => self.flush(scratch),
         };
         self.attempt.progress.show(scratch.thread, None);
@@ -210,8 +225,8 @@ impl Engine {
         if !lock(&self.batch).is_empty() {
             return Some(Job::Flush);
         }
-        if let Some(groups) = self.links.take() {
-            return Some(Job::Link(groups));
+        if let Some(files) = self.late.take() {
+            return Some(Job::Late(files));
         }
         if self.wrote.load(Ordering::Relaxed) && self.durability != Durability::None {
             return Some(Job::Flush);

@@ -1,10 +1,11 @@
 //! One entry that is no directory: compared with what is at the target, and copied where it must be.
 
+use std::cell::Cell;
 use std::ffi::CStr;
 use std::sync::Arc;
 
 use model::{Durability, FailureClass, RelPath, SkipReason};
-use storage::posix::{Dir, File, Kind, Meta};
+use storage::posix::{Dir, Kind, Meta};
 
 use crate::attempt::FileWork;
 use crate::attributes::{At, Present, Wanted, xattrs_differ};
@@ -14,6 +15,8 @@ use crate::content::Written;
 use crate::engine::{Engine, Problem};
 use crate::ledger::{Note, Tally, Verdict};
 use crate::node::Node;
+use crate::queue::Job;
+use crate::settled::Seen;
 use crate::target::conflict;
 use crate::threads::Scratch;
 
@@ -29,12 +32,22 @@ pub(crate) enum Presence {
 }
 
 /// Some files and links of one directory.
+#[derive(Clone)]
 pub(crate) struct Files {
     node: Arc<Node>,
     source: Arc<Dir>,
     /// NUL after each.
-    names: Vec<u8>,
-    entries: Vec<(Kind, Presence)>,
+    names: Arc<[u8]>,
+    entries: Arc<[(Kind, Presence)]>,
+    /// The first that is to be done, and where its name begins.
+    from: (usize, usize),
+}
+
+/// The files of a batch after the one that is being copied: left to others while that takes long.
+pub(crate) struct Rest<'a> {
+    files: &'a Files,
+    from: (usize, usize),
+    is_left: Cell<bool>,
 }
 
 pub(crate) struct FilesBuilder {
@@ -68,8 +81,9 @@ impl FilesBuilder {
         self.full.push(Files {
             node: Arc::clone(&self.node),
             source: Arc::clone(&self.source),
-            names: std::mem::take(&mut self.names),
-            entries: std::mem::take(&mut self.entries),
+            names: std::mem::take(&mut self.names).into(),
+            entries: std::mem::take(&mut self.entries).into(),
+            from: (0, 0),
         });
     }
 
@@ -95,16 +109,16 @@ pub(crate) enum Done {
     Now(Verdict),
     /// Its result comes when its batch is published.
     Later,
-    /// It has other names, with which its result comes.
-    Linked,
+    /// It is done when all else is, and its result comes then.
+    AtEnd,
 }
 
 /// In which part of an attempt an entry is looked at.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy)]
 pub(crate) enum Part {
     Walk,
-    /// When files of several names get all of them.
-    Links,
+    /// When all else is done, or again; with what was seen of it before.
+    End(Option<Seen>),
 }
 
 impl Engine {
@@ -113,44 +127,48 @@ impl Engine {
         files: Files,
         scratch: &mut Scratch,
     ) -> Result<(), Problem> {
-        let Files {
-            node,
-            source,
-            names,
-            entries,
-        } = files;
+        let Files { node, source, .. } = &files;
         self.attempt
             .progress
             .show(scratch.thread, Some(Arc::clone(&node.path)));
         let target = self.open_held(node.target.as_ref(), &node.path)?;
         let mut tally = Tally::default();
         let (mut done, mut wrote) = (0, false);
-        let mut rest = names.as_slice();
-        for (kind, presence) in entries {
-            let Ok(name) = CStr::from_bytes_until_nul(rest) else {
+        let (first, mut begin) = files.from;
+        for (at, &(kind, presence)) in files.entries.iter().enumerate().skip(first) {
+            let Ok(name) = CStr::from_bytes_until_nul(&files.names[begin..]) else {
                 break;
             };
-            rest = &rest[name.to_bytes_with_nul().len()..];
+            begin += name.to_bytes_with_nul().len();
             self.check_on()?;
+            let rest = Rest {
+                files: &files,
+                from: (at + 1, begin),
+                is_left: Cell::new(false),
+            };
             let mut entry = Entry {
                 engine: self,
-                node: &node,
-                source: &source,
+                node,
+                source,
                 target: target.as_ref(),
                 name,
                 part: Part::Walk,
+                rest: Some(&rest),
                 scratch: &mut *scratch,
                 tally: &mut tally,
             };
             match entry.copy(kind, presence) {
                 Ok(Done::Later) => {}
-                Ok(Done::Linked) => done += 1,
+                Ok(Done::AtEnd) => done += 1,
                 Ok(Done::Now(verdict)) | Err(Problem::Entry(verdict)) => {
                     wrote |= verdict.may_have_written();
                     done += 1;
                     tally.count(verdict, || node.path.join(name.to_bytes()));
                 }
                 Err(problem) => return Err(problem),
+            }
+            if rest.is_left.get() {
+                break;
             }
         }
         node.entries_done(self, done, tally, wrote)
@@ -166,6 +184,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) target: Option<&'a Arc<Dir>>,
     pub(crate) name: &'a CStr,
     pub(crate) part: Part,
+    /// Those that are done after it, by the same thread.
+    pub(crate) rest: Option<&'a Rest<'a>>,
     pub(crate) scratch: &'a mut Scratch,
     pub(crate) tally: &'a mut Tally,
 }
@@ -173,6 +193,10 @@ pub(crate) struct Entry<'a> {
 impl Entry<'_> {
     pub(crate) fn path(&self) -> RelPath {
         self.node.path.join(self.name.to_bytes())
+    }
+
+    pub(crate) fn is_walk(&self) -> bool {
+        matches!(self.part, Part::Walk)
     }
 
     fn copy(&mut self, kind: Kind, presence: Presence) -> Result<Done, Problem> {
@@ -188,6 +212,20 @@ impl Entry<'_> {
             Presence::Unknown => self.look_at_target()?,
         };
         self.copy_kind(kind, present)
+    }
+
+    /// This one takes long: others may do what comes after it.
+    pub(crate) fn leave_rest(&self) {
+        let Some(rest) = self.rest else {
+            return;
+        };
+        if rest.from.0 < rest.files.entries.len() && !rest.is_left.replace(true) {
+            let mut files = rest.files.clone();
+            files.from = rest.from;
+            self.engine
+                .pool
+                .with_queue(self.engine, |queue| queue.push_first(Job::Files(files)));
+        }
     }
 
     /// What has the name at the target.
@@ -243,7 +281,7 @@ impl Entry<'_> {
         let engine = self.engine;
         let meta = self.stat_source()?;
         if self.waits_for_links(&meta) {
-            return Ok(Done::Linked);
+            return Ok(Done::AtEnd);
         }
         if let Some(refusal) = self.refusal(Some(present)) {
             return Err(refusal);
@@ -323,40 +361,28 @@ impl Entry<'_> {
             meta,
             xattrs: &xattrs,
         };
-        let changed = self.repair_open(&file, wanted, &Present::of(present, found))?;
+        engine.check_fence()?;
+        let changed = self.keep(At::File(&file), wanted, &Present::of(present, found))?;
+        if changed && engine.durability == Durability::File {
+            file.sync().map_err(|error| engine.target_problem(&error))?;
+        }
         Ok(Done::Now(match changed {
             true => Verdict::Copied,
             false => Verdict::Unchanged,
         }))
     }
 
-    /// Sets the attributes of a regular file whose content is right.
-    pub(crate) fn repair_open(
-        &mut self,
-        file: &File,
-        wanted: Wanted<'_>,
-        present: &Present,
-    ) -> Result<bool, Problem> {
-        let engine = self.engine;
-        engine.check_fence()?;
-        let changed = self.keep(At::File(file), wanted, present)?;
-        if changed && engine.durability == Durability::File {
-            file.sync().map_err(|error| engine.target_problem(&error))?;
-        }
-        Ok(changed)
-    }
-
     /// Copies the file, whatever has its name at the target.
     pub(crate) fn copy_new(&mut self) -> Result<Done, Problem> {
         let engine = self.engine;
-        let at_once = self.part == Part::Links && engine.durability != Durability::None;
+        let at_once = !self.is_walk() && engine.durability != Durability::None;
         let Some(written) = self.write_copy(engine.syncs_each_file || at_once)? else {
-            return Ok(Done::Linked);
+            return Ok(Done::AtEnd);
         };
-        if self.part == Part::Walk && written.source.nlink > 1 {
+        if self.is_walk() && written.source.nlink > 1 {
             self.tally.note(Note::HardLinks);
         }
-        if self.part == Part::Walk && engine.durability == Durability::Batch {
+        if self.is_walk() && engine.durability == Durability::Batch {
             let unpublished = Unpublished {
                 node: Arc::clone(self.node),
                 source: Arc::clone(self.source),

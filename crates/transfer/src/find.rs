@@ -9,7 +9,7 @@ use model::{Attribute, FailureClass, SkipReason};
 use storage::posix::{Kind, Meta, Xattrs};
 
 use crate::attempt::{Found, Settling, Stopped};
-use crate::attributes::{Present, Wanted, xattrs_differ};
+use crate::attributes::{At, Present, Wanted, xattrs_differ};
 use crate::compare::{Comparison, attributes_differ, is_same_time};
 use crate::engine::Problem;
 use crate::entry::{Done, Entry, changed};
@@ -171,7 +171,8 @@ impl Entry<'_> {
         if (opened.ino, opened.dev) != (present.ino, present.dev) {
             return Err(conflict("somebody else replaced it at the target"));
         }
-        let changed = self.repair_open(&file, wanted, &Present::of(present, found))?;
+        engine.check_fence()?;
+        let changed = self.keep(At::File(&file), wanted, &Present::of(present, found))?;
         if engine.syncs_each_file {
             file.sync().map_err(|error| engine.target_problem(&error))?;
         }

@@ -20,7 +20,7 @@ impl Entry<'_> {
             return Err(changed("it became another kind of entry"));
         }
         if self.waits_for_links(&meta) {
-            return Ok(Done::Linked);
+            return Ok(Done::AtEnd);
         }
         let content = self.source.read_link(self.name).map_err(source_problem)?;
         if let Some(refusal) = self.refusal(present.as_ref()) {

@@ -99,9 +99,10 @@ fn make(
     meta: &Meta,
 ) -> Result<Dir, NoWay> {
     engine.check_fence().map_err(NoWay::Problem)?;
-    let made = match into.mkdir(name, 0o700) {
+    let mode = engine.mode_of_new_directory(meta);
+    let made = match into.mkdir(name, mode) {
         Err(error) if error.is_refused() && attributes::open_up(engine, into) => {
-            into.mkdir(name, 0o700)
+            into.mkdir(name, mode)
         }
         made => made,
     };

@@ -26,6 +26,14 @@ impl Engine {
         }
     }
 
+    /// The mode to make a directory with: nobody else's until it has its attributes, or what it stays with.
+    pub(crate) fn mode_of_new_directory(&self, source: &Meta) -> u32 {
+        match self.options.keeps(Attribute::Mode) {
+            true => 0o700,
+            false => self.mode_of(source) | 0o700,
+        }
+    }
+
     /// Whether an entry that belongs to `now` is to be given to `wanted`.
     pub(crate) fn changes_owner(&self, now: Option<Owner>, wanted: Owner) -> bool {
         self.options.keeps(Attribute::Owner) && now != Some(wanted)

@@ -7,8 +7,9 @@
 
 use std::collections::VecDeque;
 
+use crate::batch::Synced;
 use crate::entry::Files;
-use crate::hard_links::Groups;
+use crate::late::LateFiles;
 use crate::start::Feeder;
 use crate::walk::{Lister, Pending};
 
@@ -31,8 +32,10 @@ pub(crate) enum Job {
     Files(Files),
     /// Take the next pieces of what the item is made of.
     Feed(Feeder),
-    /// Give files of several names all of them.
-    Link(Groups),
+    /// Copy and link files that were left for the end.
+    Late(LateFiles),
+    /// Give files of a synced batch their names.
+    Publish(Synced),
     /// Sync and publish what waits for it.
     Flush,
     /// Remove what is unfinished.

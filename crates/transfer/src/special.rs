@@ -23,7 +23,7 @@ impl Entry<'_> {
             return Err(changed("it became another kind of entry"));
         }
         if self.waits_for_links(&meta) {
-            return Ok(Done::Linked);
+            return Ok(Done::AtEnd);
         }
         if let Some(refusal) = self.refusal(present.as_ref()) {
             return Err(refusal);

@@ -46,6 +46,15 @@ pub(crate) enum Leftovers {
     OfAncestorsToo,
 }
 
+/// A directory that is to be staged.
+struct Staged<'a> {
+    /// Its final one.
+    name: &'a CStr,
+    mode: u32,
+    /// Something else has the name.
+    replaces: bool,
+}
+
 /// What the target has is not ours to replace.
 pub(crate) fn conflict(what: &str) -> Problem {
     Problem::Entry(Verdict::Failed {
@@ -61,6 +70,7 @@ impl Engine {
         parent: &Arc<Node>,
         name: &CStr,
         presence: Presence,
+        source: &Meta,
     ) -> Result<Made, Problem> {
         let imagined = Made {
             target: None,
@@ -97,14 +107,20 @@ impl Engine {
             return Ok(imagined);
         }
         self.check_fence()?;
+        let mode = self.mode_of_new_directory(source);
         if self.attempt.target_is_shared {
             if replaces {
                 into.unlink(name)
                     .map_err(|error| self.target_problem(&error))?;
             }
-            self.make_in_place(parent, above, &into, name)
+            self.make_in_place(parent, above, &into, name, mode)
         } else {
-            self.make_staged(parent, above, &into, name, replaces)
+            let staged = Staged {
+                name,
+                mode,
+                replaces,
+            };
+            self.make_staged(parent, above, &into, &staged)
         }
     }
 
@@ -128,8 +144,9 @@ impl Engine {
         above: &Arc<Held>,
         into: &Dir,
         name: &CStr,
+        mode: u32,
     ) -> Result<Made, Problem> {
-        match parent.create(self, || into.mkdir(name, 0o700)) {
+        match parent.create(self, || into.mkdir(name, mode)) {
             Err(error) if !error.is_existing() => return Err(self.target_problem(&error)),
             _ => {}
         }
@@ -151,11 +168,10 @@ impl Engine {
         parent: &Arc<Node>,
         above: &Arc<Held>,
         into: &Arc<Dir>,
-        name: &CStr,
-        replaces: bool,
+        staged: &Staged<'_>,
     ) -> Result<Made, Problem> {
         let (seq, temp) = self.new_temp(into);
-        if let Err(error) = parent.create(self, || into.mkdir(temp.as_bytes(), 0o700)) {
+        if let Err(error) = parent.create(self, || into.mkdir(temp.as_bytes(), staged.mode)) {
             // It may be there all the same: answers get lost.
             self.drop_temp(seq);
             return Err(self.target_problem(&error));
@@ -171,12 +187,12 @@ impl Engine {
         Ok(Made {
             creation: Creation::in_new(&target, &meta, self.identity),
             // It has another name until it is published, and stays open.
-            target: Some(HeldDirs::below(above, name, target, &meta)),
+            target: Some(HeldDirs::below(above, staged.name, target, &meta)),
             origin: Origin::Staged {
                 seq,
                 temp,
                 parent,
-                replaces,
+                replaces: staged.replaces,
             },
             meta: Some(meta),
         })

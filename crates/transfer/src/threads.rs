@@ -3,16 +3,18 @@
 //! Threads block in file calls, which is how they hide the latency of network file systems; so
 //! there may be many more than cores. They are made as work appears. New work wakes one
 //! thread, and a thread that finds more work than its own wakes the next; so many idle threads
-//! don't wake for one job.
+//! don't wake for one job. Where calls wait for no network, more threads than processors mostly stand in each other's
+//! way: no more than that work at once there, unless more get more done (see `load`).
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
+use std::thread::{JoinHandle, available_parallelism};
 
 use storage::posix::{ListingBuffer, isolate_creation_mask};
 
 use crate::attempt::Stopped;
 use crate::engine::Engine;
+use crate::load::{self, Load};
 use crate::queue::{Job, Queue, ThreadNo};
 
 /// Path-handling code needs little, directories are walked without recursion.
@@ -29,9 +31,14 @@ pub struct Threads {
 impl Threads {
     /// A pool of up to `n` threads, at least one.
     pub fn new(n: usize) -> Self {
+        let limit = n.max(1);
+        let processors = available_parallelism().map_or(1, usize::from);
         let pool = Pool {
-            limit: n.max(1),
-            state: Mutex::default(),
+            limit,
+            state: Mutex::new(State {
+                load: Load::new(limit, processors),
+                ..State::default()
+            }),
             work: Condvar::new(),
             ended: Condvar::new(),
         };
@@ -82,6 +89,7 @@ struct State {
     /// Where the next look for work begins, so that all attempts get on.
     next: usize,
     idle: usize,
+    load: Load,
     handles: Vec<JoinHandle<()>>,
     is_closing: bool,
 }
@@ -112,6 +120,10 @@ impl State {
         None
     }
 
+    fn working(&self) -> usize {
+        self.handles.len() - self.idle
+    }
+
     fn has_work(&self) -> bool {
         self.attempts.iter().any(|slot| slot.queue.has_work())
     }
@@ -135,7 +147,7 @@ impl Pool {
     }
 
     fn wake_one(self: &Arc<Self>, state: &mut State) {
-        if !state.has_work() {
+        if !state.has_work() || state.working() >= state.load.at_once() {
             return;
         }
         if state.idle > 0 {
@@ -168,6 +180,9 @@ impl Pool {
         let mut state = self.lock();
         let mut queue = Queue::default();
         engine.first_jobs(&mut queue);
+        if !engine.is_local {
+            state.load.allow_all();
+        }
         state.attempts.push(Slot {
             engine: Arc::clone(engine),
             queue,
@@ -179,10 +194,12 @@ impl Pool {
                 return;
             };
             if slot.running > 0 || !slot.queue.is_empty() {
-                state = self
-                    .ended
-                    .wait(state)
-                    .unwrap_or_else(PoisonError::into_inner);
+                let waited = self.ended.wait_timeout(state, load::INTERVAL);
+                (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
+                let has_work = state.has_work();
+                if state.load.look(has_work) {
+                    self.wake_one(&mut state);
+                }
                 continue;
             }
             match engine.next_job() {
@@ -211,7 +228,12 @@ impl Pool {
         };
         let mut state = self.lock();
         while !state.is_closing {
-            let Some((engine, job)) = state.pop(thread) else {
+            let is_one_too_many = state.working() > state.load.at_once();
+            let popped = match is_one_too_many {
+                true => None,
+                false => state.pop(thread),
+            };
+            let Some((engine, job)) = popped else {
                 state.idle += 1;
                 state = self
                     .work
@@ -227,6 +249,7 @@ impl Pool {
                 engine.stop(Stopped::Again("internal: a copying thread panicked".into()));
             }
             state = self.lock();
+            state.load.count_job();
             if let Some(slot) = state.slot(&engine) {
                 slot.running -= 1;
                 if engine.is_stopping() {

@@ -3,11 +3,10 @@
 //! What is read back was synced, its cached pages are dropped, and it is read past the cache where the file
 //! system allows that. What a storage server caches is out of reach.
 
-use std::sync::Arc;
-
-use storage::posix::{Dir, Error, File, Kind, Side};
+use storage::posix::{Error, File, Kind, Side};
 
 use crate::bytes::{Broken, Content};
+use crate::content::Unfinished;
 use crate::engine::Problem;
 use crate::entry::Entry;
 use crate::threads::BUFFER_BYTES;
@@ -19,13 +18,14 @@ impl Entry<'_> {
     /// Whether the file just written holds what was read from the source, by a full read of its storage.
     pub(crate) fn is_as_written(
         &mut self,
-        dir: &Arc<Dir>,
-        name: &[u8],
-        written: &File,
+        written: Unfinished<'_>,
         content: &Content,
     ) -> Result<bool, Broken> {
-        written.sync().map_err(Broken::Target)?;
-        written.drop_cache();
+        let Unfinished {
+            dir, name, file, ..
+        } = written;
+        file.sync().map_err(Broken::Target)?;
+        file.drop_cache();
         let engine = self.engine;
         let opened = engine.opening(|| dir.open_file_past_cache(name));
         let file = opened.map_err(Broken::Target)?;

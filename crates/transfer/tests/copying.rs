@@ -7,8 +7,10 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 
+use model::options::Preserve;
 use model::{Durability, FailureClass, SkipReason};
-use support::{Place, assert_same, path, temps, tree, walk};
+use support::{Place, assert_same, path, set_mode, temps, tree, walk};
+use testkit::mount::LoopMount;
 use transfer::AttemptWork;
 
 /// Odd names, modes, owners, links, times, empty and deep directories.
@@ -293,4 +295,60 @@ fn names_of_one_file_wait_for_the_directories_of_a_batch() {
     assert_eq!(outcome.counters.copied, 4);
     let ino = |name| fs::metadata(place.target(name)).unwrap().ino();
     assert_eq!(ino("d/first"), ino("d/second"));
+}
+
+/// One more than ext4 gives a file; the source is on a file system without such a bound.
+#[test]
+fn a_file_with_more_names_than_the_target_gives_it_becomes_two_files() {
+    const NAMES: usize = 65_003;
+    const MOST: usize = 65_000;
+    let place = Place::in_memory("names");
+    let target = LoopMount::ext4(2048).unwrap();
+    place.write("d/00000", "one of many");
+    for name in 1..NAMES {
+        fs::hard_link(
+            place.source("d/00000"),
+            place.source(&format!("d/{name:05}")),
+        )
+        .unwrap();
+    }
+    let names_of = |name: usize| {
+        let meta = fs::metadata(target.path().join(format!("d/{name:05}"))).unwrap();
+        (meta.ino(), meta.nlink())
+    };
+    let copy = || walk().run_between(&place.source(""), target.path());
+    let outcome = copy().unwrap().outcome;
+    assert_eq!(outcome.counters.failed, 0, "{:?}", outcome.failures);
+    assert_eq!(names_of(0).1, MOST as u64);
+    assert_eq!(names_of(MOST), names_of(NAMES - 1));
+    assert_eq!(names_of(MOST).1, (NAMES - MOST) as u64);
+    let again = copy().unwrap().outcome;
+    assert_eq!(again.counters.copied_files, 0);
+    // What has other names in the way is linked anew, up to the same bound.
+    fs::remove_dir_all(target.path().join("d")).unwrap();
+    fs::create_dir(target.path().join("d")).unwrap();
+    for name in 0..NAMES {
+        fs::write(target.path().join(format!("d/{name:05}")), "").unwrap();
+    }
+    let outcome = copy().unwrap().outcome;
+    assert_eq!(outcome.counters.failed, 0, "{:?}", outcome.failures);
+    assert_eq!(names_of(0).1, MOST as u64);
+    assert_eq!(names_of(MOST).1, (NAMES - MOST) as u64);
+    assert_eq!(temps(target.path()), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
+fn without_modes_to_keep_directories_are_made_as_any_program_makes_them() {
+    let place = Place::new("no-modes");
+    place.write("open/file", "x");
+    place.write("shut/file", "y");
+    set_mode(&place.source("open"), 0o755);
+    set_mode(&place.source("shut"), 0o550);
+    let mut attempt = walk();
+    attempt.options.preserve = Preserve::NOTHING;
+    attempt.run(&place).unwrap();
+    let mode = |name| fs::metadata(place.target(name)).unwrap().mode() & 0o7777;
+    assert_eq!(mode("open"), 0o755);
+    assert_eq!(mode("shut"), 0o750, "what its owner needs to write into it");
+    assert_eq!(fs::read(place.target("shut/file")).unwrap(), b"y");
 }

@@ -23,6 +23,7 @@ pub use file::File;
 pub use listing::{Listed, ListingBuffer};
 pub use meta::{Kind, Meta, Owner, Times, Timestamp};
 pub use process::{
-    Identity, isolate_creation_mask, kernel_is_since, max_descriptors, process_mask,
+    Identity, isolate_creation_mask, kernel_is_since, max_descriptors, process_cpu_time,
+    process_mask,
 };
 pub use xattr::{ACL_ACCESS, ACL_DEFAULT, Xattrs, XattrsOf};

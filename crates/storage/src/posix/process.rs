@@ -1,6 +1,7 @@
 //! What the process itself brings to each creation: who it is, and its creation mask.
 
 use std::cell::Cell;
+use std::time::Duration;
 
 use rustix::fs::Mode;
 use rustix::process::{Resource, getegid, geteuid, getrlimit, umask};
@@ -76,6 +77,15 @@ pub fn isolate_creation_mask() -> u32 {
         }
         Err(_) => read_process_mask().unwrap_or(0o777),
     }
+}
+
+/// The processor time that this process has used, all its threads together.
+pub fn process_cpu_time() -> Duration {
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    Duration::new(
+        u64::try_from(used.tv_sec).unwrap_or_default(),
+        u32::try_from(used.tv_nsec).unwrap_or_default(),
+    )
 }
 
 /// The process's creation mask. A thread that called [`isolate_creation_mask`] has its own.

@@ -1,7 +1,7 @@
 //! The attributes of a directory: set when nothing changes its own entries any more.
 
 use model::filter::Above;
-use model::{RelPath, SkipReason};
+use model::{Attribute, RelPath, SkipReason};
 use storage::posix::{Dir, Error, Meta, Xattrs};
 
 use super::keep::{At, Keeper, Present, Wanted};
@@ -65,7 +65,7 @@ pub(crate) fn complete_directory(
     let mut present = Present::of(made_as, xattrs);
     if let Set::Now { is_opened_up } = set {
         present.modified = None;
-        if is_opened_up {
+        if is_opened_up && engine.options.keeps(Attribute::Mode) {
             present.mode = None;
         }
     }
@@ -80,6 +80,11 @@ pub(crate) fn complete_directory(
         &present,
         tally,
     )?;
+    if set == (Set::Now { is_opened_up: true }) && !engine.options.keeps(Attribute::Mode) {
+        target
+            .set_mode(made_as.mode)
+            .map_err(|error| engine.target_problem(&error))?;
+    }
     // New times alone are no repair: its entries were.
     Ok(verdict(differs || (xattrs_differ && changed)))
 }

@@ -13,14 +13,13 @@ use std::thread;
 use std::time::Duration;
 
 use testkit::Scratch;
-use testkit::fuse::{Mounted, SlowFs};
 use testkit::random::Random;
 
 /// Written by one call: what changes in the middle of one is no longer seen in the file's times.
 const PIECE_BYTES: usize = 1 << 10;
 const SMALL_BYTES: usize = 16 << 10;
-/// More than the engine reads at once.
-const LARGE_BYTES: usize = (1 << 20) + (64 << 10);
+/// More than the engine reads at once, and enough that it often changes meanwhile.
+const LARGE_BYTES: usize = (4 << 20) + (64 << 10);
 
 /// What is done to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,8 +34,6 @@ pub enum Change {
 
 pub struct Changing {
     scratch: Scratch,
-    /// The source, each read of which takes its time: long enough for changes in between.
-    mounted: Mounted,
     files: Vec<Subject>,
     changes: AtomicU64,
     is_over: AtomicBool,
@@ -95,14 +92,8 @@ impl Changing {
             }
         };
         let files = (0..files).map(subject).collect();
-        let slow = SlowFs::over(&source)
-            .direct_io()
-            .data_delay(Duration::from_millis(2))
-            .attribute_timeout(Duration::ZERO)
-            .threads(8);
         Self {
             files,
-            mounted: slow.mount(&scratch.directory("mount")).unwrap(),
             changes: AtomicU64::new(0),
             is_over: AtomicBool::new(false),
             scratch,
@@ -111,10 +102,6 @@ impl Changing {
 
     pub fn source(&self) -> PathBuf {
         self.scratch.join("source")
-    }
-
-    pub fn slow_source(&self) -> &Path {
-        self.mounted.path()
     }
 
     pub fn changes(&self) -> u64 {

@@ -85,6 +85,10 @@ impl Place {
             Bad::Source => file_system.direct_io(),
             Bad::Target => file_system,
         };
+        if bad == Bad::Source {
+            // What changed just now is looked at more often.
+            std::thread::sleep(Duration::from_millis(2_100));
+        }
         let mounted = file_system.mount(&scratch.directory("mount")).unwrap();
         Self {
             scratch,

@@ -1,0 +1,87 @@
+//! Files that changed just before they are met are read later.
+//!
+//! Where a clock ticks in milliseconds, or on some servers in seconds, two changes get the same time: a file that is
+//! changed, read, and changed again looks the same before and after. So a file that changed less than [`SETTLING`] ago
+//! waits until all else is done, and is read when it has looked the same for as long: a change from then on gets a
+//! time of its own. One that never does is reported as changed.
+//!
+//! Recent kernels give each change that follows a look a time of its own, on their own file systems: nothing waits there.
+
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+
+use storage::posix::{Meta, Timestamp};
+
+use crate::engine::{Engine, Problem};
+use crate::entry::{Entry, Part};
+
+/// More than the coarsest clock of a file system that is met (FAT: 2 s at the time of modification; NFS servers: 1 s).
+const SETTLING: Duration = Duration::from_secs(2);
+
+/// How often a thread that waits looks whether to go on at all.
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// A file's time of change, and when it was first seen.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Seen {
+    changed: Timestamp,
+    at: Instant,
+}
+
+impl Seen {
+    fn now(meta: &Meta) -> Self {
+        Self {
+            changed: meta.changed,
+            at: Instant::now(),
+        }
+    }
+
+    fn is_settled(self) -> bool {
+        self.at.elapsed() >= SETTLING
+    }
+}
+
+impl Engine {
+    /// Whether it has changed so lately, or has a time so far ahead, that its times alone don't tell a change that follows.
+    fn is_recent(&self, meta: &Meta) -> bool {
+        if self.finely_timed == Some(meta.dev) {
+            return false;
+        }
+        let Ok(now) = SystemTime::now().duration_since(UNIX_EPOCH) else {
+            return true;
+        };
+        let since = now.saturating_sub(SETTLING);
+        let since = Timestamp {
+            secs: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+            nanos: since.subsec_nanos(),
+        };
+        meta.changed >= since
+    }
+}
+
+impl Entry<'_> {
+    /// What is to be remembered of a file that changed just now, and that nothing is known of yet.
+    pub(crate) fn seen_recently(&self, meta: &Meta) -> Option<Seen> {
+        self.engine.is_recent(meta).then(|| Seen::now(meta))
+    }
+
+    /// What a file that was left for the end has still to wait for.
+    pub(crate) fn unsettled(&self, meta: &Meta) -> Option<Seen> {
+        let Part::End(seen) = self.part else {
+            return None;
+        };
+        match seen {
+            Some(seen) if seen.changed == meta.changed => (!seen.is_settled()).then_some(seen),
+            _ => self.seen_recently(meta),
+        }
+    }
+
+    /// Blocks until it has been seen for long enough.
+    pub(crate) fn wait_for(&mut self, seen: Seen) -> Result<(), Problem> {
+        self.part = Part::End(Some(seen));
+        while !seen.is_settled() {
+            self.engine.check_on()?;
+            std::thread::sleep(PAUSE);
+        }
+        Ok(())
+    }
+}
