@@ -1,7 +1,7 @@
 //! How many threads of a pool work at once.
 //!
-//! Where calls wait for a network, as many as there may be. Else it begins with one more than there are processors; when
-//! work waits although they don't have enough to do, as with a disk that takes its time, twice as many are tried, and
+//! Where calls wait for a network, as many as there may be. Else it begins with as many as there are processors; when work
+//! waits although they don't have enough to do, as with a disk that takes its time, twice as many are tried, and
 //! kept if they get more done. If not, they waited for each other, and it stays as it was for some time.
 
 use std::time::{Duration, Instant};
@@ -50,7 +50,7 @@ impl Load {
         Self {
             limit,
             processors,
-            at_once: limit.min(processors + 1),
+            at_once: limit.min(processors),
             ..Self::default()
         }
     }
@@ -156,7 +156,7 @@ mod tests {
     fn busy_processors_get_no_more_threads() {
         let mut watched = Watched::new();
         for _ in 0..100 {
-            assert_eq!(watched.pass(50, 0.9, true), 3);
+            assert_eq!(watched.pass(50, 0.9, true), 2);
         }
     }
 
@@ -164,30 +164,30 @@ mod tests {
     fn what_waits_for_a_disk_gets_all_threads() {
         let mut watched = Watched::new();
         let grown: Vec<usize> = (0..5).map(|n| watched.pass(10 << n, 0.1, true)).collect();
-        assert_eq!(grown, [6, 12, 24, 48, 64]);
+        assert_eq!(grown, [4, 8, 16, 32, 64]);
     }
 
     #[test]
     fn calls_that_take_long_get_all_threads_too() {
         let mut watched = Watched::new();
         let grown: Vec<usize> = (0..5).map(|_| watched.pass(0, 0.0, true)).collect();
-        assert_eq!(grown, [6, 12, 24, 48, 64]);
+        assert_eq!(grown, [4, 8, 16, 32, 64]);
     }
 
     #[test]
     fn threads_that_get_nothing_done_are_taken_back_for_some_time() {
         let mut watched = Watched::new();
-        assert_eq!(watched.pass(100, 0.5, true), 6);
-        assert_eq!(watched.pass(105, 0.5, true), 3);
+        assert_eq!(watched.pass(100, 0.5, true), 4);
+        assert_eq!(watched.pass(105, 0.5, true), 2);
         let rest = REST.as_millis() / INTERVAL.as_millis();
         for _ in 1..rest {
-            assert_eq!(watched.pass(100, 0.5, true), 3);
+            assert_eq!(watched.pass(100, 0.5, true), 2);
         }
-        assert_eq!(watched.pass(100, 0.5, true), 6);
+        assert_eq!(watched.pass(100, 0.5, true), 4);
     }
 
     #[test]
     fn without_waiting_work_nothing_changes() {
-        assert_eq!(Watched::new().pass(0, 0.0, false), 3);
+        assert_eq!(Watched::new().pass(0, 0.0, false), 2);
     }
 }
