@@ -3,7 +3,8 @@
 //! Everything that can be wrong with what the user wrote is found before anything is created; the
 //! port is taken before the data directory, so that a second server on it changes nothing.
 
-use std::collections::BTreeMap;
+mod announce;
+
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -12,9 +13,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use model::config::{self, Config, ConfigError};
-use model::engine::EngineChoice;
 use model::tasks_file::{self, TasksFileError};
-use model::{Engine, TaskId};
 use tokio::time::MissedTickBehavior;
 use tokio_stream::StreamExt;
 use tonic::service::Routes;
@@ -32,13 +31,16 @@ use crate::scheduler::{Scheduler, Settings, now_ms};
 use crate::service::Service;
 use crate::store::SqliteStore;
 use crate::store::{
-    Begun, BegunRun, Millis, NewRun, RunRecord, RunState, Store, StoreError, TaskRecord,
-    WhenFinished,
+    Begun, Millis, NewRun, RunRecord, RunState, Store, StoreError, TaskRecord, WhenFinished,
 };
 use crate::uploads::Uploads;
+use announce::{announce, announce_engines, warn_all};
 
 /// How often the scheduler looks at what time alone brings about.
 const TICK: Duration = Duration::from_millis(250);
+
+/// Many workers may share a connection, by a proxy, and each waits in two calls at a time.
+const STREAMS_PER_CONNECTION: u32 = 4_096;
 
 const EMBEDDED_HEARTBEAT: Duration = Duration::from_millis(500);
 
@@ -289,6 +291,7 @@ impl Server {
         let mut grpc = tokio::spawn(
             tonic::transport::Server::builder()
                 .accept_http1(true)
+                .max_concurrent_streams(STREAMS_PER_CONNECTION)
                 .add_routes(routes)
                 .serve_with_incoming_shutdown(incoming, async {
                     let _ = end_asked.await;
@@ -400,98 +403,6 @@ fn settings(config: &Config, options: &Options, tasks: &[TaskRecord]) -> Setting
         source_fs_types: config.global.source_fs_types.clone(),
         target_fs_types: config.global.target_fs_types.clone(),
         config_file: options.config_file.clone(),
-    }
-}
-
-/// Says what was begun and how it will be done.
-fn announce(begun: &BegunRun, config: &Config, config_file: &Path, data_dir: &DataDir) {
-    let run = begun.run.id;
-    if let Some(cancelled) = begun.cancelled {
-        tracing::warn!(
-            "run {cancelled} was unfinished and is cancelled: tasks, lists or options are others now"
-        );
-    }
-    let (config_file, directory) = (config_file.display(), data_dir.path().display());
-    match begun.begun {
-        Begun::New => tracing::info!("run {run} begins: {config_file}, state in {directory}"),
-        Begun::Resumed => tracing::info!("run {run} goes on: {config_file}, state in {directory}"),
-        Begun::AlreadyFinished => {
-            tracing::warn!(
-                "run {run} of {config_file} is over already, nothing is done again; --new-run begins another"
-            )
-        }
-    }
-    if config.global.copy_options().dry_run {
-        tracing::warn!("dryrun is on: nothing is changed, only counted");
-    }
-    for (side, types) in [
-        ("source", &config.global.source_fs_types),
-        ("target", &config.global.target_fs_types),
-    ] {
-        let (allowed, warnings) = model::fs_type::AllowedTypes::parse(types);
-        warn_all(&warnings);
-        if allowed.is_any() {
-            tracing::warn!(
-                "{side}_fs_types has 'any': a missing mount of the {side} will not be noticed by its type"
-            );
-        }
-    }
-}
-
-/// Says which engine each task uses and why, and what the other one would be like.
-fn announce_engines(config: &Config, tasks: &[TaskRecord]) {
-    let mut by_choice: BTreeMap<EngineChoice, Vec<TaskId>> = BTreeMap::new();
-    for record in tasks {
-        let choice = config.global.engine_of(&record.task);
-        by_choice.entry(choice).or_default().push(record.task.id);
-    }
-    for (choice, tasks_of_it) in &by_choice {
-        let which = match by_choice.len() {
-            1 => "all tasks".to_owned(),
-            _ => numbers(tasks_of_it),
-        };
-        tracing::info!(
-            "engine: {} for {which}: {}",
-            choice.engine().name(),
-            choice.reason()
-        );
-    }
-    if by_choice.contains_key(&EngineChoice::RcloneFlags) {
-        tracing::info!(
-            "engine: native in global_config would follow transfers, size_only, update, dryrun and \
-             local_no_set_modtime of rclone_flags; it needs no rclone, is several times faster, keeps holes, \
-             gives a file its name only when its content is on the disk, and shares one big list or tree \
-             out while it is copied"
-        );
-    }
-    let has_remote = by_choice.contains_key(&EngineChoice::Remote);
-    if has_remote && config.global.engine == Some(Engine::Native) {
-        tracing::warn!(
-            "engine: native has no effect on tasks with a remote: only rclone reaches it"
-        );
-    }
-    if config.global.lists_beside_server()
-        && !by_choice.keys().any(|c| c.engine() == Engine::Rclone)
-    {
-        tracing::info!("server_side_listing: no effect with engine native, where all workers list");
-    }
-}
-
-/// `task 7`, `tasks 1, 2, 3 and 40 more`.
-fn numbers(tasks: &[TaskId]) -> String {
-    const SHOWN: usize = 20;
-    let shown: Vec<String> = tasks.iter().take(SHOWN).map(TaskId::to_string).collect();
-    let shown = shown.join(", ");
-    match tasks.len() {
-        1 => format!("task {shown}"),
-        n if n <= SHOWN => format!("tasks {shown}"),
-        n => format!("tasks {shown} and {} more", n - SHOWN),
-    }
-}
-
-fn warn_all(warnings: &[String]) {
-    for warning in warnings {
-        tracing::warn!("{warning}");
     }
 }
 
