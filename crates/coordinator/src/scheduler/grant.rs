@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 
 use model::{Item, ItemId, ListPlace, SessionId, Work};
 
-use super::{Refused, Scheduler, now_ms};
+use super::{Refused, Scheduler, State, now_ms};
 use crate::store::{Cost, GrantFrom, Granted, Kinds, TaskRecord};
 
 /// Grants with what is known of their tasks.
@@ -14,6 +14,24 @@ use crate::store::{Cost, GrantFrom, Granted, Kinds, TaskRecord};
 pub struct LeaseAnswer {
     pub grants: Vec<(Granted, TaskRecord)>,
     pub run_over: bool,
+}
+
+/// Until the first worker of a task has said what it found at the roots, the task's other items wait; two grants at
+/// once must not both be the first. Dropped when the session holds what it was granted.
+struct Establishing<'a> {
+    scheduler: &'a Scheduler,
+    from: &'a [GrantFrom],
+}
+
+impl Drop for Establishing<'_> {
+    fn drop(&mut self) {
+        let mut state = self.scheduler.state();
+        for granted_from in self.from {
+            if let Some(task) = state.tasks.get_mut(&granted_from.task) {
+                task.is_being_granted = false;
+            }
+        }
+    }
 }
 
 impl Scheduler {
@@ -28,13 +46,11 @@ impl Scheduler {
         if let Some(grants) = self.answered_before(id, request)? {
             return Ok(self.answer(grants));
         }
-        // Until the first worker of a task has said what it found at the roots, the task's other
-        // items wait; two grants at once must not both be the first.
-        let _establishing = self
-            .establishing
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
         let from = self.may_be_granted(id, slots, Instant::now())?;
+        let _establishing = Establishing {
+            scheduler: self,
+            from: &from,
+        };
         let grants = match from.is_empty() {
             true => Vec::new(),
             false => self.store.grant(self.run, &from, id, slots, now_ms())?,
@@ -135,18 +151,19 @@ impl Scheduler {
         if !state.predecessors.is_empty() {
             return Ok(Vec::new());
         }
-        let session = &state.fleet.sessions[&id];
-        let mut from: Vec<GrantFrom> = state
-            .tasks
+        let State { fleet, tasks, .. } = &mut *state;
+        let session = &fleet.sessions[&id];
+        let mut from: Vec<GrantFrom> = tasks
             .values()
             .filter(|task| task.record.result.is_none())
-            .filter(|task| state.fleet.may_run(id, task.record.task.id, now))
+            .filter(|task| fleet.may_run(id, task.record.task.id, now))
             .filter_map(|task| {
                 let kinds = self.kinds_for(session, task)?;
                 let task_id = task.record.task.id;
                 let at_most = match &task.record.source_identity {
                     Some(_) => slots,
-                    None => 1usize.saturating_sub(state.fleet.held_of(task_id)),
+                    None if task.is_being_granted => 0,
+                    None => 1usize.saturating_sub(fleet.held_of(task_id)),
                 };
                 Some(GrantFrom {
                     task: task_id,
@@ -157,6 +174,11 @@ impl Scheduler {
             .filter(|from| from.at_most > 0)
             .collect();
         from.sort_by_key(|from| from.task);
+        for granted_from in &from {
+            if let Some(task) = tasks.get_mut(&granted_from.task) {
+                task.is_being_granted = task.record.source_identity.is_none();
+            }
+        }
         Ok(from)
     }
 

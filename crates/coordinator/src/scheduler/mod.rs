@@ -136,8 +136,6 @@ pub struct Scheduler {
     work: Notify,
     /// Woken when commands may be there.
     commands: Notify,
-    /// One grant at a time may be the first of its task: see [`Scheduler::lease`].
-    establishing: Mutex<()>,
     /// One task ends at a time, so that the run ends after the last one's rows are written.
     ending: Mutex<()>,
     over: watch::Sender<bool>,
@@ -159,6 +157,8 @@ struct TaskState {
     record: TaskRecord,
     /// Items of it were waiting at the last look.
     may_have_waiting: bool,
+    /// The store is asked for its first item.
+    is_being_granted: bool,
     /// Nothing of its phase is open, and it is time that brings the next one.
     waits_for_time: bool,
     /// When an attempt at it was last seen under way.
@@ -192,6 +192,7 @@ impl Scheduler {
             let state = TaskState {
                 record,
                 may_have_waiting: true,
+                is_being_granted: false,
                 waits_for_time: false,
                 last_held: None,
                 trouble: None,
@@ -216,7 +217,6 @@ impl Scheduler {
             }),
             work: Notify::new(),
             commands: Notify::new(),
-            establishing: Mutex::new(()),
             ending: Mutex::new(()),
             over: watch::Sender::new(run.state != RunState::Running),
         };
@@ -390,7 +390,14 @@ impl Scheduler {
                     fleet.is_wanted(task.record.task.id, now, fits)
                 })
                 .collect();
-            if wanted.iter().any(|task| task.may_have_waiting) {
+            // What waits for the first worker to say what it found helps nobody who idles.
+            let is_open = |task: &TaskState| {
+                task.record.source_identity.is_some() || fleet.held_of(task.record.task.id) == 0
+            };
+            if wanted
+                .iter()
+                .any(|task| task.may_have_waiting && is_open(task))
+            {
                 return;
             }
             let shareable: HashSet<TaskId> = wanted

@@ -12,6 +12,9 @@ use crate::store::{Applied, Phase, StoreError};
 /// Directories in one item of the attributes phase.
 const DIRECTORIES_PER_ITEM: usize = 5_000;
 
+/// Bytes of their paths in one item, well below what a message may have.
+const BYTES_PER_ITEM: usize = 1 << 20;
+
 impl Scheduler {
     /// Moves a task on if nothing of its phase is open. Safe to call at any time and twice at once.
     pub(super) fn advance(&self, task: TaskId) -> Result<(), StoreError> {
@@ -161,13 +164,60 @@ impl Scheduler {
     }
 }
 
+/// Items of so many directories, and of so many bytes of paths: an item has to fit into a message.
 fn attribute_works(directories: BTreeSet<RelPath>) -> Vec<Work> {
-    let directories: Vec<RelPath> = directories.into_iter().collect();
-    directories
-        .chunks(DIRECTORIES_PER_ITEM)
-        .map(|chunk| Work::Walk {
-            directories: chunk.to_vec(),
-            purpose: Purpose::Attributes,
-        })
-        .collect()
+    let mut works = Vec::new();
+    let mut piece: Vec<RelPath> = Vec::new();
+    let mut bytes = 0;
+    for directory in directories {
+        let length = directory.as_bytes().len();
+        if piece.len() == DIRECTORIES_PER_ITEM
+            || (!piece.is_empty() && bytes + length > BYTES_PER_ITEM)
+        {
+            works.push(attribute_work(std::mem::take(&mut piece)));
+            bytes = 0;
+        }
+        bytes += length;
+        piece.push(directory);
+    }
+    if !piece.is_empty() {
+        works.push(attribute_work(piece));
+    }
+    works
+}
+
+fn attribute_work(directories: Vec<RelPath>) -> Work {
+    Work::Walk {
+        directories,
+        purpose: Purpose::Attributes,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use model::{RelPath, Work};
+
+    use super::{BYTES_PER_ITEM, DIRECTORIES_PER_ITEM, attribute_works};
+
+    fn sizes(directories: impl Iterator<Item = String>) -> Vec<usize> {
+        let directories = directories.map(|path| RelPath::new(path).unwrap());
+        let works = attribute_works(directories.collect());
+        let size = |work| match work {
+            Work::Walk { directories, .. } => directories.len(),
+            other => panic!("{other:?}"),
+        };
+        works.into_iter().map(size).collect()
+    }
+
+    #[test]
+    fn an_item_of_directories_is_bounded_in_number_and_in_bytes() {
+        assert!(sizes(std::iter::empty()).is_empty());
+        let many = (0..=DIRECTORIES_PER_ITEM).map(|n| format!("{n:06}"));
+        assert_eq!(sizes(many), [DIRECTORIES_PER_ITEM, 1]);
+        let long = "d/".repeat(BYTES_PER_ITEM / 8);
+        let long = (0..5).map(|n| format!("{long}{n}"));
+        assert_eq!(sizes(long), [3, 2]);
+        let longest = "d/".repeat(BYTES_PER_ITEM) + "d";
+        assert_eq!(sizes(std::iter::once(longest)), [1]);
+    }
 }
