@@ -154,47 +154,18 @@ pub(crate) fn run(session: &Arc<Session>, running: &Arc<Running>, grant: proto::
     if running.fence.is_lost() {
         return;
     }
-    let (item, epoch) = (running.item.get(), running.epoch.0);
     let answer = match verdict {
         Verdict::Silent => return,
-        Verdict::Complete(complete) => {
-            let request = proto::CompleteRequest {
-                session: session.id,
-                item,
-                epoch,
-                outcome: Some((&complete.outcome).into()),
-                links: Vec::new(),
-                children: complete.children.iter().map(Into::into).collect(),
-            };
-            session
-                .runtime
-                .block_on(session.connection.call(ANSWER_WITHIN, |mut client| {
-                    let request = request.clone();
-                    async move { client.complete(request).await }
-                }))
-        }
+        Verdict::Complete(complete) => hand_in(session, running, &complete),
         Verdict::Release(reason, message) => {
             if reason == proto::ReleaseReason::Machine {
                 tracing::warn!("task {task} can't be run on this machine: {message}");
             }
-            let request = proto::ReleaseRequest {
-                session: session.id,
-                item,
-                epoch,
-                reason: reason.into(),
-                message,
-                not_before_ms: 0,
-            };
-            session
-                .runtime
-                .block_on(session.connection.call(ANSWER_WITHIN, |mut client| {
-                    let request = request.clone();
-                    async move { client.release(request).await }
-                }))
+            give_back(session, running, reason, message)
         }
     };
     match answer {
-        Ok(reply) if reply.verdict() == proto::Verdict::Stale => {
+        Ok(proto::Verdict::Stale) => {
             tracing::warn!(
                 "item {}: the result came too late and was not taken",
                 running.item
@@ -206,6 +177,61 @@ pub(crate) fn run(session: &Arc<Session>, running: &Arc<Running>, grant: proto::
             running.item
         ),
     }
+}
+
+/// Tells the server what came of the item. A result that it refuses as such costs an attempt: else the item would be
+/// done and refused for ever.
+fn hand_in(
+    session: &Session,
+    running: &Running,
+    complete: &Complete,
+) -> Result<proto::Verdict, CallError> {
+    let request = proto::CompleteRequest {
+        session: session.id,
+        item: running.item.get(),
+        epoch: running.epoch.0,
+        outcome: Some((&complete.outcome).into()),
+        links: Vec::new(),
+        children: complete.children.iter().map(Into::into).collect(),
+    };
+    let answer = session
+        .runtime
+        .block_on(session.connection.call(ANSWER_WITHIN, |mut client| {
+            let request = request.clone();
+            async move { client.complete(request).await }
+        }));
+    match answer {
+        Ok(reply) => Ok(reply.verdict()),
+        Err(CallError::Refused(status)) => {
+            let message = format!("the server refused its result: {}", status.message());
+            tracing::warn!("item {}: {message}", running.item);
+            give_back(session, running, proto::ReleaseReason::Failed, message)
+        }
+        Err(error) => Err(error),
+    }
+}
+
+fn give_back(
+    session: &Session,
+    running: &Running,
+    reason: proto::ReleaseReason,
+    message: String,
+) -> Result<proto::Verdict, CallError> {
+    let request = proto::ReleaseRequest {
+        session: session.id,
+        item: running.item.get(),
+        epoch: running.epoch.0,
+        reason: reason.into(),
+        message,
+        not_before_ms: 0,
+    };
+    let answer = session
+        .runtime
+        .block_on(session.connection.call(ANSWER_WITHIN, |mut client| {
+            let request = request.clone();
+            async move { client.release(request).await }
+        }));
+    answer.map(|reply| reply.verdict())
 }
 
 /// A grant as nouns.
