@@ -67,6 +67,7 @@ pub struct SlowFs {
     entry_timeout: Duration,
     open_flags: FopenFlags,
     clock: attributes::Clock,
+    folds_case: bool,
     missing: Vec<Op>,
     threads: usize,
     mount_options: String,
@@ -83,6 +84,7 @@ impl SlowFs {
             entry_timeout: Duration::from_secs(1),
             open_flags: FopenFlags::empty(),
             clock: attributes::Clock::Nanoseconds,
+            folds_case: false,
             missing: Vec::new(),
             threads: 32,
             mount_options: "allow_other".to_owned(),
@@ -126,6 +128,14 @@ impl SlowFs {
         }
     }
 
+    /// Names that differ in upper and lower case alone are one name, as on many a server.
+    pub fn folds_case(self) -> Self {
+        Self {
+            folds_case: true,
+            ..self
+        }
+    }
+
     /// Times are told in whole seconds, as by a server with a coarse clock.
     pub fn whole_seconds(self) -> Self {
         Self {
@@ -159,7 +169,7 @@ impl SlowFs {
     /// Mounts at this directory, as file system type `fuse.slowfs`. Needs root.
     pub fn mount(self, point: &Path) -> Result<Mounted, MountError> {
         descriptors::raise_hard_limit();
-        let lower = lower::Lower::new(&self.lower)
+        let lower = lower::Lower::new(&self.lower, self.folds_case)
             .map_err(|error| cannot(format!("open {}", self.lower.display()), error))?;
         let requests = Arc::new(requests::Requests::new(
             self.metadata_delay,

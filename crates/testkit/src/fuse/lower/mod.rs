@@ -26,6 +26,7 @@ pub(super) use names::Maker;
 
 pub(super) struct Lower {
     pub(super) nodes: Nodes,
+    folds_case: bool,
     /// `/proc/self/fd`, by which an inode that is held by `O_PATH` is opened for more.
     descriptors: OwnedFd,
     open: Mutex<HashMap<u64, Arc<OwnedFd>>>,
@@ -33,9 +34,10 @@ pub(super) struct Lower {
 }
 
 impl Lower {
-    pub(super) fn new(directory: &Path) -> Result<Self, Errno> {
+    pub(super) fn new(directory: &Path, folds_case: bool) -> Result<Self, Errno> {
         let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::CLOEXEC;
         Ok(Self {
+            folds_case,
             nodes: Nodes::new(openat(CWD, directory, flags, Mode::empty())?)?,
             descriptors: openat(CWD, "/proc/self/fd", flags, Mode::empty())?,
             open: Mutex::default(),

@@ -1,5 +1,6 @@
 //! Requests that find, make, move and remove names.
 
+use std::borrow::Cow;
 use std::ffi::OsStr;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::Path;
@@ -29,7 +30,21 @@ impl Maker {
 }
 
 impl Lower {
+    /// The name as the entry that it means has it, where upper and lower case mean the same.
+    fn spelled<'a>(&self, parent: &Node, name: &'a OsStr) -> Cow<'a, OsStr> {
+        let entries = match self.folds_case {
+            true => std::fs::read_dir(Self::path_of(parent)).ok(),
+            false => None,
+        };
+        let names = entries.into_iter().flatten().flatten();
+        let same = names
+            .map(|entry| entry.file_name())
+            .find(|other| other.eq_ignore_ascii_case(name));
+        same.map_or(Cow::Borrowed(name), Cow::Owned)
+    }
+
     pub(crate) fn look_up(&self, parent: &Node, name: &OsStr) -> Result<Found, Errno> {
+        let name = &*self.spelled(parent, name);
         let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let descriptor = openat(&parent.descriptor, name, flags, Mode::empty())?;
         let stat = fstat(&descriptor)?;
@@ -44,6 +59,7 @@ impl Lower {
         maker: Maker,
         flags: OFlags,
     ) -> Result<(Found, OwnedFd), Errno> {
+        let name = &*self.spelled(parent, name);
         let flags = Self::flags_below(flags) | OFlags::CREATE | OFlags::NOFOLLOW | OFlags::CLOEXEC;
         let opened = openat(&parent.descriptor, name, flags, maker.permissions())?;
         let found = Found {
@@ -60,6 +76,7 @@ impl Lower {
         maker: Maker,
         device: u32,
     ) -> Result<Found, Errno> {
+        let name = &*self.spelled(parent, name);
         let kind = FileType::from_raw_mode(maker.mode);
         let device = decode_device(device);
         mknodat(&parent.descriptor, name, kind, maker.permissions(), device)?;
@@ -72,6 +89,7 @@ impl Lower {
         name: &OsStr,
         maker: Maker,
     ) -> Result<Found, Errno> {
+        let name = &*self.spelled(parent, name);
         mkdirat(&parent.descriptor, name, maker.permissions())?;
         Self::settle(parent, self.look_up(parent, name)?, maker)
     }
@@ -83,11 +101,13 @@ impl Lower {
         target: &Path,
         maker: Maker,
     ) -> Result<Found, Errno> {
+        let name = &*self.spelled(parent, name);
         symlinkat(target, &parent.descriptor, name)?;
         Self::settle(parent, self.look_up(parent, name)?, maker)
     }
 
     pub(crate) fn link(&self, node: &Node, parent: &Node, name: &OsStr) -> Result<Found, Errno> {
+        let name = &*self.spelled(parent, name);
         linkat(
             &node.descriptor,
             "",
@@ -99,6 +119,7 @@ impl Lower {
     }
 
     pub(crate) fn remove(&self, parent: &Node, name: &OsStr, flags: AtFlags) -> Result<(), Errno> {
+        let name = &*self.spelled(parent, name);
         unlinkat(&parent.descriptor, name, flags)
     }
 
@@ -109,6 +130,8 @@ impl Lower {
         flags: u32,
     ) -> Result<(), Errno> {
         let flags = RenameFlags::from_bits_retain(flags);
+        let old = &*self.spelled(old_parent, old);
+        let new = &*self.spelled(new_parent, new);
         let (from, to) = (&old_parent.descriptor, &new_parent.descriptor);
         renameat_with(from, old, to, new, flags)?;
         // The kernel does not look up again what it has moved.

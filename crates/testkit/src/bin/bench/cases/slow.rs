@@ -22,6 +22,7 @@ pub(super) const TOOLS: &[Tool] = &[
     Tool::Copy,
     Tool::CopyBefore,
     Tool::CopyBatch,
+    Tool::CopyPreserve,
     Tool::Floor,
     Tool::Xcp,
     Tool::Cp,
@@ -52,6 +53,8 @@ impl Part {
     /// floor where directories exist, which it takes for an error.
     fn has(self, tool: Tool) -> bool {
         match self {
+            // A target sees no difference.
+            Self::NewDirectories | Self::ExistingDirectories if tool == Tool::CopyPreserve => false,
             Self::NewDirectories => true,
             Self::ExistingDirectories if tool == Tool::Floor => false,
             _ => !matches!(tool, Tool::Cp | Tool::Rsync | Tool::Fpsync),
@@ -161,19 +164,22 @@ impl Field<'_> {
     }
 
     fn goals(&self, part: Part, series: &[Series]) -> Vec<Goal> {
-        let requests = find(series, Tool::Copy).and_then(Series::median_requests);
-        let requests_per_file = Goal::new(
-            "data-migrate copy: requests",
-            Bound::AtMost(part.requests_per_file()),
-            Unit::RequestsPerFile,
-            requests.map(|requests| requests / self.made.files as f64),
-        );
+        let requests = |tool: Tool| {
+            let requests = find(series, tool).and_then(Series::median_requests);
+            Goal::new(
+                format!("{}: requests", tool.title()),
+                Bound::AtMost(part.requests_per_file()),
+                Unit::RequestsPerFile,
+                requests.map(|requests| requests / self.made.files as f64),
+            )
+        };
         match part {
             Part::NewDirectories => vec![
                 Goal::faster_than_rclone(series, Tool::Copy, 12.0),
-                requests_per_file,
+                requests(Tool::Copy),
             ],
-            _ => vec![requests_per_file],
+            Part::ExistingDirectories => vec![requests(Tool::Copy)],
+            Part::Source => vec![requests(Tool::Copy), requests(Tool::CopyPreserve)],
         }
     }
 }

@@ -49,7 +49,7 @@ pub(super) fn run(settings: &Settings, tools: &[Tool]) -> Result<Section, Failur
         Goal::faster(&series, Tool::Copy, Tool::Xcp, 1.25),
         Goal::faster(&series, Tool::Copy, Tool::Cp, 1.5),
         Goal::time(&series, Tool::Copy, Tool::Floor, 1.1),
-        Goal::time(&series, Tool::Service, Tool::Copy, 1.15),
+        Goal::time(&series, Tool::Service, Tool::Copy, 1.1),
         Goal::time(&series, OLD_RCLONE, Tool::RclonePiece, 1.1),
         Goal::faster(&series, OLD_NATIVE, OLD_RCLONE, 1.0),
     ];
