@@ -178,7 +178,8 @@ pub struct Outcome {
     pub counters: Counters,
     /// How `counters.skipped` is made up.
     pub skipped: BTreeMap<SkipReason, u64>,
-    /// Up to [`MAX_FAILURES`]; `counters.failed` has the whole number.
+    /// Up to [`MAX_FAILURES`]; `counters.failed` has the whole number. A root that could not be read to its end is
+    /// named here too, and is no entry that failed.
     pub failures: Vec<Failure>,
     /// Directories that could not be read to their end. Any makes the task incomplete.
     pub unreadable_directories: u64,
@@ -192,7 +193,11 @@ impl Outcome {
         self.counters.is_balanced()
             && self.skipped.values().copied().map(u128::from).sum::<u128>()
                 == u128::from(self.counters.skipped)
-            && self.failures.len() as u64 <= self.counters.failed
+            && self.failures.len() as u64
+                <= self
+                    .counters
+                    .failed
+                    .saturating_add(self.unreadable_directories)
     }
 
     pub fn add(&mut self, other: Outcome) {

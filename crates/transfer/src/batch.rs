@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use model::RelPath;
-use storage::posix::Dir;
+use storage::posix::{Dir, Replace};
 
 use crate::attempt::Stopped;
 use crate::content::Written;
@@ -18,6 +18,7 @@ use crate::entry::{Entry, Part};
 use crate::ledger::{Tally, Verdict};
 use crate::node::Node;
 use crate::queue::Job;
+use crate::settled::Seen;
 use crate::threads::Scratch;
 
 const MAX_FILES: usize = 1_000;
@@ -35,10 +36,25 @@ pub(crate) struct Unpublished {
     pub(crate) source: Arc<Dir>,
     pub(crate) name: CString,
     pub(crate) written: Written,
+    pub(crate) replace: Replace,
 }
 
 /// Some files of a batch that has been synced.
 pub(crate) struct Synced(Vec<Unpublished>);
+
+impl Unpublished {
+    fn path(&self) -> RelPath {
+        self.node.path.join(self.name.to_bytes())
+    }
+}
+
+/// What became of a file of a batch.
+enum Published {
+    /// It has its name; its bytes.
+    At(u64),
+    /// It changed, and is copied anew when all else is done.
+    AtEnd,
+}
 
 #[derive(Default)]
 pub(crate) struct Batch {
@@ -76,6 +92,10 @@ impl Batch {
         self.files.is_empty()
     }
 
+    pub(crate) fn is_older_than(&self, age: Duration) -> bool {
+        self.began.is_some_and(|began| began.elapsed() >= age)
+    }
+
     pub(crate) fn clear(&mut self) {
         *self = Self::default();
     }
@@ -111,16 +131,21 @@ impl Engine {
         }
     }
 
-    /// Publishes what waits, and at the very end makes the last names durable.
+    /// Publishes what waits.
     pub(crate) fn flush(self: &Arc<Self>, scratch: &mut Scratch) -> Result<(), Problem> {
         let _turn = lock(&self.publishing);
         let batch = std::mem::take(&mut *lock(&self.batch));
-        if batch.is_empty() {
-            self.sync_all()?;
-            self.mark_synced();
-            return Ok(());
+        match batch.is_empty() {
+            true => Ok(()),
+            false => self.publish_batch(batch, scratch),
         }
-        self.publish_batch(batch, scratch)
+    }
+
+    /// Makes the last names durable, at the very end.
+    pub(crate) fn sync_names(&self) -> Result<(), Problem> {
+        self.sync_all()?;
+        self.mark_synced();
+        Ok(())
     }
 
     fn sync_all(&self) -> Result<(), Problem> {
@@ -162,24 +187,27 @@ impl Engine {
             let node = Arc::clone(&file.node);
             let mut tally = Tally::default();
             let verdict = match self.publish_file(&file, &mut tally, scratch) {
-                Ok(bytes) => Verdict::CopiedFile(bytes),
-                Err(Problem::Entry(verdict)) => verdict,
+                Ok(Published::At(bytes)) => Some(Verdict::CopiedFile(bytes)),
+                Ok(Published::AtEnd) => None,
+                Err(Problem::Entry(verdict)) => Some(verdict),
                 Err(problem) => return Err(problem),
             };
-            tally.count(verdict, || file.node.path.join(file.name.to_bytes()));
+            if let Some(verdict) = verdict {
+                tally.count(verdict, || file.path());
+            }
             // Whatever became of it, it was there under a temp name.
             node.entries_done(self, 1, tally, true)?;
         }
         Ok(())
     }
 
-    /// Looks at the source again and gives the file its name; copies it anew if it changed.
+    /// Looks at the source again and gives the file its name. One that changed is copied anew at the end.
     fn publish_file(
         self: &Arc<Self>,
         file: &Unpublished,
         tally: &mut Tally,
         scratch: &mut Scratch,
-    ) -> Result<u64, Problem> {
+    ) -> Result<Published, Problem> {
         let target = self.open_held(file.node.target.as_ref(), &file.node.path)?;
         let mut entry = Entry {
             engine: self,
@@ -192,26 +220,26 @@ impl Engine {
             scratch,
             tally,
         };
-        let is_same = match file.source.stat_again(file.name.as_c_str()) {
-            Ok(now) => now.is_same_content_as(&file.written.source),
-            // Gone since: the copy is whole.
-            Err(error) if error.is_missing() => true,
-            Err(error) => {
-                tracing::debug!(error = describe(&error), "cannot look again");
-                false
+        match file.source.stat_again(file.name.as_c_str()) {
+            Ok(now) if now.is_same_content_as(&file.written.source) => {
+                entry.publish(&file.written, file.replace)?;
+                Ok(Published::At(file.written.bytes))
             }
-        };
-        if is_same {
-            entry.publish(&file.written)?;
-            return Ok(file.written.bytes);
+            Ok(now) => {
+                entry.drop_copy(file.written.temp.as_ref())?;
+                self.late.add(&now, file.path(), Some(Seen::now(&now)));
+                Ok(Published::AtEnd)
+            }
+            Err(error) => {
+                entry.drop_copy(file.written.temp.as_ref())?;
+                if error.is_missing() {
+                    // Whatever became of it before that is not known.
+                    return Err(self.source_problem(&error));
+                }
+                tracing::debug!(error = describe(&error), "cannot look again");
+                self.late.add(&file.written.source, file.path(), None);
+                Ok(Published::AtEnd)
+            }
         }
-        entry.drop_copy(file.written.temp.as_ref())?;
-        let Some(again) = entry.write_copy(true)? else {
-            return Err(
-                self.stop_with(Stopped::Again("internal: a copy was left for later".into()))
-            );
-        };
-        entry.publish(&again)?;
-        Ok(again.bytes)
     }
 }

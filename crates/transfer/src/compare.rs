@@ -108,9 +108,15 @@ pub(crate) fn is_same_time(source: Timestamp, target: Timestamp) -> bool {
         || (is_cut(source.secs, target.secs) && target.nanos == 0)
 }
 
-/// The first and last second of file systems: of 32 bits; ext4 with 34 bits; xfs with its big times.
-const FIRST_SECS: [i64; 1] = [i32::MIN as i64];
-const LAST_SECS: [i64; 3] = [i32::MAX as i64, 0x3_7fff_ffff, 16_299_260_424];
+/// The first and last second of file systems: of 32 bits, with a sign and without (NFS before version 4, Ceph); ext4
+/// with 34 bits; xfs with its big times.
+const FIRST_SECS: [i64; 2] = [i32::MIN as i64, 0];
+const LAST_SECS: [i64; 4] = [
+    i32::MAX as i64,
+    u32::MAX as i64,
+    0x3_7fff_ffff,
+    16_299_260_424,
+];
 
 fn is_cut(source_secs: i64, target_secs: i64) -> bool {
     (source_secs < target_secs && FIRST_SECS.contains(&target_secs))

@@ -90,7 +90,7 @@ impl Entry<'_> {
         if meta.kind != Kind::File {
             return Err(changed("it became another kind of entry"));
         }
-        if self.waits_for_links(&meta) || self.waits_to_settle(&meta) {
+        if self.waits_for_links(&meta) || self.waits_for_the_end(&meta) {
             return Ok(Tried::AtEnd);
         }
         if let Some(seen) = self.unsettled(&meta) {
@@ -217,10 +217,8 @@ impl Entry<'_> {
         let engine = self.engine;
         let creation = &self.node.creation;
         let xattrs: Xattrs = inherited(engine, creation, dir, file.xattrs())?;
-        let mode = match unfinished.mode.is_final {
-            true => Some(wanted.meta.mode),
-            false => None,
-        };
+        let created = unfinished.mode;
+        let mode = created.is_final.then_some(created.mode);
         let present = Present {
             owner: creation.owner_of(file).map_err(Broken::Target)?,
             mode,

@@ -7,9 +7,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use model::{CopyOptions, Durability, FailureClass, RelPath};
-use storage::posix::{Dir, Error, Identity, Side, max_descriptors, process_mask};
+use storage::posix::{Dir, Error, Identity, Replace, Side, max_descriptors, process_mask};
 
-use crate::attempt::{Attempt, FileWork, Finished, Stopped};
+use crate::attempt::{Attempt, AttemptWork, FileWork, Finished, Stopped};
 use crate::batch::{Batch, max_directories};
 use crate::fs_types;
 use crate::held::{Held, HeldDirs};
@@ -59,6 +59,8 @@ pub(crate) struct Engine {
     /// Device and inode of the target root: a walk must not enter it.
     pub(crate) target_root: Option<(u64, u64)>,
     pub(crate) is_sharing: AtomicBool,
+    /// Microseconds after `started`.
+    pub(crate) shares_again_at: AtomicU64,
     ledger: Mutex<Ledger>,
     pub(crate) unfinished: Unfinished,
     pub(crate) losses: Losses,
@@ -66,6 +68,8 @@ pub(crate) struct Engine {
     pub(crate) late: Late,
     /// The device of the source, if its times are fine: see [`crate::settled`].
     pub(crate) finely_timed: Option<u64>,
+    /// What may be in the place of an entry whose name was not there.
+    pub(crate) replaces_absent: Replace,
     /// Neither side is on a network.
     pub(crate) is_local: bool,
     /// Permission bits that this process gives to nobody, for modes that are not kept.
@@ -126,6 +130,7 @@ impl Engine {
             true => Some(attempt.source.meta().map_err(again)?.dev),
             false => None,
         };
+        let mut replaces_absent = Replace::Refused;
         let mut is_local = fs_types::is_local(source_magic);
         let mut durability = attempt.options.durability;
         let mut syncs_each_file = durability == Durability::File;
@@ -133,6 +138,9 @@ impl Engine {
         if let Some(target) = &sync_target {
             let fs_magic = target.fs_magic().map_err(again)?;
             is_local &= fs_types::is_local(fs_magic);
+            if fs_types::tells_names_apart(fs_magic) {
+                replaces_absent = Replace::Allowed;
+            }
             if durability == Durability::None {
                 syncs_each_file = fs_types::reports_errors_at_close(fs_magic);
             } else if !fs_types::is_synced_as_a_whole(fs_magic) {
@@ -159,12 +167,14 @@ impl Engine {
             sync_target,
             target_root,
             is_sharing: AtomicBool::new(false),
+            shares_again_at: AtomicU64::new(0),
             ledger: Mutex::default(),
             unfinished: Unfinished::default(),
             losses: Losses::default(),
             held: HeldDirs::new(max_descriptors()),
             late: Late::default(),
             finely_timed,
+            replaces_absent,
             is_local,
             process_mask: process_mask(),
             wrote,
@@ -207,7 +217,8 @@ impl Engine {
             Job::Feed(feeder) => self.feed(feeder, scratch),
             Job::Late(files) => self.do_late(files, scratch),
             Job::Publish(files) => self.publish_synced(files, scratch),
-            Job::Flush | Job::Clean => self.flush(scratch),
+            Job::Flush => self.flush(scratch),
+            Job::Sync | Job::Clean => self.sync_names(),
         };
         self.attempt.progress.show(scratch.thread, None);
         debug_assert!(result.is_ok() || self.is_stopping());
@@ -228,8 +239,13 @@ impl Engine {
         if let Some(files) = self.late.take() {
             return Some(Job::Late(files));
         }
+        if let Some(directories) = self.late.take_directories() {
+            return Some(Job::Feed(Feeder::new(&AttemptWork::Attributes(
+                directories,
+            ))));
+        }
         if self.wrote.load(Ordering::Relaxed) && self.durability != Durability::None {
-            return Some(Job::Flush);
+            return Some(Job::Sync);
         }
         None
     }
@@ -278,7 +294,7 @@ impl Engine {
         if self.attempt.cancel.is_cancelled() {
             return Err(self.stop_with(Stopped::Cancelled));
         }
-        let now = u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX);
+        let now = self.elapsed_ms();
         let due = self.next_check.load(Ordering::Relaxed);
         let next = now.saturating_add(CHECK_INTERVAL.as_millis() as u64);
         if now >= due
@@ -290,6 +306,14 @@ impl Engine {
             self.check_roots()?;
         }
         Ok(())
+    }
+
+    pub(crate) fn elapsed_us(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX)
+    }
+
+    fn elapsed_ms(&self) -> u64 {
+        u64::try_from(self.started.elapsed().as_millis()).unwrap_or(u64::MAX)
     }
 
     pub(crate) fn check_roots(&self) -> Result<(), Problem> {

@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use std::sync::Arc;
 
 use model::{Durability, FailureClass, RelPath, SkipReason};
-use storage::posix::{Dir, Kind, Meta};
+use storage::posix::{Dir, Kind, Meta, Replace};
 
 use crate::attempt::FileWork;
 use crate::attributes::{At, Present, Wanted, xattrs_differ};
@@ -262,7 +262,7 @@ impl Entry<'_> {
                 let meta = self.stat_source()?;
                 Ok(Done::Now(Verdict::CopiedFile(meta.size)))
             }
-            None => self.copy_new(),
+            None => self.copy_as(self.engine.replaces_absent),
         }
     }
 
@@ -338,6 +338,13 @@ impl Entry<'_> {
         if comparison == Comparison::Equal && !xattrs_differ(&xattrs, &found) {
             return Ok(Done::Now(Verdict::Unchanged));
         }
+        if present.nlink > meta.nlink {
+            // Its other names are of files that are others at the source, or none of ours.
+            return match engine.options.dry_run {
+                true => Ok(Done::Now(Verdict::CopiedFile(meta.size))),
+                false => self.copy_new(),
+            };
+        }
         if engine.options.dry_run {
             return Ok(Done::Now(Verdict::Copied));
         }
@@ -374,6 +381,10 @@ impl Entry<'_> {
 
     /// Copies the file, whatever has its name at the target.
     pub(crate) fn copy_new(&mut self) -> Result<Done, Problem> {
+        self.copy_as(Replace::Allowed)
+    }
+
+    fn copy_as(&mut self, replace: Replace) -> Result<Done, Problem> {
         let engine = self.engine;
         let at_once = !self.is_walk() && engine.durability != Durability::None;
         let Some(written) = self.write_copy(engine.syncs_each_file || at_once)? else {
@@ -388,20 +399,21 @@ impl Entry<'_> {
                 source: Arc::clone(self.source),
                 name: self.name.to_owned(),
                 written,
+                replace,
             };
             engine.put_in_batch(unpublished, self.scratch)?;
             return Ok(Done::Later);
         }
-        self.publish(&written)?;
+        self.publish(&written, replace)?;
         Ok(Done::Now(Verdict::CopiedFile(written.bytes)))
     }
 
     /// Gives a written file its final name.
-    pub(crate) fn publish(&mut self, written: &Written) -> Result<(), Problem> {
+    pub(crate) fn publish(&mut self, written: &Written, replace: Replace) -> Result<(), Problem> {
         let Some((seq, temp)) = &written.temp else {
             return Ok(());
         };
-        self.rename_temp(*seq, temp)
+        self.rename_temp(*seq, temp, replace)
     }
 }
 

@@ -36,6 +36,12 @@ pub(crate) fn is_synced_as_a_whole(fs_magic: u64) -> bool {
         )
 }
 
+/// Whether names that differ are two names, whatever the directory. Others may fold upper and lower case together, or
+/// different ways to write a letter; ext4 does so in directories that are marked.
+pub(crate) fn tells_names_apart(fs_magic: u64) -> bool {
+    matches!(fs_magic, XFS | BTRFS | TMPFS | NFS | LUSTRE | GPFS | CEPH)
+}
+
 /// Whether errors of writing come late, at fsync or close, while an fsync costs no more than the
 /// close would: then it is the fsync that is asked, since what close answers gets lost.
 pub(crate) fn reports_errors_at_close(fs_magic: u64) -> bool {

@@ -7,7 +7,7 @@
 use std::ffi::CString;
 use std::sync::Arc;
 
-use storage::posix::{Dir, Kind, Meta};
+use storage::posix::{Dir, Kind, Meta, Replace};
 
 use crate::engine::{Engine, Problem};
 use crate::entry::{Done, Entry, Part};
@@ -78,14 +78,17 @@ impl Entry<'_> {
             .map_err(|error| self.engine.source_problem(&error))?;
         let present = self.look_at_target()?;
         let is_same = (meta.dev, meta.ino) == file;
-        if let (true, Some(first)) = (is_same, &*first)
+        if let (true, Some(first)) = (is_same && self.engine.keeps_links(), &*first)
             && let Some(done) = self.link_to(first, &meta, present)?
         {
             return Ok(done);
         }
         let done = self.copy_kind(meta.kind, present)?;
         if is_same {
-            if first.is_none() && meta.nlink > known {
+            let keeps_links = self.engine.keeps_links();
+            if (keeps_links && first.is_none() && meta.nlink > known)
+                || (!keeps_links && meta.nlink > 1)
+            {
                 // The others are not among what is copied here.
                 self.tally.note(Note::HardLinks);
             }
@@ -154,7 +157,7 @@ impl Entry<'_> {
             return Err(engine.target_problem(&error));
         }
         if let Some((seq, temp)) = temp {
-            self.rename_temp(seq, &temp)?;
+            self.rename_temp(seq, &temp, Replace::Allowed)?;
             // It stays where somebody linked the same file there meanwhile: then a rename does nothing.
             match target.unlink(&name) {
                 Err(error) if !error.is_missing() => return Err(engine.target_problem(&error)),

@@ -1,7 +1,8 @@
-//! What is done when all else is: files of several names (see [`crate::hard_links`]) and files that changed just
-//! now (see [`crate::settled`]). Until then their names are only written down.
+//! What is done when all else is: files of several names (see [`crate::hard_links`]), files that changed just now (see
+//! [`crate::settled`]), and big files of new directories, which would be lost with these if the attempt breaks off before
+//! all is done in them. Until then their names are only written down.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::ffi::CString;
 use std::sync::{Arc, Mutex};
 
@@ -19,20 +20,34 @@ use crate::settled::Seen;
 use crate::start::passage;
 use crate::threads::Scratch;
 
-/// Files done in one go.
+/// Files done in one go, and their bytes, but for one that has more.
 const FILES_AT_ONCE: usize = 64;
+const BYTES_AT_ONCE: u64 = 64 << 20;
+
+/// Files that changed just now, done in one go: each may have to wait.
+const UNSETTLED_AT_ONCE: usize = 8;
+
+/// Beyond so many, files that changed just now are read at once: a clock that is far off may make all of them look so.
+const MAX_WAITING: usize = 500_000;
+
+/// Files of a new directory from this size on wait until it has its name.
+const BIG_BYTES: u64 = 64 << 20;
 
 /// Device and inode.
 pub(crate) type Identity = (u64, u64);
 
-/// Files met so far.
+/// Files met so far, and directories into which such files were put, so that their times are not right any more.
 #[derive(Default)]
-pub(crate) struct Late(Mutex<HashMap<Identity, Names>>);
+pub(crate) struct Late {
+    files: Mutex<HashMap<Identity, Names>>,
+    directories: Mutex<HashSet<RelPath>>,
+}
 
 #[derive(Default)]
 struct Names {
     paths: Vec<RelPath>,
     seen: Option<Seen>,
+    bytes: u64,
 }
 
 /// Some of the files.
@@ -44,27 +59,58 @@ pub(crate) struct LateFile {
     pub(crate) paths: Vec<RelPath>,
     /// It changed just before.
     pub(crate) seen: Option<Seen>,
+    bytes: u64,
 }
 
 impl Late {
-    fn add(&self, meta: &Meta, path: RelPath, seen: Option<Seen>) {
-        let mut files = lock(&self.0);
+    pub(crate) fn add(&self, meta: &Meta, path: RelPath, seen: Option<Seen>) {
+        let mut files = lock(&self.files);
         let names = files.entry((meta.dev, meta.ino)).or_default();
         names.paths.push(path);
         names.seen = seen.or(names.seen);
+        names.bytes = meta.size;
     }
 
     /// All that were met since the last time; `None`: there are none.
     pub(crate) fn take(&self) -> Option<LateFiles> {
-        let files = std::mem::take(&mut *lock(&self.0));
-        let files = files.into_iter().map(|(file, Names { mut paths, seen })| {
-            paths.sort_unstable();
-            LateFile { file, paths, seen }
+        let files = std::mem::take(&mut *lock(&self.files));
+        let files = files.into_iter().map(|(file, mut names)| {
+            names.paths.sort_unstable();
+            LateFile {
+                file,
+                paths: names.paths,
+                seen: names.seen,
+                bytes: names.bytes,
+            }
         });
         let mut files: Vec<LateFile> = files.collect();
         // Taken from the end; neighbours share the way to them.
         files.sort_unstable_by(|a, b| b.paths.cmp(&a.paths));
         (!files.is_empty()).then_some(LateFiles(files))
+    }
+
+    /// The directories whose attributes are to be set once more; `None`: there are none.
+    pub(crate) fn take_directories(&self) -> Option<Vec<RelPath>> {
+        let directories = std::mem::take(&mut *lock(&self.directories));
+        (!directories.is_empty()).then(|| directories.into_iter().collect())
+    }
+}
+
+impl LateFiles {
+    /// Those that one thread does in one go, from the end.
+    fn take_some(&mut self) -> Vec<LateFile> {
+        let mut bytes = 0;
+        let fits = |late: &&LateFile| {
+            bytes += late.bytes;
+            bytes <= BYTES_AT_ONCE
+        };
+        let most = match self.0.last() {
+            Some(LateFile { seen: Some(_), .. }) => UNSETTLED_AT_ONCE,
+            _ => FILES_AT_ONCE,
+        };
+        let n = self.0.iter().rev().take(most).take_while(fits);
+        let n = n.count().max(1).min(self.0.len());
+        self.0.split_off(self.0.len() - n)
     }
 }
 
@@ -79,16 +125,20 @@ impl Entry<'_> {
         waits
     }
 
-    /// Writes the name down if the file changed just now.
-    pub(crate) fn waits_to_settle(&self, meta: &Meta) -> bool {
-        let seen = match self.is_walk() {
-            true => self.seen_recently(meta),
-            false => None,
-        };
-        if seen.is_some() {
+    /// Writes the name down if the file changed just now, or is a big one in a directory that has no name yet.
+    pub(crate) fn waits_for_the_end(&self, meta: &Meta) -> bool {
+        if !self.is_walk() {
+            return false;
+        }
+        let seen = self.seen_recently(meta);
+        if lock(&self.engine.late.files).len() >= MAX_WAITING {
+            return false;
+        }
+        let waits = seen.is_some() || (self.node.is_staged && meta.size >= BIG_BYTES);
+        if waits {
             self.engine.late.add(meta, self.path(), seen);
         }
-        seen.is_some()
+        waits
     }
 }
 
@@ -99,8 +149,7 @@ impl Engine {
         mut files: LateFiles,
         scratch: &mut Scratch,
     ) -> Result<(), Problem> {
-        let rest = files.0.len().saturating_sub(FILES_AT_ONCE);
-        let mine = files.0.split_off(rest);
+        let mine = files.take_some();
         if !files.0.is_empty() {
             self.pool
                 .with_queue(self, |queue| queue.push_first(Job::Late(files)));
@@ -151,7 +200,7 @@ impl Engine {
         };
         if verdict.may_have_written() {
             if node.path.split_last().is_some() {
-                self.defer_attributes(&node.path);
+                lock(&self.late.directories).insert(RelPath::clone(&node.path));
             }
             if let Some(target) = &both.target {
                 sync_directory(self, target, &node.path)?;

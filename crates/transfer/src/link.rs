@@ -41,7 +41,11 @@ impl Entry<'_> {
                 meta: &meta,
                 xattrs: &xattrs,
             };
-            self.put(|dir, name| dir.symlink(&content, name), Some(wanted))?;
+            self.put(
+                |dir, name| dir.symlink(&content, name),
+                Some(wanted),
+                present.is_some(),
+            )?;
         }
         Ok(Done::Now(Verdict::Copied))
     }

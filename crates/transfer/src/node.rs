@@ -70,8 +70,46 @@ pub(crate) struct Node {
     pub(crate) is_staged: bool,
     /// It came to be by this attempt (in a dry run: would have).
     pub(crate) was_made: bool,
-    is_published: AtomicBool,
+    reach: Arc<Reach>,
     state: Mutex<State>,
+}
+
+/// Whether a directory has its final name, and those above it that had none when it was made.
+#[derive(Debug)]
+pub(crate) struct Reach {
+    is_published: AtomicBool,
+    above: Option<Arc<Reach>>,
+}
+
+impl Reach {
+    fn new(is_published: bool, above: Option<&Arc<Reach>>) -> Arc<Self> {
+        Arc::new(Self {
+            is_published: AtomicBool::new(is_published),
+            above: above.filter(|above| !above.is_whole()).map(Arc::clone),
+        })
+    }
+
+    /// Whether others can find it under its path.
+    fn is_whole(&self) -> bool {
+        let mut here = Some(self);
+        while let Some(reach) = here {
+            if !reach.is_published.load(Ordering::Acquire) {
+                return false;
+            }
+            here = reach.above.as_deref();
+        }
+        true
+    }
+}
+
+impl Drop for Reach {
+    /// One after the other: a tree may be deeper than the stack.
+    fn drop(&mut self) {
+        let mut next = self.above.take();
+        while let Some(Ok(mut reach)) = next.map(Arc::try_unwrap) {
+            next = reach.above.take();
+        }
+    }
 }
 
 struct State {
@@ -99,6 +137,7 @@ impl Node {
         role: Role,
         source: (Meta, Xattrs),
         made: Made,
+        above: Option<&Arc<Reach>>,
     ) -> Self {
         let Made {
             target,
@@ -119,7 +158,7 @@ impl Node {
             made_as: meta,
             is_staged,
             was_made: !matches!(origin, Origin::Existing),
-            is_published: AtomicBool::new(!is_staged),
+            reach: Reach::new(!is_staged, above),
             state: Mutex::new(State {
                 entries: 1,
                 sub_directories: 0,
@@ -134,9 +173,17 @@ impl Node {
         }
     }
 
-    /// Whether it has its final name, so that others can find it.
-    pub(crate) fn is_published(&self) -> bool {
-        self.is_published.load(Ordering::Acquire)
+    fn is_published(&self) -> bool {
+        self.reach.is_published.load(Ordering::Acquire)
+    }
+
+    /// Whether others can find it: it and all above it have their final names.
+    pub(crate) fn is_reachable(&self) -> bool {
+        self.reach.is_whole()
+    }
+
+    pub(crate) fn reach(&self) -> &Arc<Reach> {
+        &self.reach
     }
 
     /// Entries were listed, whose results will come.
@@ -269,7 +316,7 @@ impl Node {
             engine.record(tally);
             let is_complete = {
                 let state = lock(&self.state);
-                self.is_published.store(true, Ordering::Release);
+                self.reach.is_published.store(true, Ordering::Release);
                 state.sub_directories == 0
             };
             parent.sub_directory_done(engine, true)?;

@@ -4,12 +4,13 @@
 
 use std::ffi::{CStr, CString};
 
+use model::FailureClass;
 use model::options::Conflicts;
-use storage::posix::{Dir, Error, Kind, Meta, Replace, Xattrs};
+use storage::posix::{Dir, Error, Kind, Listed, Meta, Replace, Xattrs};
 
 use crate::attributes::{At, Keeper, Present, Wanted};
 use crate::compare::attributes_differ;
-use crate::engine::{Engine, Problem};
+use crate::engine::{Engine, Problem, describe};
 use crate::entry::Entry;
 use crate::ledger::{Note, Verdict};
 use crate::target::conflict;
@@ -20,6 +21,7 @@ impl Entry<'_> {
         &mut self,
         make: impl Fn(&Dir, &CStr) -> Result<(), Error>,
         wanted: Option<Wanted<'_>>,
+        is_present: bool,
     ) -> Result<(), Problem> {
         let engine = self.engine;
         let Some(target) = self.target else {
@@ -53,7 +55,11 @@ impl Entry<'_> {
             engine.drop_temp(seq);
             return Err(problem);
         }
-        self.rename_temp(seq, &temp)
+        let replace = match is_present {
+            true => Replace::Allowed,
+            false => engine.replaces_absent,
+        };
+        self.rename_temp(seq, &temp, replace)
     }
 
     fn set_on_new(&mut self, target: &Dir, name: &CStr, wanted: Wanted<'_>) -> Result<(), Problem> {
@@ -126,14 +132,31 @@ impl Entry<'_> {
     }
 
     /// Gives what was made under a temp name its own.
-    pub(crate) fn rename_temp(&self, seq: u64, temp: &str) -> Result<(), Problem> {
+    pub(crate) fn rename_temp(
+        &mut self,
+        seq: u64,
+        temp: &str,
+        replace: Replace,
+    ) -> Result<(), Problem> {
         let engine = self.engine;
         let Some(target) = self.target else {
             return Ok(());
         };
         engine.check_fence()?;
         let name = self.name.to_bytes();
-        let renamed = target.rename(temp.as_bytes(), target, name, Replace::Allowed);
+        let renamed = match target.rename(temp.as_bytes(), target, name, replace) {
+            Err(error) if error.is_existing() && replace == Replace::Refused => {
+                if !self.is_there_by_its_name(target)? {
+                    engine.drop_temp(seq);
+                    return Err(conflict(
+                        "the target takes its name for that of another entry (upper and lower case?)",
+                    ));
+                }
+                // Somebody made it meanwhile.
+                target.rename(temp.as_bytes(), target, name, Replace::Allowed)
+            }
+            renamed => renamed,
+        };
         let renamed = match renamed {
             Err(error) if error.is_other_kind() || error.is_not_empty() => {
                 return self.replace_directory(seq, temp);
@@ -152,6 +175,26 @@ impl Entry<'_> {
         }
     }
 
+    /// Whether the directory lists the name as it is, and not only another that it takes for the same.
+    fn is_there_by_its_name(&mut self, dir: &Dir) -> Result<bool, Problem> {
+        let engine = self.engine;
+        let wanted = self.name;
+        let mut is_there = false;
+        let mut look = || -> Result<(), Error> {
+            let fresh = dir.reopen()?;
+            let listing = &mut self.scratch.listing;
+            while !is_there {
+                let listed = fresh.list_chunk(listing, |name, _| is_there |= name == wanted)?;
+                if listed == Listed::End {
+                    break;
+                }
+            }
+            Ok(())
+        };
+        look().map_err(|error| engine.target_problem(&error))?;
+        Ok(is_there)
+    }
+
     /// The target has a directory where something else is to be.
     fn replace_directory(&self, seq: u64, temp: &str) -> Result<(), Problem> {
         let engine = self.engine;
@@ -164,8 +207,17 @@ impl Entry<'_> {
         }
         let result = engine.swap(target, temp, self.name.to_bytes());
         // What was there has the temp name now, or the temp was not taken.
-        engine.drop_temp(seq);
-        result.map_err(|error| engine.target_problem(&error))
+        let removed = engine.try_drop_temp(seq);
+        result.map_err(|error| engine.target_problem(&error))?;
+        removed.map_err(|error| {
+            Problem::Entry(Verdict::Failed {
+                class: FailureClass::GiveUp,
+                error: format!(
+                    "it is there, but what was in its way could not be removed and is left beside it as {temp}: {}",
+                    describe(&error)
+                ),
+            })
+        })
     }
 
     /// Why an entry whose name a directory has is not written; `None` when it is.
@@ -177,7 +229,7 @@ impl Entry<'_> {
 
     /// It can't be a further name of another file.
     pub(crate) fn note_lost_link(&mut self, error: &Error) -> Result<(), Problem> {
-        let why = format!(": {}", crate::engine::describe(error));
+        let why = format!(": {}", describe(error));
         let (node, name) = (self.node, self.name);
         let path = || node.path.join(name.to_bytes());
         self.engine.lose(Note::HardLinks, &why, &path, self.tally)
@@ -193,7 +245,7 @@ impl Engine {
     /// Lets a finished entry and what is in its way change names, and removes what was in the way.
     pub(crate) fn swap(&self, dir: &Dir, temp: &str, name: &[u8]) -> Result<(), Error> {
         match dir.exchange(temp.as_bytes(), dir, name) {
-            Err(error) if error.is_not_held() => {
+            Err(error) if error.is_unsupported() => {
                 // There is no single step for it here.
                 dir.remove_tree(name)
                     .and_then(|()| dir.rename(temp.as_bytes(), dir, name, Replace::Refused))

@@ -38,6 +38,8 @@ pub(crate) enum Job {
     Publish(Synced),
     /// Sync and publish what waits for it.
     Flush,
+    /// Make the last names durable, when nothing else is left to do.
+    Sync,
     /// Remove what is unfinished.
     Clean,
 }

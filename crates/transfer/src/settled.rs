@@ -5,7 +5,8 @@
 //! waits until all else is done, and is read when it has looked the same for as long: a change from then on gets a
 //! time of its own. One that never does is reported as changed.
 //!
-//! Recent kernels give each change that follows a look a time of its own, on their own file systems: nothing waits there.
+//! Recent kernels give each change that follows a look a time of its own, on their own file systems: small files don't
+//! wait there.
 
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
@@ -16,6 +17,10 @@ use crate::entry::{Entry, Part};
 
 /// More than the coarsest clock of a file system that is met (FAT: 2 s at the time of modification; NFS servers: 1 s).
 const SETTLING: Duration = Duration::from_secs(2);
+
+/// A write sets the times when it begins: one that is under way shows no change at its end, and takes the longer the more
+/// it writes.
+const MAX_FINE_BYTES: u64 = 1 << 20;
 
 /// How often a thread that waits looks whether to go on at all.
 const PAUSE: Duration = Duration::from_millis(50);
@@ -28,7 +33,7 @@ pub(crate) struct Seen {
 }
 
 impl Seen {
-    fn now(meta: &Meta) -> Self {
+    pub(crate) fn now(meta: &Meta) -> Self {
         Self {
             changed: meta.changed,
             at: Instant::now(),
@@ -43,7 +48,10 @@ impl Seen {
 impl Engine {
     /// Whether it has changed so lately, or has a time so far ahead, that its times alone don't tell a change that follows.
     fn is_recent(&self, meta: &Meta) -> bool {
-        if self.finely_timed == Some(meta.dev) {
+        if self.finely_timed == Some(meta.dev)
+            && meta.changed.nanos != 0
+            && meta.size < MAX_FINE_BYTES
+        {
             return false;
         }
         let Ok(now) = SystemTime::now().duration_since(UNIX_EPOCH) else {

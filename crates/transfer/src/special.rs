@@ -44,7 +44,11 @@ impl Entry<'_> {
                 meta: &meta,
                 xattrs: &xattrs,
             };
-            self.put(|dir, name| dir.make_special(name, &like), Some(wanted))?;
+            self.put(
+                |dir, name| dir.make_special(name, &like),
+                Some(wanted),
+                present.is_some(),
+            )?;
         }
         Ok(Done::Now(Verdict::Copied))
     }

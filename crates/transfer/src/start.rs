@@ -320,5 +320,12 @@ pub(crate) fn passage(both: &Both, path: RelPath) -> Result<Arc<Node>, Error> {
         meta: None,
     };
     let name = CString::default();
-    Ok(Arc::new(Node::new(path, name, Role::Passage, source, made)))
+    Ok(Arc::new(Node::new(
+        path,
+        name,
+        Role::Passage,
+        source,
+        made,
+        None,
+    )))
 }

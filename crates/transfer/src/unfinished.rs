@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use model::TempName;
-use storage::posix::Dir;
+use storage::posix::{Dir, Error};
 
 use crate::engine::{Engine, describe, lock};
 
@@ -46,13 +46,20 @@ impl Engine {
 
     /// Removes one temp that will not be published. What can't be removed is left to the sweep.
     pub(crate) fn drop_temp(&self, seq: u64) {
+        // It has been said.
+        let _ = self.try_drop_temp(seq);
+    }
+
+    pub(crate) fn try_drop_temp(&self, seq: u64) -> Result<(), Error> {
         let temp = lock(&self.unfinished.temps).remove(&seq);
-        if let Some(temp) = temp
-            && self.attempt.fence.may_write()
-            && let Err(error) = temp.dir.remove_tree(temp.name.as_bytes())
-        {
-            tracing::warn!(name = temp.name, error = describe(&error), "left behind");
+        let Some(temp) = temp.filter(|_| self.attempt.fence.may_write()) else {
+            return Ok(());
+        };
+        let removed = temp.dir.remove_tree(temp.name.as_bytes());
+        if let Err(error) = &removed {
+            tracing::warn!(name = temp.name, error = describe(error), "left behind");
         }
+        removed
     }
 
     pub(crate) fn drop_all_temps(&self) {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use model::filter::Above;
 use model::{Attribute, FailureClass, RelPath, SkipReason, TempName};
-use storage::posix::{Dir, Error, Kind, Listed, Meta};
+use storage::posix::{Dir, Error, Kind, Listed, Meta, Replace};
 
 use crate::engine::{Engine, Problem, describe};
 use crate::entry::{FilesBuilder, Presence};
@@ -138,7 +138,7 @@ impl Engine {
         let held = HeldDirs::below(&from_held, &name, Arc::clone(&opened), &source_meta);
         self.held.may_close(&held);
         let source = (source_meta, source_xattrs);
-        let node = Node::new(path, name, Role::Entry, source, made);
+        let node = Node::new(path, name, Role::Entry, source, made, Some(parent.reach()));
         Ok(Lister {
             above: self.selection.above(&node.path),
             node: Arc::new(node),
@@ -151,10 +151,23 @@ impl Engine {
     /// Whether the directory has its time, which it gets when all in it is done: then its names are most likely there,
     /// and nothing unfinished. A listing would tell nothing new, and cost as much as looking at a fifth of them.
     fn was_completed(&self, source: &Meta, made: &Made) -> bool {
-        self.options.keeps(Attribute::Times)
-            && made
-                .meta
-                .is_some_and(|meta| meta.modified == source.modified)
+        let has_its_time = made
+            .meta
+            .is_some_and(|meta| meta.modified == source.modified);
+        has_its_time
+            && self.options.keeps(Attribute::Times)
+            && self.attempt.epoch.0 == 1
+            && self.attempt.ancestors.is_empty()
+            && self.tells_names_apart(made)
+    }
+
+    /// Else only a listing tells whether a name is there, or one that the target takes for the same.
+    fn tells_names_apart(&self, made: &Made) -> bool {
+        if self.replaces_absent == Replace::Allowed {
+            return true;
+        }
+        let opened = made.target.as_ref().map(|target| self.held.open(target));
+        opened.is_some_and(|opened| opened.is_ok_and(|target| target.tells_case_apart()))
     }
 
     /// Reads on in a directory and queues what it finds.

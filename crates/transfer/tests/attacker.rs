@@ -56,7 +56,9 @@ fn nothing_outside_the_roots_is_reached() {
                         failed += done.walk.counters.failed;
                     }
                     // What it had made was swapped.
-                    Err(Stopped::Again(_)) => {}
+                    Err(Stopped::Again(why)) => {
+                        assert!(!why.starts_with("internal"), "{why}");
+                    }
                     Err(stopped) => panic!("{stopped}"),
                 }
             }

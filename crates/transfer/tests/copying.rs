@@ -8,10 +8,12 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 
 use model::options::Preserve;
-use model::{Durability, FailureClass, SkipReason};
+use model::{Attribute, Durability, FailureClass, SkipReason};
 use support::{Place, assert_same, path, set_mode, temps, tree, walk};
-use testkit::mount::LoopMount;
-use transfer::AttemptWork;
+use testkit::Scratch;
+use testkit::fuse::SlowFs;
+use testkit::mount::{LoopMount, Tmpfs};
+use transfer::{AttemptWork, Stopped};
 
 /// Odd names, modes, owners, links, times, empty and deep directories.
 fn odd_tree(place: &Place) -> u64 {
@@ -323,7 +325,7 @@ fn a_file_with_more_names_than_the_target_gives_it_becomes_two_files() {
     assert_eq!(names_of(MOST), names_of(NAMES - 1));
     assert_eq!(names_of(MOST).1, (NAMES - MOST) as u64);
     let again = copy().unwrap().outcome;
-    assert_eq!(again.counters.copied_files, 0);
+    assert_eq!(again.counters.copied, 0);
     // What has other names in the way is linked anew, up to the same bound.
     fs::remove_dir_all(target.path().join("d")).unwrap();
     fs::create_dir(target.path().join("d")).unwrap();
@@ -351,4 +353,119 @@ fn without_modes_to_keep_directories_are_made_as_any_program_makes_them() {
     assert_eq!(mode("open"), 0o755);
     assert_eq!(mode("shut"), 0o750, "what its owner needs to write into it");
     assert_eq!(fs::read(place.target("shut/file")).unwrap(), b"y");
+}
+
+#[test]
+fn names_that_the_target_takes_for_one_are_a_conflict_and_none_is_lost() {
+    let place = Place::new("folded");
+    for name in ["Case", "case", "CASE", "other"] {
+        place.write(&format!("d/{name}"), name);
+    }
+    let scratch = Scratch::new("folding");
+    let slow = SlowFs::over(&scratch.directory("lower")).folds_case();
+    let target = slow.mount(&scratch.directory("mount")).unwrap();
+    // In a directory that is there, where files are renamed to their names.
+    fs::create_dir(target.path().join("d")).unwrap();
+    let copy = || walk().run_between(&place.source(""), target.path());
+    for _ in 0..2 {
+        let outcome = copy().unwrap().outcome;
+        assert_eq!(outcome.counters.failed, 2, "{outcome:?}");
+        let is_told = |one: &model::Failure| one.error.contains("takes its name for that");
+        assert!(outcome.failures.iter().all(is_told), "{outcome:?}");
+    }
+    let left: Vec<_> = fs::read_dir(target.path().join("d"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert_eq!(left.len(), 2, "{left:?}");
+    for name in left {
+        let content = fs::read(target.path().join("d").join(&name)).unwrap();
+        assert_eq!(content, name.as_bytes());
+    }
+}
+
+#[test]
+fn a_target_file_with_names_of_its_own_is_not_changed_under_them() {
+    let place = Place::new("foreign-names");
+    place.write("file", "same");
+    set_mode(&place.source("file"), 0o640);
+    fs::write(place.root.join("outside"), "same").unwrap();
+    let modified = fs::metadata(place.source("file"))
+        .unwrap()
+        .modified()
+        .unwrap();
+    fs::File::open(place.root.join("outside"))
+        .unwrap()
+        .set_modified(modified)
+        .unwrap();
+    set_mode(&place.root.join("outside"), 0o600);
+    fs::hard_link(place.root.join("outside"), place.target("file")).unwrap();
+    walk().run(&place).unwrap();
+    let mode = |path| fs::metadata(path).unwrap().mode() & 0o7777;
+    assert_eq!(mode(place.root.join("outside")), 0o600);
+    assert_eq!(mode(place.target("file")), 0o640);
+}
+
+#[test]
+fn without_modes_to_keep_nobody_gets_a_setuid_program() {
+    let place = Place::new("setuid");
+    place.write("new/program", "x");
+    place.write("existing/program", "x");
+    fs::create_dir(place.target("existing")).unwrap();
+    for program in ["new/program", "existing/program"] {
+        chown(place.source(program), Some(1234), Some(1234)).unwrap();
+        set_mode(&place.source(program), 0o4755);
+    }
+    let mut attempt = walk();
+    attempt.options.preserve = Preserve::of([Attribute::Owner]);
+    attempt.run(&place).unwrap();
+    for program in ["new/program", "existing/program"] {
+        let meta = fs::metadata(place.target(program)).unwrap();
+        assert_eq!((meta.uid(), meta.mode() & 0o7777), (1234, 0o755));
+    }
+}
+
+#[test]
+fn attributes_that_an_inode_has_no_room_for_are_lost_and_not_a_full_target() {
+    let place = Place::in_memory("no-room");
+    place.write("file", "x");
+    for name in ["user.a", "user.b", "user.c"] {
+        let value = [b'x'; 1_900];
+        rustix::fs::setxattr(
+            place.source("file"),
+            name,
+            &value,
+            rustix::fs::XattrFlags::empty(),
+        )
+        .unwrap();
+    }
+    let target = LoopMount::ext4(64).unwrap();
+    let outcome = walk()
+        .run_between(&place.source(""), target.path())
+        .unwrap()
+        .outcome;
+    assert_eq!(outcome.counters.copied_files, 1, "{outcome:?}");
+    assert!(
+        outcome.notes.contains_key("extended attribute not kept"),
+        "{outcome:?}"
+    );
+}
+
+#[test]
+fn big_files_of_a_new_directory_stay_when_the_target_is_full() {
+    let place = Place::in_memory("big");
+    place.write("new/small", "x");
+    for n in 0..3 {
+        place.write(&format!("new/big{n}"), vec![n; 65 << 20]);
+    }
+    let target = Tmpfs::new(150).unwrap();
+    let mut attempt = walk();
+    attempt.threads = 1;
+    let stopped = attempt.run_between(&place.source(""), target.path());
+    assert_eq!(stopped.unwrap_err(), Stopped::TargetFull);
+    let kept = |name: &str| fs::read(target.path().join("new").join(name)).ok();
+    assert_eq!(kept("small").unwrap(), b"x");
+    let whole = (0..3_u8).filter(|n| kept(&format!("big{n}")) == Some(vec![*n; 65 << 20]));
+    assert_eq!(whole.count(), 2);
+    assert_eq!(temps(target.path()), Vec::<std::path::PathBuf>::new());
 }

@@ -52,6 +52,21 @@ fn a_directory_that_cannot_be_read_is_told() {
 }
 
 #[test]
+fn a_root_that_cannot_be_read_to_its_end_is_told_and_the_rest_is_copied() {
+    let place = Place::new("root", Bad::Source, &recipe());
+    let fault = Fault::errno(Op::Readdir, Errno::IO).nth(1);
+    let ended = place.copy_with(fault, || attempt(Durability::None), "root");
+    assert_eq!(ended.armed.fired(), 1);
+    let copied = ended.result.unwrap();
+    assert_eq!(copied.walk.unreadable_directories, 1, "{copied:?}");
+    let told: Vec<String> = copied.failures().map(|one| one.to_string()).collect();
+    assert!(
+        told.len() == 1 && told[0].contains("cannot list"),
+        "{told:?}"
+    );
+}
+
+#[test]
 fn holes_that_cannot_be_found_are_copied_as_data() {
     let mut place = Place::new("holes", Bad::Source, &recipe());
     place.judged_by.holes = false;

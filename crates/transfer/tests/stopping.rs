@@ -4,12 +4,12 @@ mod support;
 
 use std::fs;
 use std::process::Command;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
-use model::{Durability, FailureClass, ItemId, SkipReason};
+use model::{Durability, FailureClass, ItemId, RelPath, SkipReason};
 use support::{Place, assert_same, temp_name, temps, tree, walk};
-use transfer::{AttemptWork, Stopped};
+use transfer::{AttemptWork, NotTaken, Share, Stopped};
 
 fn some_tree(place: &Place) {
     for directory in 0..20 {
@@ -183,6 +183,30 @@ fn a_file_that_changes_before_its_batch_is_published_is_copied_again() {
 }
 
 #[test]
+fn a_file_that_vanishes_before_its_batch_is_published_is_not_called_copied() {
+    let place = Place::new("gone");
+    place.write("d/file", "before");
+    place.write("top", "before");
+    let sources = [place.source("d/file"), place.source("top")];
+    let mut attempt = walk();
+    attempt.options.durability = Durability::Batch;
+    let calls = AtomicU64::new(0);
+    attempt.check_roots = Arc::new(move || {
+        if calls.fetch_add(1, Ordering::Relaxed) == 1 {
+            for source in &sources {
+                // What was read of it may have been of several moments.
+                fs::write(source, "changed").unwrap();
+                fs::remove_file(source).unwrap();
+            }
+        }
+        Ok(())
+    });
+    let outcome = attempt.run(&place).unwrap().outcome;
+    assert_eq!(outcome.skipped.get(&SkipReason::Vanished), Some(&2));
+    assert_eq!(tree(&place.target("")).len(), 1, "only the directory");
+}
+
+#[test]
 fn a_file_that_never_holds_still_is_reported_as_changed() {
     let place = Place::new("restless");
     place.write("d/file", vec![0; 8 << 20]);
@@ -278,8 +302,11 @@ fn what_is_handed_over_is_copied_by_the_taker_and_both_ledgers_add_up() {
     let n = tree(&place.source("")).len() as u64;
     let mut giver = walk();
     giver.threads = 1;
-    giver.share.wants.store(true, Ordering::Relaxed);
-    let share = Arc::clone(&giver.share);
+    let share = Arc::new(support::Taker {
+        wants: true.into(),
+        ..support::Taker::default()
+    });
+    giver.share = share.clone();
     let given = giver.run(&place).unwrap();
     let taken = std::mem::take(&mut *share.taken.lock().unwrap());
     assert!(taken.len() > 1, "{taken:?}");
@@ -302,6 +329,52 @@ fn what_is_handed_over_is_copied_by_the_taker_and_both_ledgers_add_up() {
     again.excluded = taken.clone();
     let counters = again.run(&place).unwrap().outcome.counters;
     assert_eq!(counters.deferred, taken.len() as u64);
+}
+
+/// Wants work at any time, and looks whether those who would do it can get there.
+struct Looking {
+    target: std::path::PathBuf,
+    taken: AtomicU64,
+    unreachable: Mutex<Vec<RelPath>>,
+}
+
+impl Share for Looking {
+    fn is_wanted(&self) -> bool {
+        true
+    }
+
+    fn hand_over(&self, directories: &[RelPath]) -> Result<(), NotTaken> {
+        let parent = |path: &RelPath| path.split_last().unwrap().0;
+        let is_there = |path: &RelPath| self.target.join(parent(path).to_string()).is_dir();
+        let lost = directories.iter().filter(|path| !is_there(path)).cloned();
+        self.unreachable.lock().unwrap().extend(lost);
+        self.taken
+            .fetch_add(directories.len() as u64, Ordering::Relaxed);
+        Ok(())
+    }
+}
+
+#[test]
+fn what_lies_below_a_directory_without_its_name_is_not_handed_over() {
+    let place = Place::new("unreachable");
+    for n in 0..20 {
+        // It gets its name with its batch, and what is in it has its own long before.
+        place.write(&format!("waits{n}/file"), "x");
+        for m in 0..50 {
+            place.write(&format!("waits{n}/named/d{m}/file"), "x");
+        }
+    }
+    let share = Arc::new(Looking {
+        target: place.target(""),
+        taken: AtomicU64::new(0),
+        unreachable: Mutex::default(),
+    });
+    let mut attempt = walk();
+    attempt.options.durability = Durability::Batch;
+    attempt.share = share.clone();
+    attempt.run(&place).unwrap();
+    assert_eq!(*share.unreachable.lock().unwrap(), []);
+    assert!(share.taken.load(Ordering::Relaxed) > 0);
 }
 
 #[test]

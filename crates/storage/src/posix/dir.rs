@@ -231,6 +231,18 @@ impl Dir {
             .attempted(Action::Stat)
     }
 
+    /// Whether this is ext4 or f2fs, and the directory not one of those in which they fold upper and lower case.
+    pub fn tells_case_apart(&self) -> bool {
+        const FOLDS_CASE: u32 = 0x4000_0000;
+        const EXT4: u64 = 0xef53;
+        const F2FS: u64 = 0xf2f5_2010;
+        let has_flag = || {
+            let flags = rustix::fs::ioctl_getflags(&self.fd);
+            flags.map_or(true, |flags| flags.bits() & FOLDS_CASE != 0)
+        };
+        matches!(self.fs_magic(), Ok(EXT4 | F2FS)) && !has_flag()
+    }
+
     /// Writes the whole file system to its disk. Errors of writing back since this descriptor
     /// was opened are reported, once (Linux 5.8).
     pub fn sync_fs(&self) -> Result<(), Error> {

@@ -125,6 +125,11 @@ impl Error {
             .any(|errno| self.is(errno))
     }
 
+    /// There is no such call, or no such form of it, here.
+    pub fn is_unsupported(&self) -> bool {
+        self.is(Errno::OPNOTSUPP) || self.is(Errno::NOSYS) || self.is(Errno::INVAL)
+    }
+
     pub fn is_out_of_space(&self) -> bool {
         self.is(Errno::NOSPC)
     }
@@ -148,6 +153,10 @@ pub enum Side {
 
 /// What to do about an error number. Unknown ones may go away.
 pub fn classify(errno: i32, side: Side) -> FailureClass {
+    if errno <= 0 {
+        // Not the system's: a directory that was moved.
+        return FailureClass::Retry;
+    }
     let errno = Errno::from_raw_os_error(errno);
     match errno {
         Errno::NOSPC | Errno::DQUOT | Errno::ROFS if side == Side::Target => {

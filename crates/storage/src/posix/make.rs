@@ -1,15 +1,14 @@
-//! Entries that are made otherwise than by writing them: special files, further names of a file, files that have no
-//! name yet, and two names that change places.
+//! Entries that are made otherwise than by writing them: special files, further names of a file, and two names that
+//! change places.
 
 use std::os::fd::AsRawFd;
 
-use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::path::Arg;
 
 use super::dir::Dir;
 use super::error::{Action, Attempted, Error};
-use super::file::File;
 use super::meta::{Kind, Meta};
 
 impl Dir {
@@ -48,24 +47,6 @@ impl Dir {
         let flags = RenameFlags::EXCHANGE;
         retry_on_intr(|| rustix::fs::renameat_with(&self.fd, name, &with.fd, other, flags))
             .attempted(Action::Rename)
-    }
-
-    /// Creates a file without a name, which vanishes with its descriptor unless [`Dir::name_file`] gives it one. Not
-    /// every file system can.
-    pub fn create_unnamed(&self, mode: u32) -> Result<File, Error> {
-        let flags = OFlags::WRONLY | OFlags::TMPFILE | OFlags::CLOEXEC;
-        retry_on_intr(|| rustix::fs::openat(&self.fd, c".", flags, Mode::from_raw_mode(mode)))
-            .map(File::from_fd)
-            .attempted(Action::Create)
-    }
-
-    /// Gives a file made by [`Dir::create_unnamed`] its name; fails with EEXIST where that is taken.
-    pub fn name_file(&self, file: &File, name: impl Arg + Copy) -> Result<(), Error> {
-        // By descriptor alone it takes a privilege.
-        let path = format!("/proc/self/fd/{}", file.fd().as_raw_fd());
-        let flags = AtFlags::SYMLINK_FOLLOW;
-        retry_on_intr(|| rustix::fs::linkat(CWD, path.as_str(), &self.fd, name, flags))
-            .attempted(Action::Link)
     }
 
     /// Sets the mode of a special file. It is held meanwhile, so that a link which is swapped in can't lead elsewhere.

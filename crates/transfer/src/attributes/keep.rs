@@ -234,7 +234,7 @@ impl Keeper<'_> {
             }
             match at.xattrs().set(name, value) {
                 Ok(()) => touched = touched.max(Touched::by(name)),
-                Err(error) if error.is_not_held() || has_no_room(&error, value) => {
+                Err(error) if error.is_not_held() || has_no_room(&error, wanted) => {
                     self.lose(loss_of(name), Some(&error))?;
                 }
                 Err(error) => return Err(self.engine.target_problem(&error)),
@@ -276,6 +276,10 @@ fn without_foreign_setuid(source: &Meta, owner: Owner) -> u32 {
     }
 }
 
-fn has_no_room(error: &Error, value: &[u8]) -> bool {
-    error.is_out_of_space() && value.len() > MAX_CERTAIN_BYTES
+/// Whether they may be more than an inode has room for, all together, while the file system is not full.
+fn has_no_room(error: &Error, wanted: &Xattrs) -> bool {
+    let bytes = wanted
+        .iter()
+        .map(|(name, value)| name.to_bytes().len() + value.len());
+    error.is_out_of_space() && bytes.sum::<usize>() > MAX_CERTAIN_BYTES
 }

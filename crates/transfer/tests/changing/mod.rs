@@ -18,8 +18,8 @@ use testkit::random::Random;
 /// Written by one call: what changes in the middle of one is no longer seen in the file's times.
 const PIECE_BYTES: usize = 1 << 10;
 const SMALL_BYTES: usize = 16 << 10;
-/// More than the engine reads at once, and enough that it often changes meanwhile.
-const LARGE_BYTES: usize = (4 << 20) + (64 << 10);
+/// Enough that it often changes while it is read, and not so much that it has to hold still for 2 s.
+const LARGE_BYTES: usize = (1 << 20) - (4 << 10);
 
 /// What is done to a file.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -119,7 +119,7 @@ pub struct Try {
     pub writes: i64,
     /// Done each time just before the engine changes something.
     pub meddle: Box<dyn Fn() + Send + Sync>,
-    pub share: Arc<Taker>,
+    pub share: Arc<dyn Share>,
     pub cancel: Arc<Cancel>,
     pub excluded: Vec<RelPath>,
     pub ancestors: Vec<model::ItemId>,
@@ -146,7 +146,7 @@ pub fn walk() -> Try {
         threads: 4,
         writes: i64::MAX,
         meddle: Box::new(|| ()),
-        share: Arc::default(),
+        share: Arc::<Taker>::default(),
         cancel: Arc::default(),
         excluded: Vec::new(),
         ancestors: Vec::new(),
