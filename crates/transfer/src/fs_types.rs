@@ -42,6 +42,11 @@ pub(crate) fn tells_names_apart(fs_magic: u64) -> bool {
     matches!(fs_magic, XFS | BTRFS | TMPFS | NFS | LUSTRE | GPFS | CEPH)
 }
 
+/// Whether it folds names only in directories that are marked.
+pub(crate) fn marks_what_it_folds(fs_magic: u64) -> bool {
+    matches!(fs_magic, EXT4 | F2FS)
+}
+
 /// Whether errors of writing come late, at fsync or close, while an fsync costs no more than the
 /// close would: then it is the fsync that is asked, since what close answers gets lost.
 pub(crate) fn reports_errors_at_close(fs_magic: u64) -> bool {

@@ -231,16 +231,13 @@ impl Dir {
             .attempted(Action::Stat)
     }
 
-    /// Whether this is ext4 or f2fs, and the directory not one of those in which they fold upper and lower case.
-    pub fn tells_case_apart(&self) -> bool {
+    /// Whether the directory is marked as one in which upper and lower case are the same, where file systems have such a
+    /// mark; also if that can't be told.
+    pub fn is_marked_to_fold_case(&self) -> bool {
+        // FS_CASEFOLD_FL of linux/fs.h.
         const FOLDS_CASE: u32 = 0x4000_0000;
-        const EXT4: u64 = 0xef53;
-        const F2FS: u64 = 0xf2f5_2010;
-        let has_flag = || {
-            let flags = rustix::fs::ioctl_getflags(&self.fd);
-            flags.map_or(true, |flags| flags.bits() & FOLDS_CASE != 0)
-        };
-        matches!(self.fs_magic(), Ok(EXT4 | F2FS)) && !has_flag()
+        let flags = rustix::fs::ioctl_getflags(&self.fd);
+        flags.map_or(true, |flags| flags.bits() & FOLDS_CASE != 0)
     }
 
     /// Writes the whole file system to its disk. Errors of writing back since this descriptor
