@@ -43,7 +43,7 @@ impl Entry<'_> {
             };
             self.put(
                 |dir, name| dir.symlink(&content, name),
-                Some(wanted),
+                wanted,
                 present.is_some(),
             )?;
         }

@@ -20,7 +20,7 @@ impl Entry<'_> {
     pub(crate) fn put(
         &mut self,
         make: impl Fn(&Dir, &CStr) -> Result<(), Error>,
-        wanted: Option<Wanted<'_>>,
+        wanted: Wanted<'_>,
         is_present: bool,
     ) -> Result<(), Problem> {
         let engine = self.engine;
@@ -33,8 +33,7 @@ impl Entry<'_> {
             if let Err(error) = made {
                 return Err(self.not_made(None, &error));
             }
-            return match wanted.map_or(Ok(()), |wanted| self.set_on_new(target, self.name, wanted))
-            {
+            return match self.set_on_new(target, self.name, wanted) {
                 Ok(()) => Ok(()),
                 Err(problem @ Problem::Entry(_)) => {
                     self.drop_copy(None)?;
@@ -50,7 +49,7 @@ impl Entry<'_> {
             .node
             .create(engine, || make(target, &name))
             .map_err(|error| engine.target_problem(&error))
-            .and_then(|()| wanted.map_or(Ok(()), |wanted| self.set_on_new(target, &name, wanted)));
+            .and_then(|()| self.set_on_new(target, &name, wanted));
         if let Err(problem) = made {
             engine.drop_temp(seq);
             return Err(problem);

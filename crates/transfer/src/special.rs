@@ -46,7 +46,7 @@ impl Entry<'_> {
             };
             self.put(
                 |dir, name| dir.make_special(name, &like),
-                Some(wanted),
+                wanted,
                 present.is_some(),
             )?;
         }

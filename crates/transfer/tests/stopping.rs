@@ -161,9 +161,8 @@ fn a_directory_that_comes_into_being_is_never_replaced() {
     assert_same(&place);
 }
 
-#[test]
-fn a_file_that_changes_before_its_batch_is_published_is_copied_again() {
-    let place = Place::new("changed");
+/// Two files, to each of which something is done after it was read and before its batch is published.
+fn meddle_before_the_batch(place: &Place, meddle: fn(&std::path::Path)) -> model::Outcome {
     place.write("d/file", "before");
     place.write("top", "before");
     let sources = [place.source("d/file"), place.source("top")];
@@ -172,36 +171,28 @@ fn a_file_that_changes_before_its_batch_is_published_is_copied_again() {
     let calls = AtomicU64::new(0);
     attempt.check_roots = Arc::new(move || {
         if calls.fetch_add(1, Ordering::Relaxed) == 1 {
-            for source in &sources {
-                fs::write(source, "changed since").unwrap();
-            }
+            sources.iter().for_each(|source| meddle(source));
         }
         Ok(())
     });
-    attempt.run(&place).unwrap();
+    attempt.run(place).unwrap().outcome
+}
+
+#[test]
+fn a_file_that_changes_before_its_batch_is_published_is_copied_again() {
+    let place = Place::new("changed");
+    meddle_before_the_batch(&place, |source| fs::write(source, "changed since").unwrap());
     assert_same(&place);
 }
 
 #[test]
 fn a_file_that_vanishes_before_its_batch_is_published_is_not_called_copied() {
     let place = Place::new("gone");
-    place.write("d/file", "before");
-    place.write("top", "before");
-    let sources = [place.source("d/file"), place.source("top")];
-    let mut attempt = walk();
-    attempt.options.durability = Durability::Batch;
-    let calls = AtomicU64::new(0);
-    attempt.check_roots = Arc::new(move || {
-        if calls.fetch_add(1, Ordering::Relaxed) == 1 {
-            for source in &sources {
-                // What was read of it may have been of several moments.
-                fs::write(source, "changed").unwrap();
-                fs::remove_file(source).unwrap();
-            }
-        }
-        Ok(())
+    let outcome = meddle_before_the_batch(&place, |source| {
+        // What was read of it may have been of several moments.
+        fs::write(source, "changed").unwrap();
+        fs::remove_file(source).unwrap();
     });
-    let outcome = attempt.run(&place).unwrap().outcome;
     assert_eq!(outcome.skipped.get(&SkipReason::Vanished), Some(&2));
     assert_eq!(tree(&place.target("")).len(), 1, "only the directory");
 }
