@@ -22,6 +22,8 @@ const KILLS: usize = 50;
 const RUNS: u64 = 6;
 /// After so many, a run is left to end.
 const KILLS_PER_RUN: usize = 9;
+/// Far more than it takes where a kill comes now and then.
+const MOST_RUNS: u64 = 20 * RUNS;
 const TASKS: u64 = 6;
 /// More than the lease of 2 s.
 const LONG_OUTAGE: Duration = Duration::from_millis(2_600);
@@ -30,6 +32,7 @@ const LONG_OUTAGE: Duration = Duration::from_millis(2_600);
 fn a_killed_server_goes_on_with_the_same_run() {
     let (mut kills, mut seed) = (0, 0);
     while kills < KILLS {
+        assert!(seed < MOST_RUNS, "{kills} kills in {seed} runs");
         kills += thread::scope(|scope| {
             let runs: Vec<_> = (seed..seed + RUNS)
                 .map(|seed| scope.spawn(move || migrate_under_fire(seed)))
@@ -128,7 +131,9 @@ fn migrate_under_fire(seed: u64) -> usize {
         worker.wait_for_output("registered as ", LONG).unwrap();
     }
     let mut kills = 0;
-    while kills < KILLS_PER_RUN {
+    let mut is_over = false;
+    // Kills after the last task's end count for nothing, and could keep the workers from being told for ever.
+    while kills < KILLS_PER_RUN && !is_over {
         let server = &servers[servers.len() - 1];
         thread::sleep(Duration::from_millis(random.below(400)));
         if !server.is_running() {
@@ -144,7 +149,7 @@ fn migrate_under_fire(seed: u64) -> usize {
             thread::sleep(LONG_OUTAGE);
         }
         // One that was told of the run's end before the kill may go.
-        let is_over = fleet.ended_tasks() == fleet.tasks.len();
+        is_over = fleet.ended_tasks() == fleet.tasks.len();
         assert!(
             is_over || workers.iter().all(Program::is_running),
             "a worker ended"

@@ -21,6 +21,8 @@ const KILLS: usize = 50;
 const RUNS: u64 = 6;
 /// After so many, a run is left to end.
 const KILLS_PER_RUN: usize = 9;
+/// Far more than it takes where a kill comes now and then.
+const MOST_RUNS: u64 = 20 * RUNS;
 const TASKS: u64 = 5;
 /// Items that a worker holds at once.
 const CONCURRENCY: usize = 2;
@@ -29,6 +31,7 @@ const CONCURRENCY: usize = 2;
 fn a_killed_worker_costs_only_its_unfinished_items() {
     let (mut kills, mut lost, mut seed) = (0, 0, 0);
     while kills < KILLS {
+        assert!(seed < MOST_RUNS, "{kills} kills in {seed} runs");
         let runs: Vec<Run> = thread::scope(|scope| {
             let runs: Vec<_> = (seed..seed + RUNS)
                 .map(|seed| scope.spawn(move || migrate_under_fire(seed)))
@@ -73,7 +76,8 @@ fn migrate_under_fire(seed: u64) -> Run {
     let mut workers = [worker(&fleet, 1, 0), worker(&fleet, 2, 0)];
     let mut dead = Vec::new();
     let mut kills = 0;
-    while kills < KILLS_PER_RUN && server.is_running() {
+    // Kills after the last task's end count for nothing.
+    while kills < KILLS_PER_RUN && server.is_running() && fleet.ended_tasks() < fleet.tasks.len() {
         let victim = random.below(2) as usize;
         if !has_begun(&workers[victim], &server) {
             continue;
