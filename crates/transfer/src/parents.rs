@@ -33,10 +33,19 @@ impl NoWay {
     }
 }
 
+/// Of a way, the innermost so many are open: each thread may be on one of its own.
+const MOST_OPEN: usize = 16;
+
 /// The way to the path before, which neighbours share.
 #[derive(Default)]
 pub(crate) struct Parents {
-    way: Vec<(Vec<u8>, Both)>,
+    way: Vec<Level>,
+}
+
+struct Level {
+    name: Vec<u8>,
+    /// `None`: closed again. It is entered anew if need be, from the nearest open one above.
+    both: Option<Both>,
 }
 
 impl Parents {
@@ -45,19 +54,26 @@ impl Parents {
         let shared = path
             .components()
             .zip(&self.way)
-            .take_while(|(name, (known, _))| *name == known.as_slice())
+            .take_while(|(name, level)| *name == level.name.as_slice())
             .count();
         self.way.truncate(shared);
-        let mut here = self.way.last().map_or_else(
-            || Both {
-                source: Arc::clone(&engine.attempt.source),
-                target: engine.attempt.target.clone(),
-            },
-            |(_, both)| both.clone(),
-        );
-        for name in path.components().skip(shared) {
+        while let Some(Level { both: None, .. }) = self.way.last() {
+            self.way.pop();
+        }
+        let nearest = self.way.last().and_then(|level| level.both.clone());
+        let mut here = nearest.unwrap_or_else(|| Both {
+            source: Arc::clone(&engine.attempt.source),
+            target: engine.attempt.target.clone(),
+        });
+        for name in path.components().skip(self.way.len()) {
             here = enter(engine, &here, path, name)?;
-            self.way.push((name.to_vec(), here.clone()));
+            self.way.push(Level {
+                name: name.to_vec(),
+                both: Some(here.clone()),
+            });
+            if let Some(outermost) = self.way.len().checked_sub(MOST_OPEN + 1) {
+                self.way[outermost].both = None;
+            }
         }
         Ok(here)
     }

@@ -6,12 +6,15 @@ use std::fs::File;
 use std::os::fd::AsFd;
 use std::process::Command;
 
-use rustix::fs::{Mode, OFlags, mkdirat, openat};
+use rustix::fs::{AtFlags, Mode, OFlags, linkat, mkdirat, openat};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use support::{Place, walk};
 
 const LEVELS: usize = 10_000;
 const DESCRIPTORS: u64 = 2_048;
+
+/// Every so many levels a file has a second name.
+const LINK_EVERY: usize = 1_000;
 
 /// At each level a directory with a file, and the next level.
 fn make(place: &Place) {
@@ -20,13 +23,17 @@ fn make(place: &Place) {
         let flags = OFlags::RDONLY | OFlags::DIRECTORY;
         File::from(openat(from.as_fd(), name, flags, Mode::empty()).unwrap())
     };
-    for _ in 0..LEVELS {
+    for level in 1..=LEVELS {
         for name in ["a", "b", "c"] {
             mkdirat(here.as_fd(), name, Mode::from_raw_mode(0o755)).unwrap();
         }
         let flags = OFlags::WRONLY | OFlags::CREATE;
         let beside = open(&here, "a");
         openat(beside.as_fd(), "file", flags, Mode::from_raw_mode(0o644)).unwrap();
+        if level % LINK_EVERY == 0 {
+            let other = open(&here, "c");
+            linkat(&beside, "file", &other, "link", AtFlags::empty()).unwrap();
+        }
         here = open(&here, "b");
     }
 }
@@ -44,7 +51,7 @@ fn ten_thousand_levels_with_siblings_take_few_descriptors() {
     let first = walk().run(&place).unwrap().outcome.counters;
     let second = walk().run(&place).unwrap().outcome.counters;
     setrlimit(Resource::Nofile, before).unwrap();
-    let entries = 4 * LEVELS as u64;
+    let entries = (4 * LEVELS + LEVELS / LINK_EVERY) as u64;
     assert_eq!((first.listed, first.copied), (entries, entries));
     assert_eq!((second.listed, second.unchanged), (entries, entries));
     for side in ["source", "target"] {
