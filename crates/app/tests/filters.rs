@@ -129,6 +129,58 @@ fn a_copy_leaves_out_what_its_flags_say() {
 }
 
 #[test]
+fn a_check_leaves_out_what_the_copy_did() {
+    let place = Place::new("check-filter");
+    let _mounted = make_source(&place.directory("source"));
+    place.file("patterns", ".snapshot\nlost+found/\n");
+    let run = |command: &str, more: &[&str]| {
+        let mut program = place.command(MAIN);
+        let program = program.arg(command).args(more);
+        place.run(program.args(["source", "target"]))
+    };
+    run("copy", &FLAGS).assert_code(0);
+    let checked = run("check", &FLAGS).assert_code(0);
+    assert_eq!(checked.stdout, "");
+    assert!(
+        checked
+            .stderr
+            .contains("7 entries compared: 0 missing, 0 extra, 0 differ, 7 skipped"),
+        "{}",
+        checked.stderr
+    );
+    let unfiltered = run("check", &[]).assert_code(1);
+    let mut lines: Vec<&str> = unfiltered.stdout.lines().collect();
+    lines.sort_unstable();
+    assert_eq!(
+        lines,
+        [
+            "+ .snapshot/",
+            "+ a/x.tmp",
+            "+ b/.snapshot/",
+            "+ b/c/old",
+            "+ b/large",
+            "+ lost+found/",
+            "+ mnt/"
+        ]
+    );
+
+    // What is left out of the source is left alone at the target, and what is not is found.
+    place.file("target/b/.snapshot/own", "");
+    place.file("target/b/large", "small");
+    place.file("target/a/new", "");
+    place.file("target/a/keep", "changed");
+    let mut lines: Vec<String> = run("check", &FLAGS)
+        .assert_code(1)
+        .stdout
+        .lines()
+        .filter(|line| !line.ends_with("(mtime)"))
+        .map(str::to_owned)
+        .collect();
+    lines.sort_unstable();
+    assert_eq!(lines, ["* a/keep (size, mtime)", "- a/new"]);
+}
+
+#[test]
 fn a_copy_with_a_pattern_or_limit_that_can_not_be_meant_is_refused() {
     let place = Place::new("copy-bad-filter");
     place.file("source/x", "");

@@ -26,6 +26,7 @@ mod engine;
 mod entry;
 mod find;
 mod fs_types;
+mod full_read;
 mod hard_links;
 mod held;
 mod late;

@@ -1,4 +1,4 @@
-//! What an attempt leaves out of its source, by the filter of its run.
+//! What an attempt, or a check, leaves out of its source by the filter of its run.
 //!
 //! Where there is no filter, no path is put together and nothing is looked at for it.
 
@@ -63,6 +63,11 @@ impl Selection {
             _ => EntryKind::NoDirectory,
         };
         self.rules.skips(above, &path(), kind)
+    }
+
+    /// Whether directories have to be looked at before they are entered.
+    pub(crate) fn is_one_file_system(&self) -> bool {
+        self.device.is_some()
     }
 
     /// Why a directory is not entered that was found to be this.

@@ -3,16 +3,13 @@
 //! What is read back was synced, its cached pages are dropped, and it is read past the cache where the file
 //! system allows that. What a storage server caches is out of reach.
 
-use storage::posix::{Error, File, Kind, Side};
+use storage::posix::{File, Kind, Side};
 
 use crate::bytes::{Broken, Content};
 use crate::content::Unfinished;
 use crate::engine::Problem;
 use crate::entry::Entry;
-use crate::threads::BUFFER_BYTES;
-
-/// Reads past the cache begin at such addresses.
-const ALIGNMENT: usize = 4_096;
+use crate::full_read;
 
 impl Entry<'_> {
     /// Whether the file just written holds what was read from the source, by a full read of its storage.
@@ -82,43 +79,11 @@ impl Entry<'_> {
         Ok(read.map_err(problem(Side::Target))? == Some(expected))
     }
 
-    /// Of all bytes of a file; `None` when those are not as many as expected.
     fn hash(&mut self, file: &File, expected_bytes: u64) -> Result<Option<blake3::Hash>, Broken> {
-        let mut hasher = blake3::Hasher::new();
-        let begin = self.scratch.buffer.as_ptr().align_offset(ALIGNMENT);
-        let length = (BUFFER_BYTES - begin.min(ALIGNMENT)) / ALIGNMENT * ALIGNMENT;
-        let mut left_bytes = expected_bytes;
-        loop {
-            self.engine.check_on()?;
-            let buffer = &mut self.scratch.buffer[begin..begin + length];
-            let read = read_full(file, buffer, expected_bytes - left_bytes, left_bytes)
-                .map_err(Broken::Target)?;
-            // Where nothing is left, nothing must come.
-            match read as u64 {
-                0 if left_bytes == 0 => return Ok(Some(hasher.finalize())),
-                0 => return Ok(None),
-                read_bytes if read_bytes > left_bytes => return Ok(None),
-                read_bytes => left_bytes -= read_bytes,
-            }
-            hasher.update(&self.scratch.buffer[begin..begin + read]);
-            let was_more_asked_for = !read.is_multiple_of(ALIGNMENT);
-            if left_bytes == 0 && was_more_asked_for {
-                return Ok(Some(hasher.finalize()));
-            }
-        }
+        let engine = self.engine;
+        let buffer = &mut self.scratch.buffer;
+        full_read::hash(file, buffer, expected_bytes, Broken::Target, |_| {
+            Ok(engine.check_on()?)
+        })
     }
-}
-
-/// Until the buffer is full, the file ends, or all that is left of it has come. An answer may be short in the middle of a
-/// file: past the cache the next one fails then, for it would not begin at a whole block.
-fn read_full(file: &File, buffer: &mut [u8], offset: u64, left_bytes: u64) -> Result<usize, Error> {
-    let mut length = 0;
-    while length < buffer.len() {
-        let read = file.read_at(&mut buffer[length..], offset + length as u64)?;
-        length += read;
-        if read == 0 || length as u64 >= left_bytes {
-            break;
-        }
-    }
-    Ok(length)
 }

@@ -2,6 +2,7 @@
 
 pub(crate) mod check;
 pub(crate) mod copy;
+mod filter_flags;
 pub(crate) mod fstype;
 pub(crate) mod run;
 pub(crate) mod server;

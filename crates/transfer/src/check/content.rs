@@ -2,10 +2,11 @@
 
 use std::ffi::CStr;
 
-use storage::posix::{Dir, Error, Kind, Meta, Side};
+use storage::posix::{Dir, Error, File, Kind, Meta, Side};
 
 use super::entry::{Both, Halt};
 use super::{Checker, Unseen};
+use crate::full_read;
 
 /// Bytes read at once.
 const BUFFER_BYTES: usize = 256 * 1024;
@@ -17,7 +18,8 @@ impl Checker<'_> {
         Ok(ours == theirs)
     }
 
-    /// Of all bytes of a file that is still the one that was looked at, at the end too.
+    /// Of all bytes of a file that is still the one that was looked at, at the end too. Of the target's what is on its
+    /// storage counts, not what is in the cache.
     fn hash(
         &mut self,
         dir: &Dir,
@@ -25,31 +27,59 @@ impl Checker<'_> {
         looked_at: &Meta,
         side: Side,
     ) -> Result<blake3::Hash, Halt> {
-        let unseen = |error: Error| Unseen::new(side, &error);
-        let file = dir.open_file(name).map_err(unseen)?;
-        is_unchanged(looked_at, &file.meta().map_err(unseen)?, side)?;
+        let opened = match side {
+            Side::Source => dir.open_file(name),
+            Side::Target => dir.open_file_past_cache(name),
+        };
+        match self.hash_opened(opened, looked_at, side) {
+            Err(Broken::Read(error)) if side == Side::Target && error.is_not_held() => {
+                // It can be opened past the cache, but not read.
+                let opened = dir.open_file(name);
+                self.hash_opened(opened, looked_at, side)
+            }
+            hash => hash,
+        }
+        .map_err(|broken| match broken {
+            Broken::Halt(halt) => halt,
+            Broken::Read(error) => Unseen::new(side, &error).into(),
+        })
+    }
+
+    fn hash_opened(
+        &mut self,
+        opened: Result<File, Error>,
+        looked_at: &Meta,
+        side: Side,
+    ) -> Result<blake3::Hash, Broken> {
+        let file = opened.map_err(Broken::Read)?;
+        let is_still_the_same = |file: &File| match file.meta() {
+            Ok(now) => is_unchanged(looked_at, &now, side).map_err(|e| Broken::Halt(e.into())),
+            Err(error) => Err(Broken::Read(error)),
+        };
+        is_still_the_same(&file)?;
         if side == Side::Target {
-            // What is on its storage counts.
             file.drop_cache();
         }
         self.buffer.resize(BUFFER_BYTES, 0);
-        let mut hasher = blake3::Hasher::new();
-        let mut offset = 0;
-        loop {
-            if self.is_stopping() {
-                return Err(Halt::Stopping);
+        let check = self.shared.check;
+        let go_on = |read_bytes| {
+            check.progress.add_read_bytes(read_bytes);
+            match check.cancel.is_cancelled() {
+                true => Err(Broken::Halt(Halt::Stopping)),
+                false => Ok(()),
             }
-            let read = file.read_at(&mut self.buffer, offset).map_err(unseen)?;
-            if read == 0 {
-                break;
-            }
-            hasher.update(&self.buffer[..read]);
-            self.progress().add_read_bytes(read);
-            offset += read as u64;
-        }
-        is_unchanged(looked_at, &file.meta().map_err(unseen)?, side)?;
-        Ok(hasher.finalize())
+        };
+        let size = looked_at.size;
+        let hash = full_read::hash(&file, &mut self.buffer, size, Broken::Read, go_on)?;
+        is_still_the_same(&file)?;
+        hash.ok_or_else(|| Broken::Halt(changed(side).into()))
     }
+}
+
+/// Why there is no hash.
+enum Broken {
+    Read(Error),
+    Halt(Halt),
 }
 
 fn is_unchanged(looked_at: &Meta, now: &Meta, side: Side) -> Result<(), Unseen> {
@@ -57,6 +87,10 @@ fn is_unchanged(looked_at: &Meta, now: &Meta, side: Side) -> Result<(), Unseen> 
     if is_same_file && now.is_same_content_as(looked_at) {
         return Ok(());
     }
+    Err(changed(side))
+}
+
+fn changed(side: Side) -> Unseen {
     let error = "it changed while it was looked at".to_owned();
-    Err(Unseen { side, error })
+    Unseen { side, error }
 }

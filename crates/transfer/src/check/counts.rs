@@ -15,7 +15,7 @@ pub struct Counts {
     pub extra: u64,
     /// Of those that both have.
     pub differing: u64,
-    /// FIFOs, sockets and devices that the target has not and need not have.
+    /// FIFOs, sockets and devices that the target has not and need not have; what the filter leaves out of the source.
     pub skipped: u64,
     /// What could not be looked at.
     pub unseen: u64,
@@ -81,8 +81,8 @@ impl Progress {
         add(&self.skipped, 1);
     }
 
-    pub(super) fn add_read_bytes(&self, bytes: usize) {
-        add(&self.read_bytes, bytes as u64);
+    pub(super) fn add_read_bytes(&self, bytes: u64) {
+        add(&self.read_bytes, bytes);
     }
 }
 

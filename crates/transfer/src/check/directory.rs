@@ -47,6 +47,9 @@ impl Checker<'_> {
     /// An entry that is a directory on neither side.
     fn file(&mut self, walk: &Walk<'_>, name: &CStr, kinds: Kinds) {
         let path = || walk.path_of(name);
+        if self.is_outside_limits(walk, name, kinds) {
+            return self.progress().add_skipped();
+        }
         match (walk.here(), kinds) {
             (Sides::Both(source, target), Sides::Both(..)) => {
                 self.compare(source, target, name, &path);
@@ -59,6 +62,9 @@ impl Checker<'_> {
 
     /// An entry that is a directory on one side or both.
     fn directory(&mut self, walk: &mut Walk<'_>, name: &CStr, kinds: Kinds) {
+        if self.is_elsewhere(walk, name, kinds) {
+            return self.progress().add_skipped();
+        }
         let is_on_both = matches!(walk.here(), Sides::Both(..));
         let sides = match kinds {
             Sides::Both(Kind::Directory, Kind::Directory) => Sides::Both((), ()),
@@ -95,7 +101,7 @@ impl Checker<'_> {
             Sides::Both(source, target) => self.aspects_of_directories(source, target),
             Sides::Source(_) | Sides::Target(_) => Ok(Vec::new()),
         };
-        let listing = self.list(walk.here());
+        let listing = self.list(walk);
         match (aspects, listing) {
             (Ok(aspects), Ok(listing)) => {
                 if !aspects.is_empty() {
@@ -112,9 +118,10 @@ impl Checker<'_> {
         }
     }
 
-    fn list(&mut self, here: Sides<&Dir>) -> Result<Listing, Unseen> {
+    fn list(&mut self, walk: &Walk<'_>) -> Result<Listing, Unseen> {
         let cancel = &self.shared.check.cancel;
         let buffer = &mut self.listing;
+        let here = walk.here();
         let names = here.try_map(|dir| Names::read(dir, buffer, || cancel.is_cancelled()))?;
         let none = Names::default();
         let (source, target) = match &names {
@@ -122,7 +129,41 @@ impl Checker<'_> {
             Sides::Source(source) => (source, &none),
             Sides::Target(target) => (&none, target),
         };
-        Ok(matched(source, target))
+        let directory = walk.path();
+        let selection = &self.shared.selection;
+        let above = selection.above(&directory);
+        Ok(matched(source, target, |name, kinds| {
+            let path = || directory.join(name);
+            let is_left_out = selection.skips(above, path, first(kinds)).is_some();
+            if is_left_out && !matches!(kinds, Sides::Target(_)) {
+                self.progress().add_skipped();
+            }
+            !is_left_out
+        }))
+    }
+
+    /// Whether the source's file, which the target has not, is left out by its size or age.
+    fn is_outside_limits(&self, walk: &Walk<'_>, name: &CStr, kinds: Kinds) -> bool {
+        let selection = &self.shared.selection;
+        let is_only_file = matches!(kinds, Sides::Source(Kind::File | Kind::Unknown));
+        is_only_file
+            && selection.has_limits()
+            && source_of(walk)
+                .and_then(|source| source.stat(name).ok())
+                .is_some_and(|meta| {
+                    meta.kind == Kind::File && selection.skips_file(&meta).is_some()
+                })
+    }
+
+    /// Whether the source's directory is left out as it is on another file system.
+    fn is_elsewhere(&self, walk: &Walk<'_>, name: &CStr, kinds: Kinds) -> bool {
+        let selection = &self.shared.selection;
+        selection.is_one_file_system()
+            && first(kinds) == Kind::Directory
+            && !matches!(kinds, Sides::Target(_))
+            && source_of(walk)
+                .and_then(|source| source.stat(name).ok())
+                .is_some_and(|meta| selection.skips_directory(&meta).is_some())
     }
 
     /// The source has it alone.
@@ -153,5 +194,19 @@ impl Checker<'_> {
     /// A copy leaves it out.
     fn is_left_out(&self, kind: Kind) -> bool {
         kind.is_special() && self.options().specials == Specials::Skip
+    }
+}
+
+/// What the source has under a name, or the target where the source has nothing.
+fn first(kinds: Kinds) -> Kind {
+    match kinds {
+        Sides::Both(kind, _) | Sides::Source(kind) | Sides::Target(kind) => kind,
+    }
+}
+
+fn source_of<'a>(walk: &'a Walk<'_>) -> Option<&'a Dir> {
+    match walk.here() {
+        Sides::Both(source, _) | Sides::Source(source) => Some(source),
+        Sides::Target(_) => None,
     }
 }

@@ -40,6 +40,9 @@ impl Checker<'_> {
             (Err(error), _) => return self.unseen(path(), Side::Source, &error),
             (_, Err(error)) => return self.unseen(path(), Side::Target, &error),
         };
+        if ours.kind == Kind::File && self.shared.selection.skips_file(&ours).is_some() {
+            return self.progress().add_skipped();
+        }
         self.progress().add_compared();
         let pair = self.pair(&ours, &theirs);
         if let Some(pair) = pair

@@ -180,8 +180,12 @@ impl Names {
     }
 }
 
-/// What is on both sides, or on one.
-pub(super) fn matched(source: &Names, target: &Names) -> Listing {
+/// What is on both sides, or on one, as far as it is wanted.
+pub(super) fn matched(
+    source: &Names,
+    target: &Names,
+    is_wanted: impl Fn(&[u8], Kinds) -> bool,
+) -> Listing {
     let mut listing = Listing::default();
     let (mut at_source, mut at_target) = (0, 0);
     loop {
@@ -195,7 +199,9 @@ pub(super) fn matched(source: &Names, target: &Names) -> Listing {
             }
             (Some((name, kind)), Some((_, other))) => (name, Sides::Both(kind, other)),
         };
-        listing.push(name, kinds);
+        if is_wanted(name, kinds) {
+            listing.push(name, kinds);
+        }
         at_source += usize::from(!matches!(kinds, Sides::Target(_)));
         at_target += usize::from(!matches!(kinds, Sides::Source(_)));
     }
@@ -223,14 +229,20 @@ mod tests {
     #[test]
     fn each_name_is_met_once_with_what_both_sides_have() {
         use Kind::{Directory, Fifo, File, Unknown};
-        let source = names(&[("b", File), ("a", Directory), ("c", Fifo), ("e", Unknown)]);
+        let source = names(&[
+            ("b", File),
+            ("a", Directory),
+            ("c", Fifo),
+            ("e", Unknown),
+            ("f", File),
+        ]);
         let target = names(&[
             ("e", Directory),
             ("b", File),
             ("a", File),
             ("bb", Directory),
         ]);
-        let listing = matched(&source, &target);
+        let listing = matched(&source, &target, |name, _| name != b"f");
         let owned = |name: &str, kinds| (name.to_owned(), kinds);
         assert_eq!(
             taken(listing.directories),

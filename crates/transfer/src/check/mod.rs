@@ -36,6 +36,7 @@ use storage::posix::{Dir, Error, Identity, ListingBuffer, Timestamp, max_descrip
 
 use crate::attempt::{Cancel, Stopped};
 use crate::engine::describe;
+use crate::selection::Selection;
 use entry::Circumstances;
 use links::Links;
 use queue::{Member, Queue};
@@ -66,7 +67,7 @@ pub enum Extra {
 pub struct Check {
     pub source: Arc<Dir>,
     pub target: Arc<Dir>,
-    /// Those of the copy whose result is looked at. What does not say how entries are compared has no effect.
+    /// Those of the copy whose result is looked at. What says neither how entries are compared nor which has no effect.
     pub options: CopyOptions,
     pub extra: Extra,
     /// Fewer are used where this process may have few files open.
@@ -90,13 +91,15 @@ impl Check {
                 self.target.reopen().map_err(again)?,
             ),
         };
+        let began = now();
         let shared = Shared {
             check: self,
+            selection: Selection::new(&self.options.filter, began.secs, &self.source)?,
             queue: Queue::with(Job::first(place)),
             links: Links::default(),
             circumstances: Circumstances {
                 owners_count: Identity::current().is_root(),
-                began: now(),
+                began,
             },
         };
         thread::scope(|scope| {
@@ -129,6 +132,7 @@ fn now() -> Timestamp {
 /// What all threads share.
 struct Shared<'a> {
     check: &'a Check,
+    selection: Selection,
     queue: Queue<Job>,
     links: Links,
     circumstances: Circumstances,

@@ -15,6 +15,7 @@ use storage::roots::{MarkerUse, Roots, RootsError, TargetUse};
 use transfer::check::{Check, Extra};
 use transfer::{Cancel, Stopped};
 
+use super::filter_flags::FilterFlags;
 use super::{any_file_systems, raise_descriptor_limit};
 use crate::exit::{End, Usage};
 use crate::flags::{LogFlags, preserve, word_of};
@@ -71,12 +72,14 @@ pub(crate) struct Flags {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
+    filter: FilterFlags,
+    #[command(flatten)]
     log: LogFlags,
 }
 
 impl Flags {
-    fn options(&self) -> CopyOptions {
-        CopyOptions {
+    fn options(&self) -> Result<CopyOptions, Usage> {
+        Ok(CopyOptions {
             compare: match (self.checksum, self.size_only) {
                 (true, _) => Compare::Checksum,
                 (_, true) => Compare::Size,
@@ -87,21 +90,23 @@ impl Flags {
                 false => self.preserve,
             },
             specials: self.specials,
+            filter: self.filter.filter()?,
             ..CopyOptions::default()
-        }
+        })
     }
 }
 
 pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
     logging::begin(&flags.log);
     raise_descriptor_limit();
+    let options = flags.options()?;
     let (roots, target) = open(&flags).map_err(|error| Usage(model::error_chain(&error)))?;
     let cancel: Arc<Cancel> = Arc::default();
     stop::cancels(&cancel)?;
     let check = Check {
         source: roots.source.clone(),
         target,
-        options: flags.options(),
+        options,
         extra: match flags.ignore_extra {
             true => Extra::Ignore,
             false => Extra::Find,

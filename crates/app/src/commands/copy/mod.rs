@@ -1,7 +1,6 @@
 //! `data-migrate copy`: the engine without config or server.
 
 mod ahead;
-mod filter_flags;
 mod flags;
 mod ids;
 mod show;
@@ -13,7 +12,6 @@ use std::time::{SystemTime, UNIX_EPOCH};
 
 use anyhow::Context;
 use clap::Args;
-use filter_flags::FilterFlags;
 use flags::CopyFlags;
 use ids::Ids;
 use model::{CopyOptions, Epoch, Outcome, RelPath};
@@ -23,6 +21,7 @@ use transfer::{
     Threads,
 };
 
+use super::filter_flags::FilterFlags;
 use super::{any_file_systems, raise_descriptor_limit};
 use crate::exit::{End, Usage};
 use crate::flags::LogFlags;

@@ -35,7 +35,10 @@ impl Shown {
         let live = console::is_live();
         if live {
             let (root, ahead, done) = (copy.roots.source.clone(), ahead.clone(), done.clone());
-            threads.push(std::thread::spawn(move || ahead.count(&root, &done)));
+            let filter = copy.options.filter.clone();
+            threads.push(std::thread::spawn(move || {
+                ahead.count(&root, &filter, &done);
+            }));
         }
         let (progress, finished) = (copy.progress.clone(), done.clone());
         threads.push(std::thread::spawn(move || {

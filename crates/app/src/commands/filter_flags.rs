@@ -1,4 +1,4 @@
-//! The flags of `copy` that leave something out: the keys of a config by the same names.
+//! The flags of `copy` and `check` that leave something out: the keys of a config by the same names.
 
 use std::path::{Path, PathBuf};
 
@@ -17,7 +17,7 @@ pub(super) struct FilterFlags {
     /// The same with a pattern on each line of a file, before those of --exclude
     #[arg(long, value_name = "FILE")]
     exclude_from: Vec<PathBuf>,
-    /// Copy only files, links and special files that this pattern or another --include matches, or a directory above them
+    /// Take only files, links and special files that this pattern or another --include matches, or a directory above them
     #[arg(long, value_name = "PATTERN")]
     include: Vec<String>,
     /// Leave out smaller files: bytes, or 10M, 1GiB
