@@ -297,6 +297,9 @@ impl Entry<'_> {
             Comparison::ContentDiffers | Comparison::MustBeRead if engine.options.dry_run => {
                 return Ok(Done::Now(Verdict::CopiedFile(meta.size)));
             }
+            Comparison::ContentDiffers | Comparison::MustBeRead if present.is_locked => {
+                return Err(left_alone());
+            }
             Comparison::ContentDiffers | Comparison::MustBeRead => return self.copy_new(),
             Comparison::Equal | Comparison::AttributesDiffer => {}
         }
@@ -349,9 +352,7 @@ impl Entry<'_> {
             return Ok(Done::Now(Verdict::Copied));
         }
         if present.is_locked {
-            return Err(conflict(
-                "it is immutable or append-only at the target, and left alone",
-            ));
+            return Err(left_alone());
         }
         let file = match engine.opening(|| target.open_file(self.name)) {
             Ok(file) => file,
@@ -422,4 +423,9 @@ pub(crate) fn changed(how: &str) -> Problem {
         class: FailureClass::Changed,
         error: format!("the source changed: {how}"),
     })
+}
+
+/// Nobody may change or replace it, until its mark is taken off.
+fn left_alone() -> Problem {
+    conflict("it is immutable or append-only at the target, and left alone")
 }

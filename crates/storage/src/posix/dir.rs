@@ -8,7 +8,7 @@ use std::os::fd::{AsFd, AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use rustix::fs::{AtFlags, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::path::Arg;
 
@@ -85,8 +85,30 @@ impl Dir {
     }
 
     /// Opens a file to read it, without waiting (a FIFO that was swapped in can't block) and,
-    /// where allowed, without touching its access time.
+    /// where allowed, without touching its access time. Only for who has a lease on a regular file it waits, as long
+    /// as the kernel lets him have it: a file server whose clients have the file open.
     pub fn open_file(&self, name: impl Arg + Copy) -> Result<File, Error> {
+        match self.open_at_once(name) {
+            Err(Errno::AGAIN) => self.open_leased(name),
+            opened => opened,
+        }
+        .attempted(Action::Open)
+    }
+
+    fn open_leased(&self, name: impl Arg + Copy) -> Result<File, Errno> {
+        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let found = rustix::fs::openat(&self.fd, name, flags, Mode::empty())?;
+        let kind = FileType::from_raw_mode(rustix::fs::fstat(&found)?.st_mode);
+        if kind != FileType::RegularFile {
+            return Err(Errno::AGAIN);
+        }
+        // Not by its name again: it may be a FIFO's by now.
+        let itself = format!("/proc/self/fd/{}", found.as_raw_fd());
+        let flags = OFlags::RDONLY | OFlags::CLOEXEC;
+        retry_on_intr(|| rustix::fs::open(itself.as_str(), flags, Mode::empty())).map(File::from_fd)
+    }
+
+    fn open_at_once(&self, name: impl Arg + Copy) -> Result<File, Errno> {
         let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let open = |flags| {
             retry_on_intr(|| rustix::fs::openat(&self.fd, name, flags, Mode::empty()))
@@ -95,10 +117,10 @@ impl Dir {
         if !NO_ATIME_REFUSED.load(Ordering::Relaxed) {
             match open(flags | OFlags::NOATIME) {
                 Err(Errno::PERM) => NO_ATIME_REFUSED.store(true, Ordering::Relaxed),
-                result => return result.attempted(Action::Open),
+                result => return result,
             }
         }
-        open(flags).attempted(Action::Open)
+        open(flags)
     }
 
     /// Opens a file to read it from its storage, past the cache, where the file system allows that.
