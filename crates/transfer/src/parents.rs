@@ -96,6 +96,14 @@ fn enter(engine: &Engine, from: &Both, path: &RelPath, name: &[u8]) -> Result<Bo
             Ok(dir) => Some(dir),
             Err(error) if error.is_missing() && engine.options.dry_run => None,
             Err(error) if error.is_missing() => Some(make(engine, into, path, name, &meta)?),
+            Err(error) if error.is_other_kind() && engine.options.dry_run => {
+                check_may_replace(engine, into, name)?;
+                None
+            }
+            Err(error) if error.is_other_kind() => {
+                clear(engine, into, name)?;
+                Some(make(engine, into, path, name, &meta)?)
+            }
             Err(error) => return Err(NoWay::Target(error)),
         },
         None => None,
@@ -104,6 +112,20 @@ fn enter(engine: &Engine, from: &Both, path: &RelPath, name: &[u8]) -> Result<Bo
         source: Arc::new(source),
         target: target.map(Arc::new),
     })
+}
+
+/// Removes what is in the way of a directory and is none. Another item may do the same, and have made the directory.
+fn clear(engine: &Engine, into: &Dir, name: &[u8]) -> Result<(), NoWay> {
+    check_may_replace(engine, into, name)?;
+    engine.check_fence().map_err(NoWay::Problem)?;
+    match into.unlink(name) {
+        Err(error) if !error.is_missing() && !error.is_other_kind() => Err(NoWay::Target(error)),
+        _ => Ok(()),
+    }
+}
+
+fn check_may_replace(engine: &Engine, into: &Dir, name: &[u8]) -> Result<(), NoWay> {
+    engine.check_may_replace(into, name).map_err(NoWay::Problem)
 }
 
 /// Makes a directory on the way. Another item may be making the same one.

@@ -96,7 +96,7 @@ impl Engine {
                     });
                 }
                 Err(error) if error.is_other_kind() => {
-                    self.check_may_replace(&into, name)?;
+                    self.check_may_replace(&into, name.to_bytes())?;
                     replaces = true;
                 }
                 Err(error) if error.is_missing() => {}
@@ -125,7 +125,7 @@ impl Engine {
     }
 
     /// A link in the way leads elsewhere, and holds nothing of its own: it always goes.
-    fn check_may_replace(&self, into: &Dir, name: &CStr) -> Result<(), Problem> {
+    pub(crate) fn check_may_replace(&self, into: &Dir, name: &[u8]) -> Result<(), Problem> {
         let is_link = match into.stat(name) {
             Ok(meta) => meta.kind == Kind::Symlink,
             Err(error) if error.is_missing() => true,

@@ -7,7 +7,7 @@ use std::fs;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 
-use model::options::Preserve;
+use model::options::{Conflicts, Preserve};
 use model::{Attribute, Durability, FailureClass, SkipReason};
 use support::{Place, assert_same, path, set_mode, temps, tree, walk};
 use testkit::Scratch;
@@ -241,6 +241,41 @@ fn listed_paths_count_once_and_missing_ones_are_failures() {
     attributes.run(&place).unwrap();
     let modified = |path| fs::metadata(path).unwrap().modified().unwrap();
     assert_eq!(modified(place.source("z/y")), modified(place.target("z/y")));
+}
+
+#[test]
+fn a_link_on_the_way_to_a_listed_path_is_replaced_and_a_file_by_policy() {
+    let place = Place::new("way");
+    for file in ["linked/inner/file", "taken/file"] {
+        place.write(file, file);
+    }
+    let outside = place.root.join("outside");
+    fs::create_dir(&outside).unwrap();
+    symlink(&outside, place.target("linked")).unwrap();
+    fs::write(place.target("taken"), "own").unwrap();
+    let listed = |conflicts: Conflicts, dry_run: bool| {
+        let mut attempt = walk();
+        attempt.options.conflicts = conflicts;
+        attempt.options.dry_run = dry_run;
+        let paths = ["linked/inner/file", "taken/file"];
+        attempt.work = AttemptWork::Paths(paths.into_iter().map(path).collect());
+        attempt.run(&place).unwrap().outcome
+    };
+    for dry_run in [true, false] {
+        let outcome = listed(Conflicts::Fail, dry_run);
+        let counters = &outcome.counters;
+        assert_eq!((counters.copied, counters.failed), (1, 1), "{outcome:?}");
+        assert_eq!(outcome.failures[0].path, path("taken/file"));
+        assert_eq!(outcome.failures[0].class, FailureClass::GiveUp);
+        assert_eq!(fs::read(place.target("taken")).unwrap(), b"own");
+    }
+    let counters = listed(Conflicts::Replace, false).counters;
+    assert_eq!((counters.copied, counters.unchanged), (1, 1));
+    for file in ["linked/inner/file", "taken/file"] {
+        assert_eq!(fs::read(place.target(file)).unwrap(), file.as_bytes());
+    }
+    assert!(!place.target("linked").is_symlink());
+    assert_eq!(fs::read_dir(&outside).unwrap().count(), 0);
 }
 
 #[test]
