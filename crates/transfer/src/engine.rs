@@ -70,6 +70,8 @@ pub(crate) struct Engine {
     pub(crate) finely_timed: Option<u64>,
     /// What may be in the place of an entry whose name was not there.
     pub(crate) replaces_absent: Replace,
+    /// The device of the target, if directories on it that fold names are marked.
+    pub(crate) marks_folding: Option<u64>,
     /// Neither side is on a network.
     pub(crate) is_local: bool,
     /// Permission bits that this process gives to nobody, for modes that are not kept.
@@ -131,6 +133,7 @@ impl Engine {
             false => None,
         };
         let mut replaces_absent = Replace::Refused;
+        let mut marks_folding = None;
         let mut is_local = fs_types::is_local(source_magic);
         let mut durability = attempt.options.durability;
         let mut syncs_each_file = durability == Durability::File;
@@ -140,6 +143,9 @@ impl Engine {
             is_local &= fs_types::is_local(fs_magic);
             if fs_types::tells_names_apart(fs_magic) {
                 replaces_absent = Replace::Allowed;
+            }
+            if fs_types::marks_what_it_folds(fs_magic) {
+                marks_folding = target_root.map(|(device, _)| device);
             }
             if durability == Durability::None {
                 syncs_each_file = fs_types::reports_errors_at_close(fs_magic);
@@ -175,6 +181,7 @@ impl Engine {
             late: Late::default(),
             finely_timed,
             replaces_absent,
+            marks_folding,
             is_local,
             process_mask: process_mask(),
             wrote,

@@ -112,6 +112,11 @@ impl HeldDirs {
 }
 
 impl Held {
+    /// As it was when it was opened; of a root: none.
+    pub(crate) fn device(&self) -> u64 {
+        self.identity.0
+    }
+
     /// The nearest open directory at or above this one, and those that are closed below it, innermost first.
     fn nearest_open(self: &Arc<Self>) -> (Arc<Dir>, Vec<&Arc<Held>>) {
         let mut closed = Vec::new();

@@ -9,7 +9,6 @@ use storage::posix::{Dir, Error, Kind, Listed, Meta, Replace};
 
 use crate::engine::{Engine, Problem, describe};
 use crate::entry::{FilesBuilder, Presence};
-use crate::fs_types;
 use crate::held::{Held, HeldDirs};
 use crate::ledger::{Tally, Verdict};
 use crate::node::{Made, Node, Origin, Role};
@@ -167,13 +166,11 @@ impl Engine {
         if self.replaces_absent == Replace::Allowed {
             return true;
         }
-        let opened = made.target.as_ref().map(|target| self.held.open(target));
-        opened.is_some_and(|opened| {
-            opened.is_ok_and(|target| {
-                target.fs_magic().is_ok_and(fs_types::marks_what_it_folds)
-                    && !target.is_marked_to_fold_case()
-            })
-        })
+        let (Some(device), Some(target)) = (self.marks_folding, &made.target) else {
+            return false;
+        };
+        target.device() == device
+            && (self.held.open(target)).is_ok_and(|target| !target.is_marked_to_fold_case())
     }
 
     /// Reads on in a directory and queues what it finds.
