@@ -10,29 +10,14 @@ use std::sync::{Arc, Mutex};
 
 use model::Durability;
 use support::{Place, assert_same, inner_place, run_again, set_mode, temps, tree, walk};
+use testkit::mount::LoopMount;
+use testkit::tool;
 use transfer::Stopped;
-
-/// Runs a command; `false` where this machine doesn't have it or doesn't allow it.
-fn is_done(command: &str, args: &[&str]) -> bool {
-    let output = Command::new(command).args(args).output();
-    output.is_ok_and(|output| output.status.success())
-}
-
-fn has(command: &str) -> bool {
-    let is_there = is_done(command, &["--version"]);
-    if !is_there {
-        eprintln!("skipped: no {command}");
-    }
-    is_there
-}
 
 #[test]
 fn a_sync_that_fails_is_not_repeated_and_nothing_gets_its_name() {
     let test = "a_sync_that_fails_is_not_repeated_and_nothing_gets_its_name";
     let Some(root) = inner_place() else {
-        if !has("strace") {
-            return;
-        }
         let place = Place::new("sync");
         place.write("file", "x");
         place.write("d/file", "x");
@@ -75,9 +60,6 @@ fn a_sync_that_fails_is_not_repeated_and_nothing_gets_its_name() {
 #[test]
 fn a_file_whose_sync_fails_gets_no_name() {
     let Some(root) = inner_place() else {
-        if !has("strace") {
-            return;
-        }
         let place = Place::new("fsync");
         place.write("file", "x");
         place.write("d/file", "x");
@@ -111,9 +93,6 @@ fn a_file_whose_sync_fails_gets_no_name() {
 #[test]
 fn what_is_found_unchanged_is_durable_too() {
     let Some(root) = inner_place() else {
-        if !has("strace") {
-            return;
-        }
         let place = Place::new("found");
         place.write("d/file", "x");
         walk().run(&place).unwrap();
@@ -233,10 +212,7 @@ fn what_target_directories_hand_down_does_not_change_modes_and_owners() {
     set_mode(&place.target("group"), 0o2755);
     let target = place.target("acl");
     let acl = "d:u::rwx,d:g::rx,d:u:777:r,d:m::r,d:o::-";
-    assert!(
-        is_done("setfacl", &["-m", acl, target.to_str().unwrap()]),
-        "setfacl (package acl) sets a default ACL"
-    );
+    tool::run(Command::new("setfacl").args(["-m", acl]).arg(target)).unwrap();
     walk().run(&place).unwrap();
     assert_same(&place);
 }
@@ -250,7 +226,7 @@ fn times_before_1970_and_after_2038_arrive() {
     ] {
         place.write(name, "x");
         let path = place.source(name);
-        assert!(is_done("touch", &["-d", time, path.to_str().unwrap()]));
+        tool::run(Command::new("touch").args(["-d", time]).arg(path)).unwrap();
     }
     walk().run(&place).unwrap();
     assert_same(&place);
@@ -259,40 +235,10 @@ fn times_before_1970_and_after_2038_arrive() {
     assert_eq!(again.run(&place).unwrap().outcome.counters.unchanged, 3);
 }
 
-/// A file system in a file, mounted; unmounted at the end.
-struct Mounted(PathBuf);
-
-impl Mounted {
-    fn new(place: &Place, mkfs: &str) -> Option<Self> {
-        let image = place.root.join("image");
-        let at = place.root.join("mounted");
-        fs::create_dir(&at).unwrap();
-        fs::File::create(&image)
-            .unwrap()
-            .set_len(400 << 20)
-            .unwrap();
-        let paths = [image.to_str().unwrap(), at.to_str().unwrap()];
-        let is_there = is_done(mkfs, &["-q", paths[0]])
-            && is_done("mount", &["-o", "loop", paths[0], paths[1]]);
-        if !is_there {
-            eprintln!("skipped: cannot make and mount with {mkfs}");
-        }
-        is_there.then_some(Self(at))
-    }
-}
-
-impl Drop for Mounted {
-    fn drop(&mut self) {
-        is_done("umount", &[self.0.to_str().unwrap()]);
-    }
-}
-
 #[test]
 fn an_xfs_target_gets_all_and_is_left_alone_the_second_time() {
     let place = Place::new("xfs");
-    let Some(mounted) = Mounted::new(&place, "mkfs.xfs") else {
-        return;
-    };
+    let mounted = LoopMount::xfs(400).unwrap();
     for n in 0..50 {
         place.write(
             &format!("d{}/s/f{n}", n % 5),
@@ -302,7 +248,7 @@ fn an_xfs_target_gets_all_and_is_left_alone_the_second_time() {
     let sparse = fs::File::create(place.source("sparse")).unwrap();
     sparse.set_len(8 << 20).unwrap();
     for durability in [Durability::Batch, Durability::File] {
-        let target = mounted.0.join(format!("{durability:?}"));
+        let target = mounted.path().join(format!("{durability:?}"));
         fs::create_dir(&target).unwrap();
         let mut attempt = walk();
         attempt.options.durability = durability;

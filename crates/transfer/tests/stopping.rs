@@ -9,6 +9,7 @@ use std::sync::{Arc, Mutex};
 
 use model::{Durability, FailureClass, ItemId, RelPath, SkipReason};
 use support::{Place, assert_same, temp_name, temps, tree, walk};
+use testkit::mount::Tmpfs;
 use transfer::{AttemptWork, NotTaken, Share, Stopped};
 
 fn some_tree(place: &Place) {
@@ -113,30 +114,13 @@ fn a_mount_that_goes_away_stops_the_batch_before_its_names() {
 #[test]
 fn a_full_target_stops_and_is_left_clean() {
     let place = Place::new("full");
-    let mount = place.root.join("small");
-    fs::create_dir(&mount).unwrap();
-    let status = Command::new("mount")
-        .args(["-t", "tmpfs", "-o", "size=1m", "none"])
-        .arg(&mount)
-        .status();
-    if !status.is_ok_and(|status| status.success()) {
-        eprintln!("skipped: cannot mount");
-        return;
-    }
+    let mounted = Tmpfs::new(1).unwrap();
     for file in 0..100 {
         place.write(&format!("d/f{file}"), vec![1; 50_000]);
     }
-    let result = walk().run_between(&place.source(""), &mount);
-    let left = tree(&mount);
-    assert!(
-        Command::new("umount")
-            .arg(&mount)
-            .status()
-            .unwrap()
-            .success()
-    );
+    let result = walk().run_between(&place.source(""), mounted.path());
     assert_eq!(result.unwrap_err(), Stopped::TargetFull);
-    assert!(left.is_empty(), "{left:?}");
+    assert!(tree(mounted.path()).is_empty());
 }
 
 #[test]

@@ -6,11 +6,11 @@
 use std::ffi::CStr;
 use std::mem::MaybeUninit;
 
-use rustix::fs::{RawDir, SeekFrom};
-use rustix::io::{Errno, retry_on_intr};
+use rustix::fs::RawDir;
+use rustix::io::Errno;
 
 use super::dir::Dir;
-use super::error::{Action, Attempted, Error};
+use super::error::{Action, Error};
 use super::meta::Kind;
 
 /// Bytes read at once: some 1,000 names.
@@ -62,12 +62,5 @@ impl Dir {
                 return Ok(Listed::Chunk);
             }
         }
-    }
-
-    /// Begins again at the first entry.
-    pub fn rewind(&self) -> Result<(), Error> {
-        retry_on_intr(|| rustix::fs::seek(&self.fd, SeekFrom::Start(0)))
-            .map(drop)
-            .attempted(Action::List)
     }
 }

@@ -9,7 +9,6 @@ use std::fs::{self, File};
 use std::io;
 use std::net::TcpListener;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -93,14 +92,6 @@ impl Program {
     /// What it has written to its standard error so far.
     pub fn stderr(&self) -> String {
         self.written("stderr")
-    }
-
-    pub fn stdout_path(&self) -> PathBuf {
-        self.output.join("stdout")
-    }
-
-    pub fn stderr_path(&self) -> PathBuf {
-        self.output.join("stderr")
     }
 
     fn written(&self, stream: &str) -> String {
