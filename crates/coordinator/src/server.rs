@@ -397,6 +397,7 @@ fn settings(config: &Config, options: &Options, tasks: &[TaskRecord]) -> Setting
             false => Duration::from_secs(config.server.ineligible_grace_secs),
         },
         item_attempts: config.server.item_attempts,
+        full_target: Duration::from_secs(config.server.full_target_secs),
         concurrency: config.global.concurrency(),
         transfers: config.global.transfers(),
         options: config.global.copy_options(),

@@ -3,6 +3,9 @@
 //! Store calls block, so each runs on a blocking thread. Nothing that a peer sends is believed
 //! before `wire` has turned it into nouns.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -13,7 +16,7 @@ use tonic::{Request, Response, Status};
 use wire::proto::{self, Verdict, coordinator_server::Coordinator};
 
 use crate::fleet::Progress;
-use crate::scheduler::{Command, Newcomer, Refused, ReleaseReason, Scheduler, Sent};
+use crate::scheduler::{Command, Full, Newcomer, Refused, ReleaseReason, Scheduler, Sent};
 use crate::status;
 use crate::store::{Granted, TaskRecord};
 
@@ -97,6 +100,11 @@ fn address<T>(request: &Request<T>) -> String {
     request
         .remote_addr()
         .map_or_else(String::new, |address| address.to_string())
+}
+
+/// Empty: not known.
+fn path(bytes: &[u8]) -> Option<PathBuf> {
+    (!bytes.is_empty()).then(|| OsStr::from_bytes(bytes).into())
 }
 
 fn deadline(wait_ms: u32) -> Instant {
@@ -234,8 +242,9 @@ impl Coordinator for Service {
             .source_identity
             .ok_or_else(|| Status::invalid_argument("bad message: source_identity: missing"))?
             .into();
+        let volume = path(&request.volume);
         let holds = self
-            .blocking(move |scheduler| scheduler.roots(item, epoch, &identity))
+            .blocking(move |scheduler| scheduler.roots(item, epoch, &identity, volume))
             .await?;
         Ok(Response::new(proto::RootsReply {
             source_identity: Some((&holds).into()),
@@ -305,7 +314,10 @@ impl Coordinator for Service {
             proto::ReleaseReason::Drain => ReleaseReason::Drain,
             proto::ReleaseReason::Machine => ReleaseReason::Machine,
             proto::ReleaseReason::Task => ReleaseReason::Task,
-            proto::ReleaseReason::TargetFull => ReleaseReason::TargetFull,
+            proto::ReleaseReason::TargetFull => ReleaseReason::TargetFull(Full {
+                no_room: request.no_room().into(),
+                volume: path(&request.volume),
+            }),
             proto::ReleaseReason::Failed => ReleaseReason::Failed,
             proto::ReleaseReason::Unspecified => {
                 return Err(Status::invalid_argument("bad message: reason: missing"));
@@ -398,14 +410,9 @@ impl Service {
             target_is_shared,
             ..
         } = record.task;
-        let ends = [source, target].map(|end| {
-            use std::os::unix::ffi::OsStrExt;
-            match end {
-                model::Location::Posix(path) => {
-                    (path.as_os_str().as_bytes().to_vec(), String::new())
-                }
-                model::Location::Remote(remote) => (Vec::new(), remote),
-            }
+        let ends = [source, target].map(|end| match end {
+            model::Location::Posix(path) => (path.as_os_str().as_bytes().to_vec(), String::new()),
+            model::Location::Remote(remote) => (Vec::new(), remote),
         });
         let [(source, source_remote), (target, target_remote)] = ends;
         let engine = self.scheduler.engine_of(id);

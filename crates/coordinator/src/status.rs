@@ -3,7 +3,8 @@
 use model::Counters;
 use wire::proto;
 
-use crate::scheduler::{Scheduler, Snapshot, TaskSnapshot};
+use crate::report::human;
+use crate::scheduler::{PausedSnapshot, Scheduler, Snapshot, TaskSnapshot};
 use crate::store::StoreError;
 
 /// The state now, with up to `failures` failures by name for each task.
@@ -92,9 +93,10 @@ fn task_status(
         target: record.task.target.to_string(),
         phase: task.phase_name().to_owned(),
         state: task.state_name().to_owned(),
-        message: match &record.result {
-            Some(result) => result.message.clone(),
-            None => task.trouble.clone().unwrap_or_default(),
+        message: match (&record.result, &task.paused) {
+            (Some(result), _) => result.message.clone(),
+            (None, Some(paused)) => waits(paused),
+            (None, None) => task.trouble.clone().unwrap_or_default(),
         },
         open_items: task.open_items,
         leased_items: task.leased_items,
@@ -105,6 +107,16 @@ fn task_status(
         started_ms: record.started,
         finished_ms: record.result.as_ref().map(|r| r.finished),
     })
+}
+
+fn waits(paused: &PausedSnapshot) -> String {
+    let shown = |ms: u64| human::duration(ms as i64);
+    format!(
+        "its target takes nothing more since {}: {}; next try in {}",
+        shown(paused.since_ms),
+        paused.message,
+        shown(paused.probe_in_ms)
+    )
 }
 
 fn progress(counters: &Counters) -> proto::Progress {

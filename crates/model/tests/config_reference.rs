@@ -267,6 +267,10 @@ fn defaults(config: &Config) -> Keys {
             server.ineligible_grace_secs.to_string(),
         ),
         ("server.item_attempts", server.item_attempts.to_string()),
+        (
+            "server.full_target_secs",
+            server.full_target_secs.to_string(),
+        ),
         ("server.keep", else_is("only in Kubernetes", &server.keep)),
         (
             "server.notice_wait_secs",

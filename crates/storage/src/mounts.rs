@@ -13,7 +13,7 @@ use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::ffi::{OsStrExt, OsStringExt};
 use std::path::{Path, PathBuf};
 
-use rustix::fs::{AtFlags, StatxFlags};
+use rustix::fs::{AtFlags, Mode, OFlags, StatxFlags};
 
 /// How often the table is read again for a mount id that is not in it: a table that changes while
 /// it is read may lack lines on kernels before 5.8.
@@ -71,6 +71,18 @@ pub fn of_descriptor(fd: impl AsFd) -> io::Result<Option<Mount>> {
         }
         Err(errno) => Err(errno.into()),
     }
+}
+
+/// Where the file system is mounted on which `path` lies, or would, if it were made.
+pub fn volume_of(path: &Path) -> io::Result<Option<PathBuf>> {
+    for existing in path.ancestors() {
+        match rustix::fs::open(existing, OFlags::PATH | OFlags::CLOEXEC, Mode::empty()) {
+            Ok(fd) => return Ok(of_descriptor(fd)?.map(|mount| mount.mount_point)),
+            Err(rustix::io::Errno::NOENT) => {}
+            Err(errno) => return Err(errno.into()),
+        }
+    }
+    Ok(None)
 }
 
 /// The path by which the kernel knows an open descriptor. It is a hint: it may have been renamed since, and
@@ -174,7 +186,7 @@ pub(crate) fn path_in_file_system(mount: &Mount, path: &Path) -> Option<PathBuf>
 
 #[cfg(test)]
 mod tests {
-    use super::{Mount, by_path, of_descriptor, parse, path_in_file_system};
+    use super::{Mount, by_path, of_descriptor, parse, path_in_file_system, volume_of};
     use std::ffi::OsStr;
     use std::os::unix::ffi::OsStrExt;
     use std::path::Path;
@@ -238,6 +250,14 @@ mod tests {
         assert_eq!(within("/mnt/f"), Some("/sub".into()));
         assert_eq!(within("/mnt/f/a"), Some("/sub/a".into()));
         assert_eq!(within("/mnt/other"), None);
+    }
+
+    #[test]
+    fn what_is_not_there_would_lie_where_its_ancestor_does() {
+        let volume = |path: &str| volume_of(Path::new(path)).unwrap();
+        assert_eq!(volume("/proc/self"), Some("/proc".into()));
+        assert_eq!(volume("/proc/no/such/file"), Some("/proc".into()));
+        assert_eq!(volume("relative"), None);
     }
 
     #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use model::{CopyOptions, Epoch, ItemId, Outcome, RelPath, RunId};
+use model::{CopyOptions, Epoch, ItemId, NoRoom, Outcome, RelPath, RunId};
 use storage::posix::Dir;
 
 use crate::engine::Engine;
@@ -149,8 +149,8 @@ pub enum Stopped {
     LeaseLost,
     #[error("the mount is gone: {0}")]
     MountGone(String),
-    #[error("the target is full, over quota or read-only")]
-    TargetFull,
+    #[error("{0}")]
+    TargetFull(NoRoom),
     /// Structural trouble: the whole item is to be run again.
     #[error("run again: {0}")]
     Again(String),

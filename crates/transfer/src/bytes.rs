@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 
 use model::Durability;
 use model::options::Sparse;
-use storage::posix::{Error, File, Meta, Side};
+use storage::posix::{Error, File, Meta};
 
 use crate::engine::Problem;
 use crate::entry::Entry;
@@ -203,7 +203,7 @@ impl Entry<'_> {
                 let length = left.min(CHUNK_BYTES) as usize;
                 match source.copy_range_to(target, offset, length) {
                     Ok(n) if n > 0 => copied = n as u64,
-                    Err(error) if error.class(Side::Target) == model::FailureClass::TargetFull => {
+                    Err(error) if error.no_room().is_some() => {
                         return Err(Broken::Target(error));
                     }
                     // 0 may come in the middle of a file: only a read knows its end.

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use model::{CopyOptions, Durability, FailureClass, RelPath};
+use model::{CopyOptions, Durability, RelPath};
 use storage::posix::{Dir, Error, Identity, Replace, Side, max_descriptors, process_mask};
 
 use crate::attempt::{Attempt, AttemptWork, FileWork, Finished, Stopped};
@@ -347,8 +347,8 @@ impl Engine {
     }
 
     pub(crate) fn stop_again(&self, error: &Error, path: &RelPath) -> Problem {
-        if error.class(Side::Target) == FailureClass::TargetFull {
-            return self.stop_with(Stopped::TargetFull);
+        if let Some(what) = error.no_room() {
+            return self.stop_with(Stopped::TargetFull(what));
         }
         self.stop_with(Stopped::Again(format!("{path}: {}", describe(error))))
     }
@@ -406,13 +406,13 @@ impl Engine {
         if error.is_out_of_descriptors() {
             return self.stop_with(Stopped::Again(describe(error)));
         }
-        match error.class(Side::Target) {
-            FailureClass::TargetFull => self.stop_with(Stopped::TargetFull),
-            class => Problem::Entry(Verdict::Failed {
-                class,
-                error: format!("target: {}", describe(error)),
-            }),
+        if let Some(what) = error.no_room() {
+            return self.stop_with(Stopped::TargetFull(what));
         }
+        Problem::Entry(Verdict::Failed {
+            class: error.class(Side::Target),
+            error: format!("target: {}", describe(error)),
+        })
     }
 
     // Counting.

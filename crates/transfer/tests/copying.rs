@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 
 use model::options::{Conflicts, Preserve};
-use model::{Attribute, Durability, FailureClass, SkipReason};
+use model::{Attribute, Durability, FailureClass, NoRoom, SkipReason};
 use support::{Place, assert_same, path, set_mode, temps, tree, walk};
 use testkit::Scratch;
 use testkit::fuse::SlowFs;
@@ -497,7 +497,7 @@ fn big_files_of_a_new_directory_stay_when_the_target_is_full() {
     let mut attempt = walk();
     attempt.threads = 1;
     let stopped = attempt.run_between(&place.source(""), target.path());
-    assert_eq!(stopped.unwrap_err(), Stopped::TargetFull);
+    assert_eq!(stopped.unwrap_err(), Stopped::TargetFull(NoRoom::Space));
     let kept = |name: &str| fs::read(target.path().join("new").join(name)).ok();
     assert_eq!(kept("small").unwrap(), b"x");
     let whole = (0..3_u8).filter(|n| kept(&format!("big{n}")) == Some(vec![*n; 65 << 20]));

@@ -5,7 +5,7 @@ mod support;
 
 use std::path::PathBuf;
 
-use model::Durability;
+use model::{Durability, NoRoom};
 use rustix::io::Errno;
 use support::judge::{Copied, all_but_root, copy};
 use support::sweep::{Bad, Place, attempt, go_on_failing, recipe, sweep};
@@ -180,12 +180,16 @@ fn a_copy_by_the_kernel_that_ends_in_the_middle_is_gone_on_with() {
 
 #[test]
 fn a_target_without_room_for_what_the_kernel_copies_stops_the_attempt() {
-    for errno in [Errno::NOSPC, Errno::DQUOT] {
+    for (errno, what) in [
+        (Errno::NOSPC, NoRoom::Space),
+        (Errno::DQUOT, NoRoom::Quota),
+        (Errno::ROFS, NoRoom::ReadOnly),
+    ] {
         let place = OneMount::new(&recipe());
         let full = place
             .mounted
             .arm(Fault::errno(Op::CopyFileRange, errno).nth(2));
         let stopped = place.copy("full").unwrap_err();
-        assert_eq!((stopped, full.fired()), (Stopped::TargetFull, 1));
+        assert_eq!((stopped, full.fired()), (Stopped::TargetFull(what), 1));
     }
 }

@@ -7,7 +7,7 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
-use model::{Durability, FailureClass, ItemId, RelPath, SkipReason};
+use model::{Durability, FailureClass, ItemId, NoRoom, RelPath, SkipReason};
 use support::{Place, assert_same, temp_name, temps, tree, walk};
 use testkit::mount::Tmpfs;
 use transfer::{AttemptWork, NotTaken, Share, Stopped};
@@ -119,7 +119,7 @@ fn a_full_target_stops_and_is_left_clean() {
         place.write(&format!("d/f{file}"), vec![1; 50_000]);
     }
     let result = walk().run_between(&place.source(""), mounted.path());
-    assert_eq!(result.unwrap_err(), Stopped::TargetFull);
+    assert_eq!(result.unwrap_err(), Stopped::TargetFull(NoRoom::Space));
     assert!(tree(mounted.path()).is_empty());
 }
 

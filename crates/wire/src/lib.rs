@@ -6,6 +6,7 @@
 
 mod convert;
 mod filter;
+mod no_room;
 mod rclone;
 
 /// Generated from `proto/data_migrate.proto`, where the rules of each call are written.

@@ -1,5 +1,6 @@
 //! One item on one slot: from its grant to the answer that its result is stored.
 
+use std::os::unix::ffi::OsStringExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -7,8 +8,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use model::fs_type::AllowedTypes;
 use model::temp_name::MarkerName;
 use model::{
-    CopyOptions, Engine, Epoch, ItemId, Outcome, Purpose, RelPath, RunId, SourceIdentity, TaskId,
-    Work, file_list,
+    CopyOptions, Engine, Epoch, ItemId, NoRoom, Outcome, Purpose, RelPath, RunId, SourceIdentity,
+    TaskId, Work, file_list,
 };
 use storage::roots::{Guard, MarkerUse, Roots, RootsError, RootsErrorKind, TargetUse};
 use transfer::{Attempt, AttemptWork, Cancel, Fence, FileWork, Finished, Progress, Share, Stopped};
@@ -74,6 +75,8 @@ impl Running {
 pub(crate) enum Verdict {
     Complete(Box<Complete>),
     Release(proto::ReleaseReason, String),
+    /// The target takes nothing more.
+    TargetFull(NoRoom, String),
     /// The item is another's: nothing is said.
     Silent,
 }
@@ -99,12 +102,12 @@ impl Verdict {
 
 impl From<Stopped> for Verdict {
     fn from(stopped: Stopped) -> Self {
-        use proto::ReleaseReason::{Drain, Failed, Machine, TargetFull};
+        use proto::ReleaseReason::{Drain, Failed, Machine};
         match stopped {
             Stopped::LeaseLost => Verdict::Silent,
             Stopped::Cancelled => Verdict::Release(Drain, "the worker was told to stop".into()),
             Stopped::MountGone(what) => Verdict::Release(Machine, what),
-            Stopped::TargetFull => Verdict::Release(TargetFull, stopped.to_string()),
+            Stopped::TargetFull(what) => Verdict::TargetFull(what, stopped.to_string()),
             Stopped::Again(what) => Verdict::Release(Failed, what),
         }
     }
@@ -130,18 +133,19 @@ impl From<BadMessage> for Verdict {
 
 impl From<RootsError> for Verdict {
     fn from(error: RootsError) -> Self {
+        let message = model::error_chain(&error);
         let reason = match error.kind() {
             RootsErrorKind::ThisMachine | RootsErrorKind::Gone => proto::ReleaseReason::Machine,
             RootsErrorKind::EveryMachine => proto::ReleaseReason::Task,
-            RootsErrorKind::TargetFull => proto::ReleaseReason::TargetFull,
+            RootsErrorKind::TargetFull(what) => return Verdict::TargetFull(what, message),
         };
-        Verdict::Release(reason, model::error_chain(&error))
+        Verdict::Release(reason, message)
     }
 }
 
 /// Runs the item and tells the server how it ended. Blocks.
 pub(crate) fn run(session: &Arc<Session>, running: &Arc<Running>, grant: proto::Grant) {
-    let task = grant.task.as_ref().map_or(0, |task| task.task);
+    let task = grant.task.clone().unwrap_or_default();
     let attempt = AssertUnwindSafe(|| match Slot::new(session, running, grant) {
         Ok(slot) => slot.run().unwrap_or_else(|verdict| verdict),
         Err(bad) => bad.into(),
@@ -159,9 +163,17 @@ pub(crate) fn run(session: &Arc<Session>, running: &Arc<Running>, grant: proto::
         Verdict::Complete(complete) => hand_in(session, running, &complete),
         Verdict::Release(reason, message) => {
             if reason == proto::ReleaseReason::Machine {
-                tracing::warn!("task {task} can't be run on this machine: {message}");
+                tracing::warn!("task {} can't be run on this machine: {message}", task.task);
             }
-            give_back(session, running, reason, message)
+            give_back(session, running, release(reason, message))
+        }
+        Verdict::TargetFull(what, message) => {
+            let request = proto::ReleaseRequest {
+                no_room: proto::NoRoom::from(what).into(),
+                volume: volume(&task),
+                ..release(proto::ReleaseReason::TargetFull, message)
+            };
+            give_back(session, running, request)
         }
     };
     match answer {
@@ -205,25 +217,44 @@ fn hand_in(
         Err(CallError::Refused(status)) => {
             let message = format!("the server refused its result: {}", status.message());
             tracing::warn!("item {}: {message}", running.item);
-            give_back(session, running, proto::ReleaseReason::Failed, message)
+            give_back(
+                session,
+                running,
+                release(proto::ReleaseReason::Failed, message),
+            )
         }
         Err(error) => Err(error),
     }
 }
 
+/// Of no item yet.
+fn release(reason: proto::ReleaseReason, message: String) -> proto::ReleaseRequest {
+    proto::ReleaseRequest {
+        reason: reason.into(),
+        message,
+        ..proto::ReleaseRequest::default()
+    }
+}
+
+/// Where the file system of a task's target is mounted; empty where that is not to be found out.
+fn volume(task: &proto::TaskSpec) -> Vec<u8> {
+    let found = || {
+        let target = task.target_location().ok()?;
+        storage::mounts::volume_of(target.as_posix()?).ok()?
+    };
+    found().map_or_else(Vec::new, |volume| volume.into_os_string().into_vec())
+}
+
 fn give_back(
     session: &Session,
     running: &Running,
-    reason: proto::ReleaseReason,
-    message: String,
+    release: proto::ReleaseRequest,
 ) -> Result<proto::Verdict, CallError> {
     let request = proto::ReleaseRequest {
         session: session.id,
         item: running.item.get(),
         epoch: running.epoch.0,
-        reason: reason.into(),
-        message,
-        not_before_ms: 0,
+        ..release
     };
     let answer = session
         .runtime
@@ -417,6 +448,7 @@ impl<'a> Slot<'a> {
             item: self.running.item.get(),
             epoch: self.running.epoch.0,
             source_identity: Some(found.into()),
+            volume: volume(&self.task),
         };
         let reply = self.call(|mut client| {
             let request = request.clone();

@@ -15,6 +15,7 @@ pub(crate) enum Event {
     Task(Box<Row>),
     Run(RunEnd),
     Paused(Paused),
+    Resumed(Paused),
 }
 
 /// The run is over.
@@ -29,13 +30,15 @@ pub(crate) struct RunEnd {
     pub(crate) report_link: Option<Link>,
 }
 
-/// A target is full, its tasks wait.
+/// A target is full, its tasks wait; or has room again, and they go on.
 #[derive(Debug, Clone)]
 pub(crate) struct Paused {
     pub(crate) task: TaskId,
     pub(crate) source: String,
     pub(crate) target: String,
-    /// Who found it full.
+    /// All that wait for it.
+    pub(crate) tasks: Vec<TaskId>,
+    /// Who found it full; empty once it has room.
     pub(crate) client: String,
     pub(crate) message: String,
 }
@@ -46,6 +49,7 @@ impl Event {
             Event::Task(_) => NoticeKind::Task,
             Event::Run(_) => NoticeKind::Run,
             Event::Paused(_) => NoticeKind::Paused,
+            Event::Resumed(_) => NoticeKind::Resumed,
         }
     }
 
@@ -55,6 +59,7 @@ impl Event {
             Event::Task(row) => format!("task {}", row.id),
             Event::Run(_) => "the run".to_owned(),
             Event::Paused(paused) => format!("task {} paused", paused.task),
+            Event::Resumed(paused) => format!("task {} resumed", paused.task),
         }
     }
 }

@@ -3,6 +3,7 @@
 //! Values come from names of files and may hold anything: what is markup in a card (`<at …>` would call people)
 //! is written as character references. A card may have 30 KB: long values are cut.
 
+use model::TaskId;
 use serde_json::{Value, json};
 
 use super::event::{Event, Paused, RunEnd};
@@ -31,7 +32,8 @@ pub(super) fn card(event: &Event, config: &str) -> Value {
     let (title, lines) = match event {
         Event::Task(row) => of_task(row),
         Event::Run(end) => of_run(end),
-        Event::Paused(paused) => of_paused(paused),
+        Event::Paused(paused) => of_paused(paused, "waits, its target is full"),
+        Event::Resumed(paused) => of_paused(paused, "goes on, its target has room again"),
     };
     let content = lines
         .into_iter()
@@ -94,18 +96,18 @@ fn of_run(end: &RunEnd) -> (String, Lines) {
     (title, lines)
 }
 
-fn of_paused(paused: &Paused) -> (String, Lines) {
-    let title = format!(
-        "data-migrate: task {} waits, its target is full",
-        paused.task
-    );
-    let lines = vec![
+fn of_paused(paused: &Paused, what: &str) -> (String, Lines) {
+    let title = format!("data-migrate: task {} {what}", paused.task);
+    let tasks: Vec<String> = paused.tasks.iter().map(TaskId::to_string).collect();
+    let mut lines = vec![
         ("task", paused.task.to_string()),
         ("source", paused.source.clone()),
         ("target", paused.target.clone()),
+        ("all tasks there", tasks.join(", ")),
         ("client", paused.client.clone()),
         ("message", paused.message.clone()),
     ];
+    lines.retain(|(name, value)| *name != "client" || !value.is_empty());
     (title, lines)
 }
 

@@ -1,5 +1,5 @@
 //! Notices: cards for Feishu (Lark) and JSON for webhooks, for each task that ended, for a target that is
-//! full, and for the run.
+//! full or has room again, and for the run.
 //!
 //! What happened ([`event`]) is laid out once ([`feishu`], [`webhook`]) and put into one queue a receiver
 //! ([`outbox`]), from which that receiver's own thread posts it ([`sender`], [`transport`]). Nobody who tells
@@ -19,8 +19,7 @@ mod tests;
 mod transport;
 mod webhook;
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use model::RunId;
@@ -30,9 +29,6 @@ pub(crate) use event::{Event, Paused, RunEnd};
 use outbox::Outbox;
 use sender::Pace;
 use transport::{Https, Transport};
-
-/// A target that was not full for so long is news when it is full again. It is tried every minute.
-const QUIET: Duration = Duration::from_secs(180);
 
 /// What the senders have above the limit for the notices to give up, before others speak for them.
 const GRACE: Duration = Duration::from_secs(1);
@@ -61,8 +57,6 @@ struct OfRun {
     run: RunId,
     config: String,
     outboxes: Vec<(Receiver, Arc<Outbox>)>,
-    /// When each target was last found full.
-    full: Mutex<HashMap<String, Instant>>,
 }
 
 impl Notices {
@@ -99,7 +93,6 @@ impl Notices {
                 run,
                 config: config_name.to_owned(),
                 outboxes,
-                full: Mutex::default(),
             })),
         }
     }
@@ -116,18 +109,6 @@ impl Notices {
                 Layout::Webhook => webhook::body(event, of_run.run, &of_run.config),
             };
             outbox.put(event.name(), body.to_string().into_bytes());
-        }
-    }
-
-    /// Tells of a target that is full, unless that is known.
-    pub(crate) fn target_full(&self, paused: Paused) {
-        let Some(of_run) = &self.of_run else { return };
-        let mut full = of_run.full.lock().unwrap_or_else(|p| p.into_inner());
-        let now = Instant::now();
-        let before = full.insert(paused.target.clone(), now);
-        drop(full);
-        if before.is_none_or(|before| now.duration_since(before) > QUIET) {
-            self.tell(&Event::Paused(paused));
         }
     }
 

@@ -41,11 +41,12 @@ fn task(id: u32) -> Event {
     Event::Task(Box::new(row(id, true, "Migrated task 3 successfully")))
 }
 
-fn full(target: &str) -> Paused {
+fn full() -> Paused {
     Paused {
         task: TaskId(3),
         source: "/a".to_owned(),
-        target: target.to_owned(),
+        target: "/b".to_owned(),
+        tasks: vec![TaskId(3), TaskId(5)],
         client: "node-1-4711".to_owned(),
         message: "no space left on device".to_owned(),
     }
@@ -99,7 +100,7 @@ fn notices_look_as_they_are_expected_to() {
     let end = Event::Run(run_end());
     expect("run.feishu.json", &feishu::card(&end, "config.yaml"));
     expect("run.webhook.json", &webhook::body(&end, run, "config.yaml"));
-    let paused = Event::Paused(full("/b"));
+    let paused = Event::Paused(full());
     expect("paused.feishu.json", &feishu::card(&paused, "config.yaml"));
     let mut body = webhook::body(&paused, run, "config.yaml");
     let id = body["id"].take();
@@ -109,6 +110,23 @@ fn notices_look_as_they_are_expected_to() {
             .starts_with(&format!("{run}/paused/3/"))
     );
     expect("paused.webhook.json", &body);
+    let resumed = Event::Resumed(Paused {
+        client: String::new(),
+        message: "there is room again after 5m".to_owned(),
+        ..full()
+    });
+    expect(
+        "resumed.feishu.json",
+        &feishu::card(&resumed, "config.yaml"),
+    );
+    let mut body = webhook::body(&resumed, run, "config.yaml");
+    let id = body["id"].take();
+    assert!(
+        id.as_str()
+            .unwrap()
+            .starts_with(&format!("{run}/resumed/3/"))
+    );
+    expect("resumed.webhook.json", &body);
 }
 
 #[test]
@@ -206,7 +224,7 @@ fn feishu_is_told_of_everything_and_webhooks_of_what_they_ask_for() {
     };
     let (both, warnings) = of("'https://open.feishu.cn/hook/x'");
     assert_eq!(both.len(), 2);
-    assert_eq!((both[0].layout, both[0].on.len()), (Layout::Feishu, 3));
+    assert_eq!((both[0].layout, both[0].on.len()), (Layout::Feishu, 4));
     assert_eq!(both[1].on, [NoticeKind::Run]);
     assert!(warnings.is_empty(), "{warnings:?}");
     let (placeholder, warnings) = of("feishu_url");
@@ -277,21 +295,10 @@ fn one_receiver_in_trouble_holds_up_no_other_and_not_the_end() {
 }
 
 #[test]
-fn a_target_that_stays_full_is_told_of_once() {
-    let fake = Arc::new(Fake::default());
-    let told = notices(&["http://a/x"], &fake, LONG);
-    for target in ["/b", "/b", "/c", "/b"] {
-        told.target_full(full(target));
-    }
-    settle(&told, LONG);
-    assert_eq!(fake.posts("http://a"), ["paused 3", "paused 3"]);
-}
-
-#[test]
 fn nobody_to_tell_costs_nothing() {
     let told = Notices::default();
     told.tell(&task(1));
-    told.target_full(full("/b"));
+    told.tell(&Event::Paused(full()));
     settle(&told, LONG);
 }
 

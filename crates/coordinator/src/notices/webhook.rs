@@ -34,16 +34,17 @@ pub(super) fn body(event: &Event, run: RunId, config: &str) -> Value {
             (format!("{run}/task/{}", row.id), "task", value)
         }
         Event::Run(end) => (format!("{run}/run"), "summary", of_run(end)),
-        Event::Paused(paused) => {
+        Event::Paused(paused) | Event::Resumed(paused) => {
             let value = json!({
                 "id": paused.task.0,
                 "source": paused.source,
                 "target": paused.target,
+                "tasks": paused.tasks.iter().map(|task| task.0).collect::<Vec<_>>(),
                 "client": paused.client,
                 "message": paused.message,
             });
             let at = crate::scheduler::now_ms();
-            (format!("{run}/paused/{}/{at}", paused.task), "task", value)
+            (format!("{run}/{kind}/{}/{at}", paused.task), "task", value)
         }
     };
     json!({"event": kind, "id": id, "run": run.to_string(), "config": config, key: value})

@@ -1,31 +1,36 @@
 //! What workers say of the items they hold: where they stand, what they hand back, how they end.
 
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use model::location::SourceIdentity;
 use model::{Epoch, ItemId, Outcome, SessionId, TaskId, Work};
 
 use super::{Refused, ReleaseReason, Scheduler, now_ms};
-use crate::notices::Paused;
 use crate::store::{Cost, Millis, Release, ReleasedTo, StoreError};
 
-/// A target that is full is tried again after this time.
-const FULL_TARGET_WAIT: Duration = Duration::from_secs(60);
-
 impl Scheduler {
-    /// The first worker at a task's roots sets the identity of its source; all hear what holds.
+    /// The first worker at a task's roots sets the identity of its source; all hear what holds. `volume`: where what
+    /// the target lies on is mounted.
     pub fn roots(
         &self,
         item: ItemId,
         epoch: Epoch,
         identity: &SourceIdentity,
+        volume: Option<PathBuf>,
     ) -> Result<SourceIdentity, Refused> {
         let record = self.store.item(item)?;
         record.item.check(epoch).map_err(StoreError::from)?;
         let task = record.item.task;
         let holds = self.store.set_source_identity(self.run, task, identity)?;
-        if let Some(task) = self.state().tasks.get_mut(&task) {
-            task.record.source_identity = Some(holds.clone());
+        {
+            let mut state = self.state();
+            if let Some(volume) = volume {
+                state.targets.lies_on(task, volume);
+            }
+            if let Some(task) = state.tasks.get_mut(&task) {
+                task.record.source_identity = Some(holds.clone());
+            }
         }
         // Other items of the task were waiting for this.
         self.work.notify_waiters();
@@ -63,12 +68,19 @@ impl Scheduler {
     ) -> Result<(), Refused> {
         let record = self.store.item(item)?;
         let task = record.item.task;
+        let has_copied = outcome.counters.copied > 0;
         let completed = self
             .store
             .complete_with(item, epoch, outcome, children, now_ms());
         // Taken or refused, this attempt is over.
         self.drop_held(session, item, epoch);
         completed?;
+        let now = Instant::now();
+        let resumed = self
+            .state()
+            .targets
+            .completed((item, epoch), has_copied, now);
+        self.resume(resumed);
         if !children.is_empty() {
             self.waiting(task);
         }
@@ -91,7 +103,7 @@ impl Scheduler {
             .fleet
             .session(session)
             .map_or_else(String::new, |s| s.name.clone());
-        let (cost, wait) = match reason {
+        let (cost, wait) = match &reason {
             ReleaseReason::Drain => (Cost::Free, Duration::ZERO),
             ReleaseReason::Machine => {
                 tracing::warn!("worker {name} can't run task {task}: {message}; others may");
@@ -101,12 +113,7 @@ impl Scheduler {
                 (Cost::Free, Duration::ZERO)
             }
             ReleaseReason::Task => (Cost::Free, Duration::ZERO),
-            ReleaseReason::TargetFull => {
-                let wait = FULL_TARGET_WAIT.as_secs();
-                tracing::warn!("task {task} waits: {message}; it is tried again in {wait} s");
-                self.tell_of_full_target(task, name, message);
-                (Cost::Free, FULL_TARGET_WAIT)
-            }
+            ReleaseReason::TargetFull(_) => (Cost::Free, Duration::ZERO),
             ReleaseReason::Failed => {
                 tracing::warn!(
                     "item {item} of task {task} on {name}: {message}; it is tried again"
@@ -114,6 +121,12 @@ impl Scheduler {
                 (Cost::Attempt, retry_wait(record.item.attempts))
             }
         };
+        if let ReleaseReason::TargetFull(full) = &reason
+            && record.item.check(epoch).is_ok()
+        {
+            // First, so that the item is not granted before its target is paused.
+            self.pause(task, (item, epoch), full.clone(), &name, message);
+        }
         self.drop_held(session, item, epoch);
         self.hand_back(item, epoch, cost, message, wait)?;
         if reason == ReleaseReason::Task {
@@ -124,22 +137,6 @@ impl Scheduler {
         }
         self.give_up_refused(Instant::now())?;
         Ok(())
-    }
-
-    fn tell_of_full_target(&self, task: TaskId, client: String, message: &str) {
-        let places = self.state().tasks.get(&task).map(|state| {
-            let task = &state.record.task;
-            (task.source.to_string(), task.target.to_string())
-        });
-        if let Some((source, target)) = places {
-            self.notices.target_full(Paused {
-                task,
-                source,
-                target,
-                client,
-                message: message.to_owned(),
-            });
-        }
     }
 
     /// The attempt is over; one with another epoch is not meant.

@@ -73,6 +73,7 @@ impl Scheduler {
         }
         let record = {
             let mut state = self.state();
+            state.targets.forget(task);
             for session in state.fleet.sessions.values_mut() {
                 for held in session.held.values_mut().filter(|held| held.task == task) {
                     held.cancel = true;

@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use model::{Item, ItemId, ListPlace, SessionId, Work};
 
+use super::targets::Place;
 use super::{Refused, Scheduler, State, now_ms};
 use crate::store::{Cost, GrantFrom, Granted, Kinds, TaskRecord};
 
@@ -21,11 +22,14 @@ pub struct LeaseAnswer {
 struct Establishing<'a> {
     scheduler: &'a Scheduler,
     from: &'a [GrantFrom],
+    /// To be probed with what is granted.
+    probed: &'a [Place],
 }
 
 impl Drop for Establishing<'_> {
     fn drop(&mut self) {
         let mut state = self.scheduler.state();
+        state.targets.not_granted(self.probed);
         for granted_from in self.from {
             if let Some(task) = state.tasks.get_mut(&granted_from.task) {
                 task.is_being_granted = false;
@@ -46,10 +50,11 @@ impl Scheduler {
         if let Some(grants) = self.answered_before(id, request)? {
             return Ok(self.answer(grants));
         }
-        let from = self.may_be_granted(id, slots, Instant::now())?;
+        let (from, probed) = self.may_be_granted(id, slots, Instant::now())?;
         let _establishing = Establishing {
             scheduler: self,
             from: &from,
+            probed: &probed,
         };
         let grants = match from.is_empty() {
             true => Vec::new(),
@@ -95,6 +100,10 @@ impl Scheduler {
         if !grants.is_empty() {
             session.last_lease = Some((request, grants.to_vec()));
         }
+        for granted in grants {
+            let item = &granted.item;
+            state.targets.granted(item.task, item.id, item.epoch, now);
+        }
         true
     }
 
@@ -136,22 +145,27 @@ impl Scheduler {
         }
     }
 
-    /// The tasks that the session may get items of, in order.
+    /// The tasks that the session may get items of, in order, and the full targets that are probed with them.
     fn may_be_granted(
         &self,
         id: SessionId,
         slots: usize,
         now: Instant,
-    ) -> Result<Vec<GrantFrom>, Refused> {
+    ) -> Result<(Vec<GrantFrom>, Vec<Place>), Refused> {
         let mut state = self.state();
         if !state.fleet.sessions.contains_key(&id) {
             return Err(Refused::UnknownSession);
         }
         state.predecessors.retain(|_, until| now < *until);
         if !state.predecessors.is_empty() {
-            return Ok(Vec::new());
+            return Ok(Default::default());
         }
-        let State { fleet, tasks, .. } = &mut *state;
+        let State {
+            fleet,
+            tasks,
+            targets,
+            ..
+        } = &mut *state;
         let session = &fleet.sessions[&id];
         let mut from: Vec<GrantFrom> = tasks
             .values()
@@ -174,12 +188,13 @@ impl Scheduler {
             .filter(|from| from.at_most > 0)
             .collect();
         from.sort_by_key(|from| from.task);
+        let probed = targets.admit(&mut from, now);
         for granted_from in &from {
             if let Some(task) = tasks.get_mut(&granted_from.task) {
                 task.is_being_granted = task.record.source_identity.is_none();
             }
         }
-        Ok(from)
+        Ok((from, probed))
     }
 
     /// Says for how many slots a session waits; remembered while it waits.

@@ -10,9 +10,11 @@ mod attempts;
 mod engines;
 mod finish;
 mod grant;
+mod pauses;
 mod phases;
 mod report;
 mod sessions;
+mod targets;
 mod uploads;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -32,9 +34,12 @@ use crate::store::{
     Cost, Millis, Phase, RunRecord, RunState, Store, StoreError, TaskRecord, TaskResult,
 };
 
+use targets::Targets;
+
 pub use grant::LeaseAnswer;
-pub use report::{Snapshot, TaskSnapshot};
+pub use report::{PausedSnapshot, Snapshot, TaskSnapshot};
 pub use sessions::Newcomer;
+pub use targets::Full;
 pub use uploads::Sent;
 
 /// What the scheduler goes by, from the config.
@@ -46,6 +51,8 @@ pub struct Settings {
     pub ineligible_grace: Duration,
     /// Attempts at an item before it is failed.
     pub item_attempts: u32,
+    /// How often a full target is tried.
+    pub full_target: Duration,
     /// Items that one worker may hold at once.
     pub concurrency: u32,
     /// Threads of a worker.
@@ -104,12 +111,12 @@ impl Refused {
 }
 
 /// Why a worker hands an item back.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ReleaseReason {
     Drain,
     Machine,
     Task,
-    TargetFull,
+    TargetFull(Full),
     Failed,
 }
 
@@ -144,6 +151,7 @@ pub struct Scheduler {
 struct State {
     fleet: Fleet,
     tasks: HashMap<TaskId, TaskState>,
+    targets: Targets,
     /// Workers with attempts of a cancelled run, until when each may go on with them: nothing is granted before they
     /// have heard that the attempts are over.
     predecessors: HashMap<SessionId, Instant>,
@@ -200,6 +208,7 @@ impl Scheduler {
             };
             tasks.insert(state.record.task.id, state);
         }
+        let targets = Targets::new(settings.full_target);
         let scheduler = Self {
             store,
             run: run.id,
@@ -212,6 +221,7 @@ impl Scheduler {
             state: Mutex::new(State {
                 fleet,
                 tasks,
+                targets,
                 predecessors: HashMap::new(),
                 broken: None,
             }),
@@ -355,6 +365,7 @@ impl Scheduler {
             }
             self.store.remove_session(dead.id)?;
         }
+        self.look_at_targets(now);
         self.give_up_refused(now)?;
         self.look_for_engines(now)?;
         for task in self.waiting_for_time() {
@@ -381,10 +392,16 @@ impl Scheduler {
             if idle == 0 {
                 return;
             }
-            let State { fleet, tasks, .. } = &mut *state;
+            let State {
+                fleet,
+                tasks,
+                targets,
+                ..
+            } = &mut *state;
             let wanted: Vec<&TaskState> = tasks
                 .values()
                 .filter(|task| task.record.result.is_none())
+                .filter(|task| targets.pause_of(task.record.task.id).is_none())
                 .filter(|task| {
                     let fits = |session: &Session| self.kinds_for(session, task).is_some();
                     fleet.is_wanted(task.record.task.id, now, fits)

@@ -32,6 +32,15 @@ pub struct TaskSnapshot {
     pub running: Counters,
     /// Why it is not getting on, if it isn't.
     pub trouble: Option<String>,
+    /// Its target takes nothing more: since when, and when it is tried again.
+    pub paused: Option<PausedSnapshot>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PausedSnapshot {
+    pub since_ms: u64,
+    pub probe_in_ms: u64,
+    pub message: String,
 }
 
 #[derive(Debug, Clone)]
@@ -103,6 +112,7 @@ impl TaskSnapshot {
     pub fn state_name(&self) -> &'static str {
         match &self.record.result {
             Some(result) => TaskEnd::of(result.success, &result.message).name(),
+            None if self.paused.is_some() => "paused",
             None if self.leased_items > 0 => "running",
             None => "waiting",
         }
@@ -123,6 +133,7 @@ impl Scheduler {
         let mut tasks = Vec::with_capacity(records.len());
         for (record, trouble) in records {
             let task = record.task.id;
+            let paused = self.paused(task);
             let mut running = Counters::default();
             let mut leased_items = 0;
             for item in workers.iter().flat_map(|w| &w.items) {
@@ -138,6 +149,7 @@ impl Scheduler {
                 running,
                 record,
                 trouble,
+                paused,
             });
         }
         Ok(Snapshot {
@@ -148,6 +160,17 @@ impl Scheduler {
             over: self.is_over(),
             tasks,
             workers,
+        })
+    }
+
+    fn paused(&self, task: TaskId) -> Option<PausedSnapshot> {
+        let now = Instant::now();
+        let state = self.state();
+        let pause = state.targets.pause_of(task)?;
+        Some(PausedSnapshot {
+            since_ms: now.duration_since(pause.since).as_millis() as u64,
+            probe_in_ms: pause.next_probe.duration_since(now).as_millis() as u64,
+            message: pause.message.clone(),
         })
     }
 

@@ -1,11 +1,13 @@
 //! The scheduler without gRPC: lives of tasks, with everything that can come between.
 
+mod full_targets;
+
 use std::path::Path;
 
 use model::config;
 use model::{
-    Counters, FilesWork, ItemState, ListPlace, Location, Outcome, Purpose, RelPath, SourceIdentity,
-    Task, Work,
+    Counters, FilesWork, ItemState, ListPlace, Location, NoRoom, Outcome, Purpose, RelPath,
+    SourceIdentity, Task, Work,
 };
 
 use super::*;
@@ -41,6 +43,7 @@ impl Place {
                 heartbeat: Duration::from_secs(5),
                 ineligible_grace: GRACE,
                 item_attempts: 2,
+                full_target: Duration::from_secs(60),
                 concurrency: 3,
                 transfers: 4,
                 options: CopyOptions::default(),
@@ -215,7 +218,9 @@ impl Worker {
 
     fn begin_first(self, scheduler: &Scheduler) -> Lease {
         let (lease, _) = self.lease_one(scheduler);
-        scheduler.roots(lease.0, lease.1, &identity()).unwrap();
+        scheduler
+            .roots(lease.0, lease.1, &identity(), None)
+            .unwrap();
         lease
     }
 
@@ -290,7 +295,9 @@ fn a_server_started_again_goes_on_from_every_step() {
         restart(&mut scheduler);
         let (first, _) = worker.lease_one(&scheduler);
         restart(&mut scheduler);
-        scheduler.roots(first.0, first.1, &identity()).unwrap();
+        scheduler
+            .roots(first.0, first.1, &identity(), None)
+            .unwrap();
         restart(&mut scheduler);
         let child = item(1001);
         let children = [(child, walk(&["a/b"]))];
@@ -466,7 +473,9 @@ fn two_workers_are_never_both_the_first_at_a_task() {
     );
     let (first, _) = one.lease_one(&scheduler);
     assert_eq!(two.lease(&scheduler), []);
-    scheduler.roots(first.0, first.1, &identity()).unwrap();
+    scheduler
+        .roots(first.0, first.1, &identity(), None)
+        .unwrap();
     assert_eq!(two.lease(&scheduler).len(), 1);
 }
 
@@ -564,7 +573,11 @@ fn a_full_target_holds_its_task_up_and_fails_nothing() {
     let scheduler = place.open();
     let worker = Worker::register(&scheduler, 1);
     let first = worker.begin_first(&scheduler);
-    worker.release(&scheduler, first, ReleaseReason::TargetFull);
+    let full = Full {
+        no_room: NoRoom::Space,
+        volume: None,
+    };
+    worker.release(&scheduler, first, ReleaseReason::TargetFull(full));
     assert_eq!(worker.lease(&scheduler), []);
     pass(&scheduler, Instant::now(), GRACE * 2);
     let task = &scheduler.snapshot().unwrap().tasks[0];
@@ -579,7 +592,7 @@ fn workers_at_a_task_that_ended_are_told_until_they_obey() {
     let worker = Worker::register(&scheduler, 1);
     let granted = worker.lease(&scheduler);
     for ((item, epoch), _) in &granted {
-        scheduler.roots(*item, *epoch, &identity()).unwrap();
+        scheduler.roots(*item, *epoch, &identity(), None).unwrap();
     }
     let (other, _) = worker.lease_one(&scheduler);
     worker.release(&scheduler, granted[0].0, ReleaseReason::Task);
@@ -820,7 +833,9 @@ fn lists_that_a_walk_wrote_become_items_with_its_end_and_the_books_balance() {
     let scheduler = place.open();
     let worker = Worker::register(&scheduler, 1);
     let (lease, _) = worker.lease_one(&scheduler);
-    scheduler.roots(lease.0, lease.1, &identity()).unwrap();
+    scheduler
+        .roots(lease.0, lease.1, &identity(), None)
+        .unwrap();
     let children = [files(3), files(4)];
     let complete = || scheduler.complete(worker.session, lease.0, lease.1, walked(9, 7), &children);
     complete().unwrap();
@@ -855,7 +870,9 @@ fn beside_the_server_sources_are_listed_and_elsewhere_files_are_copied() {
         session: id.unwrap(),
     };
     let (lease, _) = lister.lease_one(&scheduler);
-    scheduler.roots(lease.0, lease.1, &identity()).unwrap();
+    scheduler
+        .roots(lease.0, lease.1, &identity(), None)
+        .unwrap();
     let completed = scheduler.complete(lister.session, lease.0, lease.1, walked(3, 3), &[files(3)]);
     completed.unwrap();
     assert!(lister.lease(&scheduler).is_empty());
@@ -871,7 +888,9 @@ fn a_list_is_taken_only_under_the_newest_epoch_and_served_as_it_was_sent() {
     let scheduler = place.open();
     let worker = Worker::register(&scheduler, 1);
     let (lease, _) = worker.lease_one(&scheduler);
-    scheduler.roots(lease.0, lease.1, &identity()).unwrap();
+    scheduler
+        .roots(lease.0, lease.1, &identity(), None)
+        .unwrap();
     let list = item(5_002);
     let send = |lease, offset, bytes: &[u8], last| {
         scheduler.take_piece(worker.session, lease, Sent::List(list), offset, bytes, last)

@@ -16,16 +16,19 @@ pub enum NoticeKind {
     Run,
     /// A target is full.
     Paused,
+    /// There is room again.
+    Resumed,
 }
 
 impl NoticeKind {
-    pub const ALL: [Self; 3] = [Self::Task, Self::Run, Self::Paused];
+    pub const ALL: [Self; 4] = [Self::Task, Self::Run, Self::Paused, Self::Resumed];
 
     pub fn name(self) -> &'static str {
         match self {
             Self::Task => "task",
             Self::Run => "run",
             Self::Paused => "paused",
+            Self::Resumed => "resumed",
         }
     }
 }
@@ -35,6 +38,7 @@ impl Choice for NoticeKind {
         ("task", NoticeKind::Task),
         ("run", NoticeKind::Run),
         ("paused", NoticeKind::Paused),
+        ("resumed", NoticeKind::Resumed),
     ];
 }
 
@@ -202,7 +206,7 @@ mod tests {
             ),
             (
                 "notify:\n  - webhook: http://h/CANARY\n    on: [task, end]\n",
-                "c.yaml:4:16: notify.on is 'end', expected task, run or paused",
+                "c.yaml:4:16: notify.on is 'end', expected task, run, paused or resumed",
             ),
             (
                 "notify:\n  - webhook: http://h/CANARY\n    on: task\n",

@@ -123,6 +123,7 @@ section! {
         "end_wait_secs" end_wait_secs: Seconds<0>,
         "ineligible_grace_secs" ineligible_grace_secs: Seconds<0>,
         "item_attempts" item_attempts: Number<1, 1_000_000>,
+        "full_target_secs" full_target_secs: Seconds<1>,
         "keep" keep: bool,
         "notice_wait_secs" notice_wait_secs: Seconds<0>,
         "upload_wait_secs" upload_wait_secs: Seconds<0>,

@@ -208,6 +208,9 @@ pub(crate) fn server(raw: RawServer) -> ServerConfig {
             .ineligible_grace_secs
             .map_or(default.ineligible_grace_secs, Number::to),
         item_attempts: raw.item_attempts.map_or(default.item_attempts, Number::to),
+        full_target_secs: raw
+            .full_target_secs
+            .map_or(default.full_target_secs, Number::to),
         keep: raw.keep,
         notice_wait_secs: raw
             .notice_wait_secs

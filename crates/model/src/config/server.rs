@@ -24,6 +24,8 @@ pub struct ServerConfig {
     pub ineligible_grace_secs: u64,
     /// Attempts of an item before it counts as failed.
     pub item_attempts: u32,
+    /// How often a target that takes nothing more is tried.
+    pub full_target_secs: u64,
     /// Whether the server stays after the end of the run.
     pub keep: Option<bool>,
     /// How long after the end of the run notices are tried again.
@@ -43,6 +45,7 @@ impl Default for ServerConfig {
             end_wait_secs: 10,
             ineligible_grace_secs: 10,
             item_attempts: 5,
+            full_target_secs: 60,
             keep: None,
             notice_wait_secs: 60,
             upload_wait_secs: 60,

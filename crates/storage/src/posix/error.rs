@@ -2,7 +2,7 @@
 
 use std::io;
 
-use model::FailureClass;
+use model::{FailureClass, NoRoom};
 use rustix::io::Errno;
 
 /// What was attempted.
@@ -142,6 +142,12 @@ impl Error {
     pub fn class(&self, side: Side) -> FailureClass {
         classify(self.errno(), side)
     }
+
+    /// What the target lacks, if it was at the target.
+    pub fn no_room(&self) -> Option<NoRoom> {
+        let errno = Some(self.errno()).filter(|errno| *errno > 0)?;
+        no_room(Errno::from_raw_os_error(errno))
+    }
 }
 
 /// On which side a call failed.
@@ -149,6 +155,16 @@ impl Error {
 pub enum Side {
     Source,
     Target,
+}
+
+/// What is missing where a call fails so at a target.
+pub(crate) fn no_room(errno: Errno) -> Option<NoRoom> {
+    match errno {
+        Errno::NOSPC => Some(NoRoom::Space),
+        Errno::DQUOT => Some(NoRoom::Quota),
+        Errno::ROFS => Some(NoRoom::ReadOnly),
+        _ => None,
+    }
 }
 
 /// What to do about an error number. Unknown ones may go away.
@@ -159,9 +175,7 @@ pub fn classify(errno: i32, side: Side) -> FailureClass {
     }
     let errno = Errno::from_raw_os_error(errno);
     match errno {
-        Errno::NOSPC | Errno::DQUOT | Errno::ROFS if side == Side::Target => {
-            FailureClass::TargetFull
-        }
+        errno if side == Side::Target && no_room(errno).is_some() => FailureClass::TargetFull,
         Errno::PERM
         | Errno::ACCESS
         | Errno::NAMETOOLONG

@@ -18,6 +18,7 @@ mod xattr;
 
 pub use descent::{Descent, Moved};
 pub use dir::{Dir, Replace};
+pub(crate) use error::no_room;
 pub use error::{Action, Error, Side, classify};
 pub use file::File;
 pub use listing::{Listed, ListingBuffer};

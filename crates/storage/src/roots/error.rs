@@ -5,9 +5,11 @@ use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 
-use model::SourceIdentity;
 use model::path::Escaped;
+use model::{NoRoom, SourceIdentity};
 use rustix::io::Errno;
+
+use crate::posix::no_room;
 
 /// Which of a task's two directories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -35,7 +37,7 @@ pub enum RootsErrorKind {
     /// It was there when the roots were opened, and no longer is: write nothing more.
     Gone,
     /// The target is full, over quota or read-only: pause it, as for any write that fails so.
-    TargetFull,
+    TargetFull(NoRoom),
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -134,8 +136,11 @@ impl RootsError {
             | RootsError::MarkerForged { .. } => RootsErrorKind::EveryMachine,
             RootsError::Replaced { .. } | RootsError::MarkerGone { .. } => RootsErrorKind::Gone,
             RootsError::Io { source, .. } => match Errno::from_io_error(source) {
-                Some(Errno::NOSPC | Errno::DQUOT | Errno::ROFS) => RootsErrorKind::TargetFull,
-                _ => RootsErrorKind::ThisMachine,
+                Some(errno) => match no_room(errno) {
+                    Some(what) => RootsErrorKind::TargetFull(what),
+                    None => RootsErrorKind::ThisMachine,
+                },
+                None => RootsErrorKind::ThisMachine,
             },
         }
     }

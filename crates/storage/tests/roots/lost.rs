@@ -3,6 +3,7 @@
 use std::fs;
 use std::os::unix::fs::{PermissionsExt, symlink};
 
+use model::NoRoom;
 use storage::roots::{MarkerUse, Roots, RootsError, RootsErrorKind, TargetUse};
 use testkit::mount::LoopMount;
 
@@ -146,6 +147,10 @@ fn a_full_target_is_told_from_a_missing_one() {
     let any = guard("any", "any");
     for path in [target.clone(), target.join("new")] {
         let error = open_first(&source, &path, &any).unwrap_err();
-        assert_eq!(error.kind(), RootsErrorKind::TargetFull, "{error}");
+        assert_eq!(
+            error.kind(),
+            RootsErrorKind::TargetFull(NoRoom::Space),
+            "{error}"
+        );
     }
 }

@@ -286,13 +286,15 @@ impl Walker<'_> {
         Ok(match make_directory(target, path) {
             Ok(true) => Verdict::Copied,
             Ok(false) => Verdict::Unchanged,
-            Err(error) if error.class(storage::posix::Side::Target) == FailureClass::TargetFull => {
-                self.target_failed = Some(Stopped::TargetFull);
-                return Err("the target is full".to_owned());
-            }
-            Err(error) => Verdict::Failed {
-                class: error.class(storage::posix::Side::Target),
-                error: format!("target: {}", describe(&error)),
+            Err(error) => match error.no_room() {
+                Some(what) => {
+                    self.target_failed = Some(Stopped::TargetFull(what));
+                    return Err(what.to_string());
+                }
+                None => Verdict::Failed {
+                    class: error.class(storage::posix::Side::Target),
+                    error: format!("target: {}", describe(&error)),
+                },
             },
         })
     }

@@ -241,7 +241,7 @@ fn assert_class(bad: Bad, errno: Errno, is_telling: bool, ended: &Ended, about: 
                 assert!(!is_full, "{about}: {failure:?}");
             }
         }
-        Err(Stopped::TargetFull) => assert!(is_full, "{about}"),
+        Err(Stopped::TargetFull(_)) => assert!(is_full, "{about}"),
         // No file system answers a question so.
         Err(Stopped::Again(why)) => {
             assert!(!why.starts_with("internal"), "{about}: {why}");

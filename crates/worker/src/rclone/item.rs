@@ -253,7 +253,7 @@ impl Item<'_> {
             match verdict {
                 Verdict::Silent => return Err(Verdict::Silent),
                 Verdict::Release(_, why) => tracing::warn!("rclone's log could not be sent: {why}"),
-                Verdict::Complete(_) => {}
+                Verdict::TargetFull(..) | Verdict::Complete(_) => {}
             }
         }
         let settling = copied?;

@@ -103,7 +103,7 @@ fn began_secs() -> i64 {
 
 fn told(error: RootsError) -> anyhow::Error {
     match error.kind() {
-        RootsErrorKind::TargetFull => error.into(),
+        RootsErrorKind::TargetFull(_) => error.into(),
         _ => Usage(model::error_chain(&error)).into(),
     }
 }
