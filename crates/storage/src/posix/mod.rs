@@ -14,6 +14,7 @@ mod make;
 mod meta;
 mod process;
 mod remove;
+mod room;
 mod xattr;
 
 pub use descent::{Descent, Moved};

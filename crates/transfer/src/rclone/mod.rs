@@ -7,7 +7,7 @@
 //! a process gets of this worker's, `names` what a list can tell it, `ends` and `pinned` how it reaches source and
 //! target, `private` keeps lists and config from others' eyes, `arguments` is its command line, `process` runs one and ends
 //! it, `log` reads what it says, `claims` keeps that, `piece` runs it until every name has a claim with the help of
-//! `look_up`, `partials` clears up after one that was ended, `remote` lists remotes and looks at what came from them.
+//! `look_up`, `partials` clears up after one that was ended, `full` tells a target that takes nothing more, `remote` lists remotes and looks at what came from them.
 
 mod arguments;
 mod claims;
@@ -16,6 +16,7 @@ mod config_line;
 mod config_location;
 mod ends;
 mod environment;
+mod full;
 mod log;
 mod look_up;
 mod names;

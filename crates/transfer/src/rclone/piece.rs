@@ -16,6 +16,7 @@ use storage::posix::Dir;
 use super::arguments::CopyArguments;
 use super::claims::{Claim, Claims};
 use super::ends::End;
+use super::full;
 use super::log::{Line, Said, Stats};
 use super::look_up::{at_both, look_up};
 use super::partials::remove_partials;
@@ -165,6 +166,7 @@ impl Run<'_> {
                 continue;
             }
             let ended = self.run_one(&batch, watch)?;
+            self.stop_if_full(&batch, watch)?;
             let unsaid = self.claims.filter(&batch, |claim| claim.is_none());
             if unsaid.is_empty() {
                 continue;
@@ -194,6 +196,31 @@ impl Run<'_> {
             }
         }
         Ok(())
+    }
+
+    /// A file that found no room has not failed: the attempt ends, and its target waits.
+    fn stop_if_full(&self, batch: &[usize], watch: &Watch<'_>) -> Result<(), Stopped> {
+        let End::Mounted { dir, .. } = self.piece.target else {
+            return Ok(());
+        };
+        let is_meant = |claim: Option<&Claim>| match claim {
+            Some(Claim::Failed(message)) => full::is_meant(message),
+            Some(_) => false,
+            None => full::is_meant(&self.last_error),
+        };
+        let meant = self.claims.filter(batch, is_meant);
+        if meant.is_empty() {
+            return Ok(());
+        }
+        if !watch.fence.may_write() {
+            return Err(Stopped::LeaseLost);
+        }
+        (watch.check_roots)().map_err(Stopped::MountGone)?;
+        let files: Vec<&FoundFile> = meant.iter().map(|&n| &self.claims.files()[n]).collect();
+        match full::lacks(dir, &files, self.piece.suffix) {
+            Some(what) => Err(Stopped::TargetFull(what)),
+            None => Ok(()),
+        }
     }
 
     /// Whether the newest error is the one with which older versions give all names up for one of them.
