@@ -16,6 +16,7 @@ use model::{Failure, ItemId, ItemState, Outcome, RunId, Work};
 
 use crate::data_dir::DataDir;
 use crate::ledger::Ledger;
+use crate::no_room;
 use crate::plan::StoredList;
 use crate::report::{
     self, Format, Link, ReportError, ResultsFile, Row, Summary, TaskCounts, TaskEnd, TaskFailures,
@@ -48,6 +49,17 @@ pub enum ResultsError {
     Report(#[from] ReportError),
     #[error("cannot write {path}")]
     Log { path: PathBuf, source: io::Error },
+}
+
+impl ResultsError {
+    /// Whether it is the disk that has no room.
+    pub fn is_no_room(&self) -> bool {
+        match self {
+            ResultsError::Log { source, .. }
+            | ResultsError::Report(ReportError::File { source, .. }) => no_room::is_no_room(source),
+            ResultsError::Report(ReportError::Layout(_)) => false,
+        }
+    }
 }
 
 /// What was written at the end of a run.
@@ -150,7 +162,7 @@ impl Results {
     /// Logs a task's failures and appends its rows to the results file.
     pub fn task_ended(&self, task: &FinishedTask) -> Result<(), ResultsError> {
         self.write_log(task)?;
-        self.upload(task);
+        self.upload(task).map_err(|source| self.no_outbox(source))?;
         let mut file = self
             .file
             .lock()
@@ -163,6 +175,13 @@ impl Results {
             }
         }
         Ok(())
+    }
+
+    fn no_outbox(&self, source: io::Error) -> ResultsError {
+        ResultsError::Log {
+            path: self.data_dir.clone(),
+            source,
+        }
     }
 
     fn log_of(&self, task: &FinishedTask) -> PathBuf {
@@ -320,7 +339,8 @@ impl Results {
         })?;
         let path = reports.join(&name);
         let laid_out = report::render(self.format, &rows, &summary)?;
-        self.upload_report(&name, &laid_out, &path);
+        self.upload_report(&name, &laid_out, &path)
+            .map_err(|source| self.no_outbox(source))?;
         report::place(&laid_out, &path)?;
         let copy = Path::new("/tmp").join(&name);
         let copy = match report::write(self.format, &without_links(&rows), &summary, &copy) {

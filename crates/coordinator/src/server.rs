@@ -44,6 +44,9 @@ const STREAMS_PER_CONNECTION: u32 = 4_096;
 
 const EMBEDDED_HEARTBEAT: Duration = Duration::from_millis(500);
 
+/// How often a report is tried for which the disk has no room.
+const REPORT_AGAIN: Duration = Duration::from_secs(2);
+
 /// How long the last answers may take to get out.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
 
@@ -417,6 +420,10 @@ async fn tick(scheduler: Arc<Scheduler>) {
         let ticked = tokio::task::spawn_blocking(move || ticking.tick(Instant::now())).await;
         let why = match ticked {
             Ok(Ok(())) => continue,
+            Ok(Err(error)) if error.is_no_room() => {
+                scheduler.no_room(&error, Instant::now());
+                continue;
+            }
             Ok(Err(error)) => model::error_chain(&error),
             Err(panic) => panic.to_string(),
         };
@@ -476,7 +483,18 @@ async fn until_over(
             return Ok(Ended::Stopped);
         }
     }
-    let (written, finished) = write_report(scheduler, run).await?;
+    let (written, finished) = loop {
+        match write_report(scheduler, run).await {
+            Err(ServerError::Results(error)) if error.is_no_room() => {
+                scheduler.no_room(&error, Instant::now());
+            }
+            written => break written?,
+        }
+        tokio::select! {
+            () = tokio::time::sleep(REPORT_AGAIN) => {}
+            () = &mut stop => return Ok(Ended::Stopped),
+        }
+    };
     if run.state == RunState::Running {
         let run_end = RunEnd::new(run.started, finished, &written);
         end.notices.tell(&Event::Run(run_end));

@@ -16,6 +16,7 @@ use tonic::{Request, Response, Status};
 use wire::proto::{self, Verdict, coordinator_server::Coordinator};
 
 use crate::fleet::Progress;
+use crate::no_room;
 use crate::scheduler::{Command, Full, Newcomer, Refused, ReleaseReason, Scheduler, Sent};
 use crate::status;
 use crate::store::{Granted, TaskRecord};
@@ -62,6 +63,8 @@ impl Service {
             // What a peer says must not end the server.
             Refused::Store(StoreError::IdTaken(_) | StoreError::Unbalanced(_))
             | Refused::Misplaced(_) => Status::invalid_argument(refused.to_string()),
+            Refused::Store(StoreError::NoRoom { .. }) => self.no_room(&refused),
+            Refused::Keep { source, .. } if no_room::is_no_room(source) => self.no_room(&refused),
             Refused::Store(error) => {
                 // Nothing was stored: the worker repeats the call until another server, or this
                 // one started again, can store it.
@@ -74,6 +77,12 @@ impl Service {
                 Status::failed_precondition(model::error_chain(&refused))
             }
         }
+    }
+
+    /// Nothing was stored: the worker repeats the call until it is.
+    fn no_room(&self, refused: &Refused) -> Status {
+        self.scheduler.no_room(refused, std::time::Instant::now());
+        Status::unavailable(model::error_chain(refused))
     }
 
     /// Like `blocking`, for calls whose refusal as stale is an answer and no error.

@@ -16,6 +16,8 @@ pub(crate) enum Event {
     Run(RunEnd),
     Paused(Paused),
     Resumed(Paused),
+    /// The server's own disk has no room, with the message.
+    ServerFull(String),
 }
 
 /// The run is over.
@@ -48,7 +50,7 @@ impl Event {
         match self {
             Event::Task(_) => NoticeKind::Task,
             Event::Run(_) => NoticeKind::Run,
-            Event::Paused(_) => NoticeKind::Paused,
+            Event::Paused(_) | Event::ServerFull(_) => NoticeKind::Paused,
             Event::Resumed(_) => NoticeKind::Resumed,
         }
     }
@@ -59,6 +61,7 @@ impl Event {
             Event::Task(row) => format!("task {}", row.id),
             Event::Run(_) => "the run".to_owned(),
             Event::Paused(paused) => format!("task {} paused", paused.task),
+            Event::ServerFull(_) => "the server's disk is full".to_owned(),
             Event::Resumed(paused) => format!("task {} resumed", paused.task),
         }
     }

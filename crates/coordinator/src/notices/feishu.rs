@@ -33,6 +33,10 @@ pub(super) fn card(event: &Event, config: &str) -> Value {
         Event::Task(row) => of_task(row),
         Event::Run(end) => of_run(end),
         Event::Paused(paused) => of_paused(paused, "waits, its target is full"),
+        Event::ServerFull(message) => (
+            "data-migrate: the server's disk is full, the run waits".to_owned(),
+            vec![("message", message.clone())],
+        ),
         Event::Resumed(paused) => of_paused(paused, "goes on, its target has room again"),
     };
     let content = lines

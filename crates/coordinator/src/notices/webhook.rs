@@ -34,6 +34,14 @@ pub(super) fn body(event: &Event, run: RunId, config: &str) -> Value {
             (format!("{run}/task/{}", row.id), "task", value)
         }
         Event::Run(end) => (format!("{run}/run"), "summary", of_run(end)),
+        Event::ServerFull(message) => {
+            let at = crate::scheduler::now_ms();
+            (
+                format!("{run}/{kind}/server/{at}"),
+                "server",
+                json!({"message": message}),
+            )
+        }
         Event::Paused(paused) | Event::Resumed(paused) => {
             let value = json!({
                 "id": paused.task.0,

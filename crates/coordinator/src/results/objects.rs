@@ -17,26 +17,29 @@ use crate::uploads::Key;
 
 impl Results {
     /// Puts the task's logs and list into the outbox.
-    pub(super) fn upload(&self, task: &FinishedTask) {
+    pub(super) fn upload(&self, task: &FinishedTask) -> io::Result<()> {
         self.uploads
-            .put_file(&self.log_key(task), &self.log_of(task));
+            .put_file(&self.log_key(task), &self.log_of(task))?;
         for (n, piece) in (1..).zip(pieces(task)) {
             if let Some(log) = task.item_logs.get(&piece.item.id) {
                 self.uploads
-                    .put(&self.piece_log_key(task, n), |out| unpack_log(log, out));
+                    .put(&self.piece_log_key(task, n), |out| unpack_log(log, out))?;
             }
         }
         if let Some(list) = &task.list {
             self.uploads
-                .put(&self.list_key(task), |out| write_list(list, out));
+                .put(&self.list_key(task), |out| write_list(list, out))?;
         }
+        Ok(())
     }
 
     /// Puts a report into the outbox, unless `path`, where it will be, says that it was put in before.
-    pub(super) fn upload_report(&self, name: &str, report: &[u8], path: &Path) {
-        if !path.exists() {
-            self.uploads
-                .put(&Key::report(name), |out| out.write_all(report));
+    pub(super) fn upload_report(&self, name: &str, report: &[u8], path: &Path) -> io::Result<()> {
+        match path.exists() {
+            true => Ok(()),
+            false => self
+                .uploads
+                .put(&Key::report(name), |out| out.write_all(report)),
         }
     }
 

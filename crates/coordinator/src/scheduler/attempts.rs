@@ -72,8 +72,10 @@ impl Scheduler {
         let completed = self
             .store
             .complete_with(item, epoch, outcome, children, now_ms());
-        // Taken or refused, this attempt is over.
-        self.drop_held(session, item, epoch);
+        // Taken or refused, this attempt is over; where there is no room, its worker holds it until there is.
+        if !matches!(&completed, Err(error) if error.is_no_room()) {
+            self.drop_held(session, item, epoch);
+        }
         completed?;
         let now = Instant::now();
         let resumed = self
@@ -127,8 +129,11 @@ impl Scheduler {
             // First, so that the item is not granted before its target is paused.
             self.pause(task, (item, epoch), full.clone(), &name, message);
         }
-        self.drop_held(session, item, epoch);
-        self.hand_back(item, epoch, cost, message, wait)?;
+        let handed_back = self.hand_back(item, epoch, cost, message, wait);
+        if !matches!(&handed_back, Err(error) if error.is_no_room()) {
+            self.drop_held(session, item, epoch);
+        }
+        handed_back?;
         if reason == ReleaseReason::Task {
             self.fail_task(task, message.to_owned())?;
         }

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use model::found_files::shared_lists;
 use model::{Engine, RunId, TaskId};
 
+use super::owed::Owed;
 use super::{Scheduler, State, failed, now_ms};
 use crate::fleet::Session;
 use crate::ledger::{Ledger, ledger};
@@ -59,10 +60,6 @@ impl Scheduler {
     }
 
     fn end_task(&self, task: TaskId, result: TaskResult) -> Result<(), StoreError> {
-        let _ending = self
-            .ending
-            .lock()
-            .unwrap_or_else(|poisoned| poisoned.into_inner());
         let applied = self.store.finish_task(self.run, task, result.clone())?;
         if applied == Applied::Before {
             return Ok(());
@@ -71,7 +68,7 @@ impl Scheduler {
             true => tracing::info!("{}", result.message),
             false => tracing::error!("task {task} failed: {}", result.message),
         }
-        let record = {
+        {
             let mut state = self.state();
             state.targets.forget(task);
             for session in state.fleet.sessions.values_mut() {
@@ -79,16 +76,12 @@ impl Scheduler {
                     held.cancel = true;
                 }
             }
-            state.tasks.get_mut(&task).map(|state| {
+            if let Some(state) = state.tasks.get_mut(&task) {
                 state.record.result = Some(result);
-                state.record.clone()
-            })
-        };
-        self.commands.notify_waiters();
-        if let Some(record) = record {
-            self.write_rows(&record)?;
+            }
         }
-        self.finish_run_if_done()
+        self.commands.notify_waiters();
+        self.settle(Owed::Results)
     }
 
     /// Rows of tasks that ended before this server could write them, and the end of a run whose
@@ -97,38 +90,69 @@ impl Scheduler {
         if self.is_over() {
             return Ok(());
         }
+        self.settle(Owed::Results)?;
+        for task in self.unfinished() {
+            self.advance(task)?;
+        }
+        Ok(())
+    }
+
+    /// Writes what is not written yet of the results; the run ends after the last row.
+    pub(super) fn write_results(&self) -> Result<(), StoreError> {
+        let _ending = self
+            .ending
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
         let mut unwritten: Vec<TaskRecord> = self
             .state()
             .tasks
             .values()
-            .filter(|task| task.record.result.is_some() && !task.record.row_written)
+            .filter(|task| task.record.result.is_some() && !task.is_row_done)
             .map(|task| task.record.clone())
             .collect();
         unwritten.sort_by_key(|record| record.task.id);
         for record in unwritten {
             self.write_rows(&record)?;
         }
-        for task in self.unfinished() {
-            self.advance(task)?;
-        }
         self.finish_run_if_done()
     }
 
     fn write_rows(&self, record: &TaskRecord) -> Result<(), StoreError> {
+        let task = record.task.id;
         let finished = self.finished_task(record)?;
         // Before the row counts as written: after a crash here it is told of again, not never.
-        let row = self.results.task_row(&finished);
-        self.notices.tell(&Event::Task(Box::new(row)));
-        if let Err(e) = self.results.task_ended(&finished) {
+        self.tell_of_end(task, || {
+            Event::Task(Box::new(self.results.task_row(&finished)))
+        });
+        match self.results.task_ended(&finished) {
+            Err(error) if error.is_no_room() => {
+                return Err(StoreError::NoRoom {
+                    action: "write the results of a task",
+                    source: error.into(),
+                });
+            }
             // The run goes on: its report at the end has the row too.
-            tracing::error!(
-                "cannot write the results of task {}: {}",
-                record.task.id,
-                model::error_chain(&e)
-            );
-            return Ok(());
+            Err(error) => tracing::error!(
+                "cannot write the results of task {task}: {}",
+                model::error_chain(&error)
+            ),
+            Ok(()) => self.store.set_row_written(self.run, task)?,
         }
-        self.store.set_row_written(self.run, record.task.id)
+        if let Some(state) = self.state().tasks.get_mut(&task) {
+            state.is_row_done = true;
+        }
+        Ok(())
+    }
+
+    /// Once, however often its row is tried.
+    fn tell_of_end(&self, task: TaskId, event: impl FnOnce() -> Event) {
+        let is_told = match self.state().tasks.get_mut(&task) {
+            Some(state) => std::mem::replace(&mut state.is_told, true),
+            None => true,
+        };
+        if !is_told {
+            self.notices.tell(&event());
+        }
     }
 
     fn finished_task(&self, record: &TaskRecord) -> Result<FinishedTask, StoreError> {

@@ -2,10 +2,11 @@
 
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use model::{Item, ItemId, ListPlace, SessionId, Work};
 
+use super::owed::Owed;
 use super::targets::Place;
 use super::{Refused, Scheduler, State, now_ms};
 use crate::store::{Cost, GrantFrom, Granted, Kinds, TaskRecord};
@@ -65,7 +66,7 @@ impl Scheduler {
             for granted in grants {
                 let item = granted.item;
                 let reason = "its worker is gone";
-                self.put_back(item.id, item.epoch, Cost::Free, reason, Duration::ZERO)?;
+                self.settle(Owed::PutBack(item.id, item.epoch, Cost::Free, reason))?;
             }
             return Err(Refused::UnknownSession);
         }

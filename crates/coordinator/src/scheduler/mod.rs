@@ -10,6 +10,7 @@ mod attempts;
 mod engines;
 mod finish;
 mod grant;
+mod owed;
 mod pauses;
 mod phases;
 mod report;
@@ -17,7 +18,7 @@ mod sessions;
 mod targets;
 mod uploads;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -34,6 +35,7 @@ use crate::store::{
     Cost, Millis, Phase, RunRecord, RunState, Store, StoreError, TaskRecord, TaskResult,
 };
 
+use owed::{Owed, Shortage};
 use targets::Targets;
 
 pub use grant::LeaseAnswer;
@@ -155,6 +157,10 @@ struct State {
     /// Workers with attempts of a cancelled run, until when each may go on with them: nothing is granted before they
     /// have heard that the attempts are over.
     predecessors: HashMap<SessionId, Instant>,
+    /// What waits for room on the disk, and when it was last tried.
+    owed: VecDeque<Owed>,
+    owed_tried: Option<Instant>,
+    shortage: Option<Shortage>,
     /// What went wrong with the store; the server can't go on.
     broken: Option<String>,
 }
@@ -175,6 +181,10 @@ struct TaskState {
     trouble: Option<String>,
     /// When it was last said that no worker has its engine.
     told_of_engine: Option<Instant>,
+    /// People have heard of its end.
+    is_told: bool,
+    /// Its row is written, or can't be for another reason than room.
+    is_row_done: bool,
 }
 
 impl Scheduler {
@@ -197,6 +207,7 @@ impl Scheduler {
         }
         let mut tasks = HashMap::new();
         for record in store.tasks(run.id)? {
+            let is_row_done = record.row_written;
             let state = TaskState {
                 record,
                 may_have_waiting: true,
@@ -205,6 +216,8 @@ impl Scheduler {
                 last_held: None,
                 trouble: None,
                 told_of_engine: None,
+                is_told: false,
+                is_row_done,
             };
             tasks.insert(state.record.task.id, state);
         }
@@ -223,6 +236,9 @@ impl Scheduler {
                 tasks,
                 targets,
                 predecessors: HashMap::new(),
+                owed: VecDeque::new(),
+                owed_tried: None,
+                shortage: None,
                 broken: None,
             }),
             work: Notify::new(),
@@ -355,16 +371,13 @@ impl Scheduler {
                 self.settings.lease.as_secs()
             );
             for (item, held) in dead.session.held {
-                self.put_back(
-                    item,
-                    held.epoch,
-                    Cost::Attempt,
-                    "its worker was lost",
-                    Duration::ZERO,
-                )?;
+                let lost = "its worker was lost";
+                self.settle(Owed::PutBack(item, held.epoch, Cost::Attempt, lost))?;
             }
-            self.store.remove_session(dead.id)?;
+            self.settle(Owed::RemoveSession(dead.id))?;
         }
+        self.settle_owed(now)?;
+        self.look_for_room(now);
         self.look_at_targets(now);
         self.give_up_refused(now)?;
         self.look_for_engines(now)?;

@@ -6,6 +6,7 @@ use std::time::Instant;
 
 use model::{ItemId, Purpose, RelPath, Task, TaskId, Work};
 
+use super::owed::Owed;
 use super::{Scheduler, State, now_ms};
 use crate::store::{Applied, Phase, StoreError};
 
@@ -16,8 +17,13 @@ const DIRECTORIES_PER_ITEM: usize = 5_000;
 const BYTES_PER_ITEM: usize = 1 << 20;
 
 impl Scheduler {
-    /// Moves a task on if nothing of its phase is open. Safe to call at any time and twice at once.
+    /// Moves a task on if nothing of its phase is open, now or when there is room. Safe to call at any time and twice
+    /// at once.
     pub(super) fn advance(&self, task: TaskId) -> Result<(), StoreError> {
+        self.settle(Owed::Advance(task))
+    }
+
+    pub(super) fn advance_now(&self, task: TaskId) -> Result<(), StoreError> {
         let Some(phase) = self.phase_of(task) else {
             return Ok(());
         };

@@ -1,9 +1,10 @@
 //! Workers that come, are heard of, and leave.
 
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use model::{Epoch, ItemId, SessionId};
 
+use super::owed::Owed;
 use super::{Command, Refused, Scheduler, now_ms};
 use crate::fleet::{Progress, Session};
 use crate::store::{Cost, Millis, SessionRecord};
@@ -83,13 +84,7 @@ impl Scheduler {
         };
         for (item, epoch) in heard.unheard {
             tracing::warn!("item {item}: its grant never reached the worker, it waits again");
-            self.put_back(
-                item,
-                epoch,
-                Cost::Free,
-                "the grant was lost",
-                Duration::ZERO,
-            )?;
+            self.settle(Owed::PutBack(item, epoch, Cost::Free, "the grant was lost"))?;
         }
         Ok(heard.lost)
     }
@@ -134,15 +129,10 @@ impl Scheduler {
         };
         tracing::info!("worker {} has left", session.name);
         for (item, held) in session.held {
-            self.put_back(
-                item,
-                held.epoch,
-                Cost::Free,
-                "its worker left",
-                Duration::ZERO,
-            )?;
+            let left = "its worker left";
+            self.settle(Owed::PutBack(item, held.epoch, Cost::Free, left))?;
         }
-        self.store.remove_session(id)?;
+        self.settle(Owed::RemoveSession(id))?;
         Ok(())
     }
 

@@ -1,6 +1,7 @@
 //! The scheduler without gRPC: lives of tasks, with everything that can come between.
 
 mod full_targets;
+mod no_room;
 
 use std::path::Path;
 
@@ -60,8 +61,12 @@ impl Place {
 
     /// Like a server that starts: the same run goes on.
     fn open(&self) -> Scheduler {
+        self.open_with(|store| Arc::new(store))
+    }
+
+    fn open_with(&self, with: impl FnOnce(SqliteStore) -> Arc<dyn Store>) -> Scheduler {
         let at = self.directory.path();
-        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&at.join("state.sqlite")).unwrap());
+        let store = with(SqliteStore::open(&at.join("state.sqlite")).unwrap());
         let tasks = (1..)
             .zip(&self.works)
             .map(|(number, works)| NewTask {

@@ -1,11 +1,14 @@
 //! What the server must not forget. Each verb is one transaction: when it returns,
-//! what it did survives a power cut, and when it fails, nothing of it happened.
+//! what it did survives a power cut, and when it fails, nothing of it happened. [`StoreError::NoRoom`] is the one
+//! failure after which the store goes on: the caller tries again.
 //!
 //! Renewals of leases are not stored: a server that becomes active extends every
 //! lease by one lease time, so a stored deadline would say nothing.
 
 #[cfg(test)]
 mod contract;
+#[cfg(test)]
+mod full;
 mod sqlite;
 
 use std::path::PathBuf;
@@ -15,6 +18,8 @@ use model::{
     Epoch, Item, ItemId, Outcome, RunId, SessionId, StaleLease, Task, TaskId, Work, WorkKind,
 };
 
+#[cfg(test)]
+pub(crate) use full::Full;
 pub use sqlite::SqliteStore;
 
 /// Milliseconds since 1970 UTC.
@@ -24,6 +29,12 @@ pub type Millis = i64;
 pub enum StoreError {
     #[error("cannot {action}")]
     Database {
+        action: &'static str,
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
+    /// The disk is full, or a quota used up: nothing of it happened, and the same call may succeed when there is room.
+    #[error("cannot {action}: no room on the server's disk")]
+    NoRoom {
         action: &'static str,
         source: Box<dyn std::error::Error + Send + Sync>,
     },
@@ -50,6 +61,12 @@ pub enum StoreError {
     /// Entries without a result, reasons that don't add up, or numbers beyond all reason.
     #[error("the outcome of item {0} does not add up")]
     Unbalanced(ItemId),
+}
+
+impl StoreError {
+    pub fn is_no_room(&self) -> bool {
+        matches!(self, StoreError::NoRoom { .. })
+    }
 }
 
 /// What a run is made of. Two runs of equal identity do the same work.

@@ -28,6 +28,7 @@ use model::config::{Acl, Config};
 
 use crate::data_dir::DataDir;
 use crate::https::Certificate;
+use crate::no_room;
 use crate::report::Link;
 use bucket::Bucket;
 use destination::{Destination, NoDestination};
@@ -135,19 +136,31 @@ impl Uploads {
         }
     }
 
-    /// Puts an object into the outbox, compressed where its key says so. What can't be kept there is named.
-    pub(crate) fn put(&self, key: &Key, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) {
-        let Some(to) = &self.to else { return };
-        if let Err(error) = to.outbox.put(key, write) {
-            tracing::warn!("{key} may not be uploaded, it can't be kept in the outbox: {error}");
+    /// Puts an object into the outbox, compressed where its key says so. An error says that there is no room for it
+    /// now; what can't be kept there for another reason is named.
+    pub(crate) fn put(
+        &self,
+        key: &Key,
+        write: impl FnOnce(&mut dyn Write) -> io::Result<()>,
+    ) -> io::Result<()> {
+        let Some(to) = &self.to else { return Ok(()) };
+        match to.outbox.put(key, write) {
+            Err(error) if no_room::is_no_room(&error) => Err(error),
+            Err(error) => {
+                tracing::warn!(
+                    "{key} may not be uploaded, it can't be kept in the outbox: {error}"
+                );
+                Ok(())
+            }
+            Ok(()) => Ok(()),
         }
     }
 
     /// The same with a file's content.
-    pub(crate) fn put_file(&self, key: &Key, file: &Path) {
+    pub(crate) fn put_file(&self, key: &Key, file: &Path) -> io::Result<()> {
         self.put(key, |mut out| {
             io::copy(&mut File::open(file)?, &mut out).map(|_| ())
-        });
+        })
     }
 
     /// `endpoint/bucket/key`; none where nothing is uploaded.

@@ -5,7 +5,7 @@
 //! commits once, and answers only then: what was answered is on the disk. A call that
 //! fails or panics is rolled back to its savepoint and harms no other. When the
 //! transaction itself fails, every call of it fails, also those that were refused: a refusal
-//! may rest on what was rolled back.
+//! may rest on what was rolled back. Where it failed for want of room, all may try again.
 
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,7 +16,7 @@ use std::{io, thread};
 
 use rusqlite::Connection;
 
-use super::error::{CallError, database};
+use super::error::{CallError, database, is_no_room};
 use crate::store::StoreError;
 
 /// Calls in one transaction, at most; also how many may wait before callers are held up.
@@ -75,6 +75,7 @@ impl Drop for Writer {
 /// A call, whatever its type of result.
 trait Job: Send {
     fn run(&mut self, connection: &Connection) -> Ran;
+    fn met_no_room(&self) -> bool;
     fn answer(self: Box<Self>, batch: Result<(), BatchError>);
 }
 
@@ -101,7 +102,7 @@ where
         };
         // What a panic left half done in the database is rolled back, and `work` is gone with it.
         let result = match catch_unwind(AssertUnwindSafe(|| work(connection))) {
-            Ok(result) => result.map_err(|error| error.during(self.action)),
+            Ok(result) => result.map_err(|error| error.during_write(self.action, connection)),
             Err(panic) => Err(database(self.action, panic_message(panic.as_ref()))),
         };
         let ran = match result {
@@ -112,9 +113,17 @@ where
         ran
     }
 
+    fn met_no_room(&self) -> bool {
+        matches!(&self.result, Some(Err(error)) if error.is_no_room())
+    }
+
     fn answer(self: Box<Self>, batch: Result<(), BatchError>) {
         let answer = match (batch, self.result) {
             (Ok(()), Some(result)) => result,
+            (Err(error), _) if error.is_no_room => Err(StoreError::NoRoom {
+                action: self.action,
+                source: error.into(),
+            }),
             // This may be what broke the batch, so it says more.
             (Err(_), Some(Err(own @ StoreError::Database { .. }))) => Err(own),
             (Err(error), _) => Err(database(self.action, error)),
@@ -128,7 +137,11 @@ where
 /// Why a whole batch failed; each of its calls gets a copy.
 #[derive(Debug, Clone, thiserror::Error)]
 #[error("the transaction failed")]
-struct BatchError(#[source] Arc<rusqlite::Error>);
+struct BatchError {
+    source: Arc<rusqlite::Error>,
+    /// For want of room, its own or that of one of its calls.
+    is_no_room: bool,
+}
 
 fn panic_message(panic: &(dyn Any + Send)) -> String {
     let message = panic
@@ -143,9 +156,20 @@ fn serve(connection: &Connection, calls: &Receiver<Box<dyn Job>>) {
     while let Ok(first) = calls.recv() {
         let mut batch = vec![first];
         batch.extend(calls.try_iter().take(MAX_BATCH - 1));
-        let result = run_batch(connection, &mut batch).map_err(|e| BatchError(Arc::new(e)));
-        if let Err(error) = &result {
-            tracing::error!(calls = batch.len(), cause = %error.0, "a transaction failed");
+        let result = run_batch(connection, &mut batch);
+        let result = result.map_err(|error| BatchError {
+            is_no_room: is_no_room(&error, connection) || batch.iter().any(|job| job.met_no_room()),
+            source: Arc::new(error),
+        });
+        match &result {
+            // The callers try again, and say so less often than this would be.
+            Err(error) if error.is_no_room => {
+                tracing::debug!(calls = batch.len(), cause = %error.source, "no room");
+            }
+            Err(error) => {
+                tracing::error!(calls = batch.len(), cause = %error.source, "a transaction failed");
+            }
+            Ok(()) => {}
         }
         for job in batch {
             job.answer(result.clone());

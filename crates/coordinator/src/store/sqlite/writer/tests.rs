@@ -110,6 +110,31 @@ fn a_commit_that_fails_fails_every_call_of_it() {
 }
 
 #[test]
+fn a_call_without_room_may_be_repeated_when_there_is_some() {
+    let writer = writer();
+    insert(&writer, "CREATE TABLE large (bytes BLOB)").expect("create");
+    let limit = |pages: u32| {
+        let limited = writer.call("limit", move |connection| {
+            let kept: u32 =
+                connection
+                    .pragma_update_and_check(None, "max_page_count", pages, |row| row.get(0))?;
+            Ok(kept)
+        });
+        limited.expect("limit the pages")
+    };
+    // No less than there are already.
+    limit(1);
+    let large = "INSERT INTO large VALUES (zeroblob(1000000))";
+    let results = in_one_batch(&writer, &["INSERT INTO t VALUES (1)", large]);
+    let refused = results[1].as_ref().expect_err("there is no room");
+    assert!(refused.is_no_room(), "{refused:?}");
+    let other = &results[0];
+    assert!(other.as_ref().map_or_else(StoreError::is_no_room, |_| true));
+    limit(u32::MAX / 2);
+    insert(&writer, large).expect("there is room");
+}
+
+#[test]
 fn a_transaction_that_breaks_fails_every_call_of_it() {
     let writer = writer();
     let results = in_one_batch(
