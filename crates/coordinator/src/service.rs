@@ -334,7 +334,8 @@ impl Coordinator for Service {
         };
         self.change(move |scheduler| {
             let id = session(request.session);
-            scheduler.release(id, item, epoch, reason, &request.message)
+            let not_before = Duration::from_millis(request.not_before_ms.into());
+            scheduler.release(id, item, epoch, reason, &request.message, not_before)
         })
         .await
     }

@@ -9,6 +9,9 @@ use model::{Epoch, ItemId, Outcome, SessionId, TaskId, Work};
 use super::{Refused, ReleaseReason, Scheduler, now_ms};
 use crate::store::{Cost, Millis, Release, ReleasedTo, StoreError};
 
+/// No worker may hold up an item for longer.
+const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
 impl Scheduler {
     /// The first worker at a task's roots sets the identity of its source; all hear what holds. `volume`: where what
     /// the target lies on is mounted.
@@ -90,6 +93,7 @@ impl Scheduler {
         Ok(())
     }
 
+    /// Hands an item back. It is not granted again before its worker says (`not_before` from now on) and the reason allows.
     pub fn release(
         &self,
         session: SessionId,
@@ -97,6 +101,7 @@ impl Scheduler {
         epoch: Epoch,
         reason: ReleaseReason,
         message: &str,
+        not_before: Duration,
     ) -> Result<(), Refused> {
         let record = self.store.item(item)?;
         let task = record.item.task;
@@ -129,9 +134,12 @@ impl Scheduler {
             // First, so that the item is not granted before its target is paused.
             self.pause(task, (item, epoch), full.clone(), &name, message);
         }
+        let wait = wait.max(not_before.min(LONGEST_WAIT));
         let handed_back = self.hand_back(item, epoch, cost, message, wait);
         if !matches!(&handed_back, Err(error) if error.is_no_room()) {
             self.drop_held(session, item, epoch);
+            // Of a task that nobody has begun, one item is held at a time.
+            self.work.notify_waiters();
         }
         handed_back?;
         if reason == ReleaseReason::Task {

@@ -14,7 +14,7 @@ use model::{
 use super::*;
 use crate::data_dir::DataDir;
 use crate::fleet::Progress;
-use crate::store::{NewRun, NewTask, SqliteStore, WhenFinished};
+use crate::store::{GrantFrom, Kinds, NewRun, NewTask, SqliteStore, WhenFinished};
 
 const LEASE: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(10);
@@ -217,7 +217,14 @@ impl Worker {
 
     fn release(self, scheduler: &Scheduler, (item, epoch): Lease, reason: ReleaseReason) {
         scheduler
-            .release(self.session, item, epoch, reason, "a reason")
+            .release(
+                self.session,
+                item,
+                epoch,
+                reason,
+                "a reason",
+                Duration::ZERO,
+            )
             .unwrap();
     }
 
@@ -588,6 +595,37 @@ fn a_full_target_holds_its_task_up_and_fails_nothing() {
     let task = &scheduler.snapshot().unwrap().tasks[0];
     assert_eq!((task.open_items, task.ledger.retries), (1, 0));
     assert_eq!(task.trouble.as_deref(), Some("a reason"));
+}
+
+#[test]
+fn a_worker_says_when_its_item_may_be_granted_again_and_not_for_ever() {
+    for (asked, secs) in [(0, 0), (90, 90), (u64::from(u32::MAX), 3600)] {
+        let place = Place::with_tasks(1);
+        let scheduler = place.open();
+        let worker = Worker::register(&scheduler, 1);
+        let (item, epoch) = worker.begin_first(&scheduler);
+        let (drain, asked) = (ReleaseReason::Drain, Duration::from_secs(asked));
+        let before = now_ms();
+        let released = scheduler.release(worker.session, item, epoch, drain, "later", asked);
+        released.unwrap();
+        let from = [GrantFrom {
+            task: TaskId(1),
+            at_most: 1,
+            kinds: Kinds::All,
+        }];
+        let after = now_ms();
+        let is_granted = |at: Millis| {
+            let granted = scheduler
+                .store
+                .grant(scheduler.run, &from, worker.session, 1, at);
+            !granted.unwrap().is_empty()
+        };
+        assert!(
+            secs == 0 || !is_granted(before + secs * 1000 - 1),
+            "{asked:?}"
+        );
+        assert!(is_granted(after + secs * 1000), "{asked:?}");
+    }
 }
 
 #[test]

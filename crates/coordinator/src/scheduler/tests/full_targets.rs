@@ -97,7 +97,7 @@ fn a_late_word_of_a_full_target_pauses_nothing() {
     let (scheduler, worker, firsts) = begun(&place);
     worker.complete(&scheduler, firsts[0], copied(0, 0));
     let (item, epoch) = firsts[0];
-    let late = scheduler.release(worker.session, item, epoch, space(), "late");
+    let late = scheduler.release(worker.session, item, epoch, space(), "late", Duration::ZERO);
     assert!(late.unwrap_err().is_stale());
     assert!(!states(&scheduler).contains(&"paused"));
 }

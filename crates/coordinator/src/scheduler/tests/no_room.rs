@@ -42,8 +42,8 @@ fn what_finds_no_room_changes_nothing_and_succeeds_later() {
     let children = [(super::item(1001), walk(&["a"]))];
     refused(scheduler.split(item, epoch, &children));
     refused(scheduler.complete(worker.session, item, epoch, copied(5, 0), &[]));
-    let drain = ReleaseReason::Drain;
-    refused(scheduler.release(worker.session, item, epoch, drain, "later"));
+    let (drain, at_once) = (ReleaseReason::Drain, Duration::ZERO);
+    refused(scheduler.release(worker.session, item, epoch, drain, "later", at_once));
     // It is still the worker's, whose lease is renewed.
     assert_eq!(worker.beat(&scheduler, &[(item, epoch)]), []);
     scheduler.tick(Instant::now()).unwrap();
