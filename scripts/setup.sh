@@ -6,7 +6,7 @@ cd "$(dirname "$0")/.."
 
 # program=Debian package
 test_tools=(rsync=rsync mkfs.ext4=e2fsprogs mkfs.xfs=xfsprogs mount=mount strace=strace fusermount3=fuse3 setfacl=acl
-  setpriv=util-linux unshare=util-linux script=bsdutils openssl=openssl curl=curl python3=python3
+  setpriv=util-linux unshare=util-linux nsenter=util-linux ip=iproute2 script=bsdutils openssl=openssl curl=curl python3=python3
   /usr/bin/rclone=rclone gzip=gzip git=git)
 test_s3_tools=(curl=curl)
 bench_tools=(rsync=rsync fpsync=fpart strace=strace mkfs.ext4=e2fsprogs mkfs.xfs=xfsprogs mkfs.btrfs=btrfs-progs

@@ -11,6 +11,7 @@ pub mod descriptors;
 pub mod fuse;
 pub mod leftovers;
 pub mod mount;
+pub mod network;
 pub mod posix_acl;
 pub mod process;
 pub mod random;

@@ -19,6 +19,7 @@ static NEXT: AtomicU64 = AtomicU64::new(0);
 #[derive(Debug)]
 pub struct Scratch {
     path: PathBuf,
+    is_kept: bool,
 }
 
 impl Scratch {
@@ -45,12 +46,18 @@ impl Scratch {
                 Ok(()) => {
                     return Ok(Self {
                         path: path.canonicalize()?,
+                        is_kept: false,
                     });
                 }
                 Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
                 Err(error) => return Err(error),
             }
         }
+    }
+
+    /// It stays when it is dropped, for somebody to look at.
+    pub fn keep(&mut self) {
+        self.is_kept = true;
     }
 
     pub fn path(&self) -> &Path {
@@ -86,6 +93,9 @@ impl Scratch {
 
 impl Drop for Scratch {
     fn drop(&mut self) {
+        if self.is_kept {
+            return;
+        }
         if !detach_below(&self.path) {
             let path = self.path.display();
             eprintln!("left in place, something is still mounted below: {path}");
