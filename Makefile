@@ -1,9 +1,9 @@
-# What a developer calls; `make` lists it. Nothing here asks for more than a Rust toolchain, but `test`, `test-s3` and `bench`.
+# What a developer calls; `make` lists it. Nothing here asks for more than a Rust toolchain, but `test`, `test-s3`, `torture` and `bench`.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build build-local quickstart test test-s3 bench lint lint-deploy clean toolchain
+.PHONY: help build build-local quickstart test test-s3 torture bench lint lint-deploy clean toolchain
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PROGRAMS := data-migrate data-migrate-server data-migrate-worker
@@ -41,6 +41,10 @@ test: toolchain ## Install what the tests need, then run them all (as root)
 test-s3: toolchain ## Test uploads to garage, an S3 server that checks strictly (built first, some minutes)
 	@scripts/setup.sh test-s3
 	GARAGE=$(or $(GARAGE),$(abspath $(TARGET_DIR))/tools/garage/bin/garage) cargo test -p app --test uploads_garage -- --ignored
+
+torture: toolchain ## Kill, freeze and cut off servers and workers (RUNS=500, SEED=1: the first of them)
+	@scripts/setup.sh test
+	TORTURE_RUNS=$(or $(RUNS),500) TORTURE_SEED=$(or $(SEED),1) cargo test -p app --test torture -- --nocapture
 
 bench: toolchain ## Measure side by side with other tools (BENCH_CASES=a,b, BENCH_TOOLS=a,b, ROUNDS=n, BENCH_ARGS=--strict)
 	@scripts/setup.sh bench

@@ -74,6 +74,12 @@ impl Fleet {
         fleet
     }
 
+    /// Leaves everything where it is when the fleet is dropped; where that is.
+    pub fn keep(&mut self) -> PathBuf {
+        self.scratch.keep();
+        self.scratch.path().to_owned()
+    }
+
     /// Writes the config file anew.
     pub fn configure(&self, settings: &Settings) {
         let mut text = format!(

@@ -1,0 +1,317 @@
+//! One run: its machines, its programs, and what is done to them.
+
+use std::fs;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use testkit::Program;
+use testkit::network::{Cut, Network, Relay};
+use testkit::process::Exit;
+use testkit::random::Random;
+
+use crate::faults::{Fault, Kind, Suspect, newest, plan};
+use crate::fleet::{Begun, Fleet, LONG, SERVER, Settings, WORKER, begun, start};
+use crate::judge;
+use crate::sources::Sources;
+use crate::tally::Ended;
+
+pub const WORKERS: usize = 4;
+/// Behind the workers.
+const SERVER_HOST: usize = WORKERS;
+/// So long a worker waits for a server: longer than one is ever away.
+const WAIT_SECS: &str = "12";
+/// Between two looks, and between two changes of the source.
+const PAUSE: Duration = Duration::from_millis(30);
+/// That sources hold still at last.
+const MAX_CHANGES: u64 = 150;
+
+/// Fields are dropped in this order: programs before what they work on.
+pub struct Run {
+    seed: u64,
+    begun: Instant,
+    /// Each of these goes on where the one before was killed.
+    pub servers: Vec<Program>,
+    /// Of each worker its lives, one after another.
+    pub workers: Vec<Vec<Program>>,
+    pub sources: Sources,
+    pub fleet: Fleet,
+    network: Network,
+    relays: Vec<Relay>,
+    faults: Vec<Fault>,
+    suspects: Vec<Suspect>,
+    fired: Vec<Kind>,
+}
+
+impl Run {
+    pub fn new(seed: u64) -> Self {
+        let mut random = Random::new(seed);
+        let mut fleet = Fleet::new(
+            "torture",
+            &Settings {
+                durability: random.pick::<&str>(&["batch", "none", "file"]),
+                concurrency: random.within(&(1..=3)) as u32,
+                transfers: random.within(&(1..=4)) as u32,
+                // One item may be met by each of the faults, and some twice.
+                item_attempts: 10,
+                ..Settings::default()
+            },
+        );
+        let sources = Sources::new(&mut fleet, seed, &mut random);
+        let network = Network::new(WORKERS as u8 + 1);
+        let server = (network.address(SERVER_HOST), fleet.port).into();
+        let relays = (0..WORKERS)
+            .map(|_| Relay::start(&network, SERVER_HOST, server))
+            .collect();
+        Self {
+            seed,
+            begun: Instant::now(),
+            servers: Vec::new(),
+            workers: (0..WORKERS).map(|_| Vec::new()).collect(),
+            sources,
+            fleet,
+            network,
+            relays,
+            faults: plan(seed, WORKERS, &mut random),
+            suspects: Vec::new(),
+            fired: Vec::new(),
+        }
+    }
+
+    /// What is wrong is said by a panic, whose run is kept.
+    pub fn finish(mut self) -> Ended {
+        let is_right = catch_unwind(AssertUnwindSafe(|| self.drive())).is_ok();
+        let attempts = self.attempts();
+        let mut fired = std::mem::take(&mut self.fired);
+        let suspects = self.suspects.iter().filter(|one| one.has_fired(&attempts));
+        fired.extend(suspects.map(|one| one.kind));
+        Ended {
+            seed: self.seed,
+            fired,
+            lasted: self.begun.elapsed(),
+            changes: self.sources.changing.changes(),
+            wrong: (!is_right).then(|| self.keep()),
+        }
+    }
+
+    fn drive(&mut self) {
+        self.start_server();
+        (0..WORKERS).for_each(|worker| self.start_worker(worker));
+        for fault in self.faults.clone() {
+            if self.is_over() {
+                break;
+            }
+            self.strike(&fault);
+        }
+        let server = self.servers.len() - 1;
+        let deadline = Instant::now() + LONG;
+        while self.servers[server].is_running() {
+            assert!(Instant::now() < deadline, "seed {}: stuck", self.seed);
+            self.pass(PAUSE);
+        }
+        judge::assert_right(self);
+    }
+
+    fn strike(&mut self, fault: &Fault) {
+        match fault.kind {
+            Kind::KillWorker => self.kill_worker(fault),
+            Kind::FreezeWorker => self.freeze_worker(fault),
+            Kind::CutOff | Kind::Mute | Kind::Deaf => {
+                fault
+                    .kind
+                    .cut()
+                    .into_iter()
+                    .for_each(|cut| self.cut(fault, cut));
+            }
+            Kind::LoseAnswers => self.lose_answers(fault),
+            Kind::KillServer => self.kill_server(fault, Duration::ZERO),
+            Kind::ServerAway => self.kill_server(fault, fault.lasts),
+            Kind::FreezeServer => self.freeze_server(fault),
+        }
+    }
+
+    fn kill_worker(&mut self, fault: &Fault) {
+        self.wait_for_item(fault);
+        let victim = self.life(fault.worker);
+        victim.kill();
+        let exit = victim.wait(LONG).expect("a killed process ends");
+        if exit == Exit::Signal(9) {
+            self.suspect(fault, false);
+        }
+        self.start_worker(fault.worker);
+    }
+
+    fn freeze_worker(&mut self, fault: &Fault) {
+        self.wait_for_item(fault);
+        if !self.life(fault.worker).is_running() {
+            return;
+        }
+        self.life(fault.worker).stop();
+        self.suspect(fault, false);
+        self.pass(fault.lasts);
+        self.life(fault.worker).resume();
+    }
+
+    fn cut(&mut self, fault: &Fault, cut: Cut) {
+        self.wait_for_item(fault);
+        let silences = |run: &Self| {
+            let log = run.life(fault.worker).stderr();
+            log.matches("can't be reached, waiting for it").count()
+        };
+        let (before, held) = (silences(self), self.held(fault.worker));
+        self.network.cut(fault.worker, cut);
+        self.pass(fault.lasts);
+        self.network.mend(fault.worker, cut);
+        self.suspects.push(Suspect {
+            kind: fault.kind,
+            held,
+            was_noticed: silences(self) > before,
+        });
+    }
+
+    fn lose_answers(&mut self, fault: &Fault) {
+        self.wait_for_item(fault);
+        let relay = &self.relays[fault.worker];
+        let before = relay.lost();
+        relay.lose(fault.answers);
+        self.pass(fault.lasts);
+        let relay = &self.relays[fault.worker];
+        relay.lose(0);
+        if relay.lost() > before {
+            self.fired.push(fault.kind);
+        }
+    }
+
+    fn kill_server(&mut self, fault: &Fault, away: Duration) {
+        self.pass(fault.delay);
+        let server = self.server();
+        server.kill();
+        let exit = server.wait(LONG).expect("a killed process ends");
+        if exit == Exit::Signal(9) && self.has_open_tasks() {
+            self.fired.push(fault.kind);
+        }
+        if !matches!(exit, Exit::Code(_)) {
+            self.pass(away);
+            self.start_server();
+        }
+    }
+
+    fn freeze_server(&mut self, fault: &Fault) {
+        self.pass(fault.delay);
+        self.server().stop();
+        let has_effect = self.server().is_running() && self.has_open_tasks();
+        self.pass(fault.lasts);
+        if has_effect {
+            self.fired.push(fault.kind);
+        }
+        self.server().resume();
+    }
+
+    fn suspect(&mut self, fault: &Fault, was_noticed: bool) {
+        self.suspects.push(Suspect {
+            kind: fault.kind,
+            held: self.held(fault.worker),
+            was_noticed,
+        });
+    }
+
+    /// What the worker has begun, and nobody since.
+    fn held(&self, worker: usize) -> Vec<Begun> {
+        newest(begun(self.life(worker)), &self.attempts())
+    }
+
+    /// All attempts that were ever begun.
+    pub fn attempts(&self) -> Vec<Begun> {
+        self.workers.iter().flatten().flat_map(begun).collect()
+    }
+
+    /// Waits for the worker's first item, not for ever, and then the fault's time.
+    fn wait_for_item(&mut self, fault: &Fault) {
+        let deadline = Instant::now() + Duration::from_secs(3);
+        while begun(self.life(fault.worker)).is_empty()
+            && !self.is_over()
+            && Instant::now() < deadline
+        {
+            self.pass(PAUSE);
+        }
+        self.pass(fault.delay);
+    }
+
+    /// Time goes by, and sources change.
+    fn pass(&mut self, time: Duration) {
+        let end = Instant::now() + time;
+        while let Some(left) = end.checked_duration_since(Instant::now()) {
+            let changing = &mut self.sources.changing;
+            if changing.changes() < MAX_CHANGES {
+                changing.change();
+            }
+            thread::sleep(left.min(PAUSE));
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        !self.has_open_tasks() || !self.server().is_running()
+    }
+
+    fn has_open_tasks(&self) -> bool {
+        self.fleet.ended_tasks() < self.fleet.tasks.len()
+    }
+
+    pub fn server(&self) -> &Program {
+        &self.servers[self.servers.len() - 1]
+    }
+
+    fn life(&self, worker: usize) -> &Program {
+        let lives = &self.workers[worker];
+        &lives[lives.len() - 1]
+    }
+
+    fn start_server(&mut self) {
+        let mut command = self.fleet.command(SERVER, "server");
+        command.arg("--config.file").arg(self.fleet.config_file());
+        self.servers.push(self.start_on(SERVER_HOST, &command));
+    }
+
+    fn start_worker(&mut self, worker: usize) {
+        let name = format!("w{worker}-{}", self.workers[worker].len());
+        let mut command = self.fleet.command(WORKER, &name);
+        let address = self.relays[worker].address().to_string();
+        command
+            .args(["--server.address", &address, "--name", &name])
+            .args(["--debug", "--wait-secs", WAIT_SECS]);
+        let started = self.start_on(worker, &command);
+        self.workers[worker].push(started);
+    }
+
+    fn start_on(&self, host: usize, command: &Command) -> Program {
+        start(&mut self.network.on(host, command))
+    }
+
+    /// Leaves everything where it can be looked at, with the logs of all programs.
+    fn keep(&mut self) -> PathBuf {
+        let directory = self.fleet.keep();
+        let lives = self.workers.iter().enumerate().flat_map(|(worker, lives)| {
+            let named = lives.iter().enumerate();
+            named.map(move |(life, program)| (format!("w{worker}-{life}"), program))
+        });
+        let servers = self.servers.iter().enumerate();
+        let servers = servers.map(|(number, program)| (format!("server-{number}"), program));
+        for (name, program) in servers.chain(lives) {
+            let text = format!(
+                "{}{}\n{:?}\n",
+                program.stdout(),
+                program.stderr(),
+                program.exit()
+            );
+            fs::write(directory.join(format!("{name}.log")), text).expect("logs can be kept");
+        }
+        let told = format!(
+            "faults: {:#?}\nfired: {:?}\nsuspects: {:#?}\n",
+            self.faults, self.fired, self.suspects
+        );
+        fs::write(directory.join("faults.txt"), told).expect("faults can be written down");
+        directory
+    }
+}
