@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build build-local quickstart test test-s3 torture bench lint lint-deploy clean toolchain
+.PHONY: help build build-local quickstart test test-s3 torture bench bench-scale lint lint-deploy clean toolchain
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PROGRAMS := data-migrate data-migrate-server data-migrate-worker
@@ -50,6 +50,10 @@ bench: toolchain ## Measure side by side with other tools (BENCH_CASES=a,b, BENC
 	@scripts/setup.sh bench
 	cargo build --release -p app -p testkit --bins
 	$(TARGET_DIR)/release/bench $(BENCH_ARGS)
+
+bench-scale: toolchain ## Measure one server under 1,000 simulated workers (SCALE_WORKERS, SCALE_ITEMS, BENCH_ARGS=--strict)
+	cargo build --release -p app -p scale --bins
+	$(TARGET_DIR)/release/scale $(BENCH_ARGS)
 
 lint: toolchain ## Check the formatting, and clippy without warnings
 	cargo fmt --all --check
