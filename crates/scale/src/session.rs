@@ -91,6 +91,8 @@ impl Session {
             item: root.item,
             epoch: root.epoch,
             source_identity: Some(identity),
+            // Of no volume that others lie on.
+            volume: Vec::new(),
         };
         self.client.roots(roots).await?;
         const PAGE: u64 = 4_000;
