@@ -9,7 +9,7 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use model::options::{MetadataPolicy, Sparse, Verify};
-use model::{Attribute, Compare, FailureClass};
+use model::{Attribute, Compare, FailureClass, NoRoom};
 use rustix::fs::{XattrFlags, setxattr};
 use rustix::io::Errno;
 use support::judge::all_but_root;
@@ -167,7 +167,7 @@ fn a_target_that_became_read_only_is_no_matter_of_one_file() {
     let armed = served.mounted.arm(Fault::errno(Op::Create, Errno::ROFS));
     let stopped = walk().run(&served.place).unwrap_err();
     assert!(armed.fired() > 0);
-    assert_eq!(stopped, Stopped::TargetFull);
+    assert_eq!(stopped, Stopped::TargetFull(NoRoom::ReadOnly));
 }
 
 #[test]
