@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use model::{Counters, Epoch, ItemId, RelPath, SessionId, TaskId};
 
+use crate::mounts::{LeftBehind, Unanswered};
 use crate::store::Granted;
 
 /// A refused task is offered to the worker again after this time: mounts come back.
@@ -23,6 +24,8 @@ const UNLISTED: u32 = 3;
 pub struct Progress {
     pub counters: Counters,
     pub paths_in_flight: Vec<RelPath>,
+    /// Calls into mounts that have waited long.
+    pub unanswered: Vec<Unanswered>,
 }
 
 #[derive(Debug, Clone)]
@@ -48,12 +51,24 @@ pub struct Held {
 pub struct Refusal {
     pub message: String,
     pub since: Instant,
+    /// Then the task is offered again.
+    pub until: Instant,
+    pub blames: Blames,
+}
+
+/// What keeps a worker from a task.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Blames {
+    /// It can't run it as it is.
+    Machine,
+    /// A mount that is in trouble, or does not answer: when all meet that, the task waits.
+    Mount,
 }
 
 impl Refusal {
     /// Whether it still keeps the task from the worker.
     fn holds(&self, now: Instant) -> bool {
-        now.duration_since(self.since) <= REFUSAL
+        now <= self.until
     }
 }
 
@@ -76,6 +91,8 @@ pub struct Session {
     pub lease: Duration,
     pub held: HashMap<ItemId, Held>,
     pub refusals: BTreeMap<TaskId, Refusal>,
+    /// Attempts whose threads wait for a mount, and that it no longer holds.
+    pub left_behind: Vec<LeftBehind>,
     /// The newest answer to `Lease`, for repetitions of the call.
     pub last_lease: Option<(u64, Vec<Granted>)>,
     /// Slots for which it waits for work now.
@@ -102,6 +119,7 @@ impl Session {
             last_heard: now,
             held: HashMap::new(),
             refusals: BTreeMap::new(),
+            left_behind: Vec::new(),
             last_lease: None,
             idle_slots: 0,
         }
@@ -278,25 +296,41 @@ impl Fleet {
     }
 
     pub fn refuse(&mut self, id: SessionId, task: TaskId, message: String, now: Instant) {
+        let refusal = Refusal {
+            message,
+            since: now,
+            until: now + REFUSAL,
+            blames: Blames::Machine,
+        };
+        self.keep_from(id, task, refusal);
+    }
+
+    /// Keeps a task from a session for some time.
+    pub fn keep_from(&mut self, id: SessionId, task: TaskId, refusal: Refusal) {
         if let Some(session) = self.sessions.get_mut(&id) {
-            session.refusals.insert(
-                task,
-                Refusal {
-                    message,
-                    since: now,
-                },
-            );
+            session.refusals.insert(task, refusal);
         }
+    }
+
+    /// Whether there is less than before of what a session left behind.
+    pub fn note_left_behind(&mut self, id: SessionId, left_behind: Vec<LeftBehind>) -> bool {
+        let Some(session) = self.sessions.get_mut(&id) else {
+            return false;
+        };
+        let before = std::mem::replace(&mut session.left_behind, left_behind);
+        let now = &session.left_behind;
+        before
+            .iter()
+            .any(|left| now.iter().all(|still| still.task != left.task))
     }
 
     /// Whether the session may be granted items of the task. A refusal is tried again
     /// after a minute: mounts come back.
     pub fn may_run(&self, id: SessionId, task: TaskId, now: Instant) -> bool {
         self.sessions.get(&id).is_some_and(|session| {
-            session
-                .refusals
-                .get(&task)
-                .is_none_or(|refusal| !refusal.holds(now))
+            let refusal = session.refusals.get(&task);
+            let waits_for_mount = session.left_behind.iter().any(|left| left.task == task);
+            !waits_for_mount && refusal.is_none_or(|refusal| !refusal.holds(now))
         })
     }
 
@@ -323,7 +357,9 @@ impl Fleet {
         }
         let mut last: Option<&Refusal> = None;
         for session in self.sessions.values().filter(|session| fits(session)) {
-            let refusal = session.refusals.get(&task).filter(|r| r.holds(now))?;
+            let refusal = session.refusals.get(&task)?;
+            let counts = refusal.blames == Blames::Machine && refusal.holds(now);
+            let refusal = counts.then_some(refusal)?;
             if last.is_none_or(|l| l.since < refusal.since) {
                 last = Some(refusal);
             }
@@ -466,7 +502,7 @@ mod tests {
             let heard = fleet.heard(id(0), beats, t0 + BEAT * 3);
             assert_eq!(heard, Some(Heard::default()));
         }
-        let heard = fleet.heard(id(0), vec![], t0 + BEAT * 3).unwrap();
+        let heard = fleet.heard(id(0), vec![], last).unwrap();
         assert_eq!(heard.unheard, [(item, Epoch(3))]);
         let heard = fleet.heard(id(0), listed, t0 + BEAT * 4).unwrap();
         assert_eq!(heard.lost, [(item, Epoch(3))]);

@@ -13,6 +13,7 @@ mod fleet;
 mod http;
 mod https;
 mod ledger;
+mod mounts;
 mod no_room;
 mod notices;
 mod plan;

@@ -403,6 +403,7 @@ fn settings(config: &Config, options: &Options, tasks: &[TaskRecord]) -> Setting
         full_target: Duration::from_secs(config.server.full_target_secs),
         concurrency: config.global.concurrency(),
         transfers: config.global.transfers(),
+        hung_mount: Duration::from_secs(config.global.hung_mount_secs),
         options: config.global.copy_options(),
         source_fs_types: config.global.source_fs_types.clone(),
         target_fs_types: config.global.target_fs_types.clone(),

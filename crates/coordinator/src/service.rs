@@ -16,6 +16,7 @@ use tonic::{Request, Response, Status};
 use wire::proto::{self, Verdict, coordinator_server::Coordinator};
 
 use crate::fleet::Progress;
+use crate::mounts;
 use crate::no_room;
 use crate::scheduler::{Command, Full, Newcomer, Refused, ReleaseReason, Scheduler, Sent};
 use crate::status;
@@ -158,6 +159,7 @@ impl Coordinator for Service {
             heartbeat_ms: settings.heartbeat.as_millis() as u32,
             concurrency: settings.concurrency,
             transfers: settings.transfers,
+            hung_mount_ms: whole_ms(settings.hung_mount),
         }))
     }
 
@@ -207,8 +209,10 @@ impl Coordinator for Service {
                 Ok((item, epoch, progress(held.progress.unwrap_or_default())))
             })
             .collect::<Result<Vec<_>, wire::BadMessage>>()?;
+        let left_behind = mounts::left_behind(request.left_behind);
         let lost = self
             .blocking(move |scheduler| {
+                scheduler.note_left_behind(session(request.session), left_behind);
                 scheduler.heartbeat(session(request.session), listed, &address)
             })
             .await?;
@@ -328,6 +332,8 @@ impl Coordinator for Service {
                 volume: path(&request.volume),
             }),
             proto::ReleaseReason::Failed => ReleaseReason::Failed,
+            proto::ReleaseReason::Hung => ReleaseReason::Hung,
+            proto::ReleaseReason::Stale => ReleaseReason::Stale,
             proto::ReleaseReason::Unspecified => {
                 return Err(Status::invalid_argument("bad message: reason: missing"));
             }
@@ -393,8 +399,13 @@ impl Coordinator for Service {
         &self,
         request: Request<proto::LeaveRequest>,
     ) -> Result<Response<proto::LeaveReply>, Status> {
-        let id = session(request.into_inner().session);
-        self.blocking(move |scheduler| scheduler.leave(id)).await?;
+        let request = request.into_inner();
+        let id = session(request.session);
+        self.blocking(move |scheduler| match request.left_behind {
+            true => scheduler.leave_threads_behind(id),
+            false => scheduler.leave(id),
+        })
+        .await?;
         Ok(Response::new(proto::LeaveReply {}))
     }
 
@@ -488,6 +499,10 @@ fn newcomer(request: proto::RegisterRequest, address: String) -> Newcomer {
     }
 }
 
+fn whole_ms(time: Duration) -> u32 {
+    time.as_millis().min(u32::MAX.into()) as u32
+}
+
 fn work_bytes(work: &model::Work) -> usize {
     match work {
         model::Work::Walk { directories, .. } => {
@@ -515,6 +530,7 @@ fn progress(progress: proto::Progress) -> Progress {
             .filter_map(|path| model::RelPath::new(path).ok())
             .take(16)
             .collect(),
+        unanswered: mounts::unanswered(progress.unanswered),
     }
 }
 

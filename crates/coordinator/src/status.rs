@@ -42,6 +42,7 @@ pub fn reply(scheduler: &Scheduler, failures: usize) -> Result<proto::StatusRepl
                                 .iter()
                                 .map(|path| path.as_bytes().to_vec())
                                 .collect(),
+                            unanswered: item.progress.unanswered.iter().map(Into::into).collect(),
                             ..progress(&item.progress.counters)
                         }),
                     })
@@ -54,6 +55,7 @@ pub fn reply(scheduler: &Scheduler, failures: usize) -> Result<proto::StatusRepl
                         message,
                     })
                     .collect(),
+                left_behind: worker.left_behind.iter().map(Into::into).collect(),
                 program_version: worker.program_version,
                 rclone: worker.rclone.map(|rclone| proto::EngineVersion {
                     engine: "rclone".to_owned(),
@@ -129,5 +131,6 @@ fn progress(counters: &Counters) -> proto::Progress {
         copied_files: counters.copied_files,
         copied_bytes: counters.copied_bytes,
         paths_in_flight: Vec::new(),
+        unanswered: Vec::new(),
     }
 }

@@ -227,6 +227,10 @@ fn defaults(config: &Config) -> Keys {
             filter.one_file_system.to_string(),
         ),
         (
+            "global_config.hung_mount_secs",
+            global.hung_mount_secs.to_string(),
+        ),
+        (
             "global_config.rclone_stall_secs",
             rclone.stall_secs.to_string(),
         ),

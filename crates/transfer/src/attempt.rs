@@ -10,6 +10,7 @@ use crate::engine::Engine;
 use crate::progress::Progress;
 use crate::rclone::Claims;
 use crate::threads::Threads;
+use crate::watch::asking;
 
 /// Says whether this attempt still holds its lease. Asked before each change at the target.
 pub trait Fence: Send + Sync {
@@ -44,20 +45,44 @@ pub struct NotTaken;
 
 /// Set once to make an attempt stop soon.
 #[derive(Debug, Default)]
-pub struct Cancel(AtomicBool);
+pub struct Cancel {
+    is_cancelled: AtomicBool,
+    is_left_behind: AtomicBool,
+}
 
 impl Cancel {
     pub fn cancel(&self) {
-        self.0.store(true, Ordering::Relaxed);
+        self.is_cancelled.store(true, Ordering::Relaxed);
+    }
+
+    /// Cancels an attempt whose threads get no answer: nobody waits for them, and others work in their stead.
+    pub fn leave_behind(&self) {
+        self.is_left_behind.store(true, Ordering::Relaxed);
+        self.cancel();
     }
 
     pub fn is_cancelled(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
+        self.is_cancelled.load(Ordering::Relaxed)
+    }
+
+    pub fn is_left_behind(&self) -> bool {
+        self.is_left_behind.load(Ordering::Relaxed)
     }
 }
 
-/// Called to find out whether both roots are still what they were; the error says what is wrong.
-pub type CheckRoots = Arc<dyn Fn() -> Result<(), String> + Send + Sync>;
+/// Why the roots can't be worked at any more; the text says what is wrong.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RootsLost {
+    /// They are not what they were.
+    #[error("{0}")]
+    Gone(String),
+    /// They can't be looked at now: a handle is stale, the storage answers with errors.
+    #[error("{0}")]
+    Stale(String),
+}
+
+/// Called to find out whether both roots are still what they were.
+pub type CheckRoots = Arc<dyn Fn() -> Result<(), RootsLost> + Send + Sync>;
 
 /// One attempt at one item.
 pub struct Attempt {
@@ -149,6 +174,9 @@ pub enum Stopped {
     LeaseLost,
     #[error("the mount is gone: {0}")]
     MountGone(String),
+    /// It may be well again.
+    #[error("the mount is stale: {0}")]
+    MountStale(String),
     #[error("{0}")]
     TargetFull(NoRoom),
     /// Structural trouble: the whole item is to be run again.
@@ -156,12 +184,21 @@ pub enum Stopped {
     Again(String),
 }
 
+impl RootsLost {
+    pub(crate) fn stops(self) -> Stopped {
+        match self {
+            RootsLost::Gone(why) => Stopped::MountGone(why),
+            RootsLost::Stale(why) => Stopped::MountStale(why),
+        }
+    }
+}
+
 /// Runs an attempt to its end, on the pool; blocks the caller.
 ///
 /// # Errors
 /// See [`Stopped`]. Entries that fail one by one are no error but counted in the outcome.
 pub fn run(threads: &Threads, attempt: Attempt) -> Result<Finished, Stopped> {
-    let engine = Arc::new(Engine::new(attempt, threads.pool())?);
+    let engine = Arc::new(asking(|| Engine::new(attempt, threads.pool()))?);
     threads.pool().run_to_end(&engine);
     engine.finish()
 }

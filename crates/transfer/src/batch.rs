@@ -20,6 +20,7 @@ use crate::node::Node;
 use crate::queue::Job;
 use crate::settled::Seen;
 use crate::threads::Scratch;
+use crate::watch;
 
 const MAX_FILES: usize = 1_000;
 const MAX_BYTES: u64 = 1 << 30;
@@ -118,7 +119,7 @@ impl Engine {
         }
         // Whoever finds the batch full waits until the one before is published: so what waits, and
         // with it the descriptors held, stays bounded however slow the disk is.
-        let _turn = lock(&self.publishing);
+        let _turn = watch::waiting(|| lock(&self.publishing));
         self.check_on()?;
         let batch = {
             let mut batch = lock(&self.batch);
@@ -133,7 +134,7 @@ impl Engine {
 
     /// Publishes what waits.
     pub(crate) fn flush(self: &Arc<Self>, scratch: &mut Scratch) -> Result<(), Problem> {
-        let _turn = lock(&self.publishing);
+        let _turn = watch::waiting(|| lock(&self.publishing));
         let batch = std::mem::take(&mut *lock(&self.batch));
         match batch.is_empty() {
             true => Ok(()),
@@ -152,8 +153,7 @@ impl Engine {
         let Some(target) = &self.sync_target else {
             return Ok(());
         };
-        target
-            .sync_fs()
+        watch::asking_for_much(|| target.sync_fs())
             .map_err(|error| self.stop_again(&error, &RelPath::ROOT))
     }
 
@@ -181,6 +181,8 @@ impl Engine {
         scratch: &mut Scratch,
     ) -> Result<(), Problem> {
         for file in files.0 {
+            watch::got_on();
+            watch::at_entry(file.name.to_bytes());
             if self.attempt.cancel.is_cancelled() {
                 return Err(self.stop_with(Stopped::Cancelled));
             }

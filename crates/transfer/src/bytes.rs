@@ -11,6 +11,7 @@ use storage::posix::{Error, File, Meta};
 use crate::engine::Problem;
 use crate::entry::Entry;
 use crate::threads::BUFFER_BYTES;
+use crate::watch;
 
 /// Most bytes of one kernel-side copy; between two the fence is asked.
 const CHUNK_BYTES: u64 = 64 << 20;
@@ -101,8 +102,7 @@ impl Entry<'_> {
     ) -> Result<Option<Content>, Broken> {
         if meta.size >= LONG_BYTES {
             self.leave_rest();
-            let path = Some(Arc::new(self.path()));
-            self.engine.attempt.progress.show(self.scratch.thread, path);
+            watch::at(Some(Arc::new(self.path())));
         }
         let mut hash = None;
         let end = if self.engine.reads_back() {
@@ -201,7 +201,7 @@ impl Entry<'_> {
             let mut copied = 0;
             if by_kernel {
                 let length = left.min(CHUNK_BYTES) as usize;
-                match source.copy_range_to(target, offset, length) {
+                match watch::asking_for_much(|| source.copy_range_to(target, offset, length)) {
                     Ok(n) if n > 0 => copied = n as u64,
                     Err(error) if error.no_room().is_some() => {
                         return Err(Broken::Target(error));

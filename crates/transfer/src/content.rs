@@ -14,6 +14,7 @@ use crate::entry::{Entry, changed};
 use crate::ledger::{Note, Verdict};
 use crate::settled::Seen;
 use crate::threads::BUFFER_BYTES;
+use crate::watch;
 
 /// Copies made of a file that changes before it is given up.
 const TRIES: u32 = 3;
@@ -202,7 +203,7 @@ impl Entry<'_> {
         }
         self.set_on_new_file(unfinished, wanted)?;
         if sync {
-            unfinished.file.sync().map_err(Broken::Target)?;
+            watch::asking_for_much(|| unfinished.file.sync()).map_err(Broken::Target)?;
         }
         Ok(Ok(content.bytes))
     }

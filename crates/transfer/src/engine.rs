@@ -21,6 +21,7 @@ use crate::selection::Selection;
 use crate::start::Feeder;
 use crate::threads::{Pool, Scratch};
 use crate::unfinished::Unfinished;
+use crate::watch;
 
 /// Roots are checked at most this often besides the publish batches.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -227,7 +228,6 @@ impl Engine {
             Job::Flush => self.flush(scratch),
             Job::Sync | Job::Clean => self.sync_names(),
         };
-        self.attempt.progress.show(scratch.thread, None);
         debug_assert!(result.is_ok() || self.is_stopping());
     }
 
@@ -295,6 +295,7 @@ impl Engine {
 
     /// Whether to go on at all; looked at between entries and chunks.
     pub(crate) fn check_on(&self) -> Result<(), Problem> {
+        watch::got_on();
         if self.is_stopping() {
             return Err(Problem::Stopping);
         }
@@ -324,7 +325,7 @@ impl Engine {
     }
 
     pub(crate) fn check_roots(&self) -> Result<(), Problem> {
-        (self.attempt.check_roots)().map_err(|why| self.stop_with(Stopped::MountGone(why)))
+        (self.attempt.check_roots)().map_err(|lost| self.stop_with(lost.stops()))
     }
 
     /// Asked before each change at the target.
@@ -332,7 +333,7 @@ impl Engine {
         if self.is_stopping() {
             return Err(Problem::Stopping);
         }
-        if !self.attempt.fence.may_write() {
+        if !watch::waiting(|| self.attempt.fence.may_write()) {
             return Err(self.stop_with(Stopped::LeaseLost));
         }
         if !self.wrote.load(Ordering::Relaxed) {
@@ -387,10 +388,21 @@ impl Engine {
             .map_err(|error| self.stop_again(&error, path))
     }
 
+    /// An error that a whole mount may have: then it is not the entry's.
+    pub(crate) fn check_mount_after(&self, error: &Error) -> Result<(), Problem> {
+        match error.may_be_of_mount() {
+            true => self.check_roots(),
+            false => Ok(()),
+        }
+    }
+
     /// An error at the source is the entry's own, unless it is this process's.
     pub(crate) fn source_problem(&self, error: &Error) -> Problem {
         if error.is_out_of_descriptors() {
             return self.stop_with(Stopped::Again(describe(error)));
+        }
+        if let Err(problem) = self.check_mount_after(error) {
+            return problem;
         }
         if error.is_missing() {
             return Problem::Entry(Verdict::Skipped(model::SkipReason::Vanished));
@@ -408,6 +420,9 @@ impl Engine {
         }
         if let Some(what) = error.no_room() {
             return self.stop_with(Stopped::TargetFull(what));
+        }
+        if let Err(problem) = self.check_mount_after(error) {
+            return problem;
         }
         Problem::Entry(Verdict::Failed {
             class: error.class(Side::Target),

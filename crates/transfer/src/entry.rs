@@ -19,6 +19,7 @@ use crate::queue::Job;
 use crate::settled::Seen;
 use crate::target::conflict;
 use crate::threads::Scratch;
+use crate::watch;
 
 /// Files done in one go: enough to make taking them cheap, few enough to spread.
 const BATCH_FILES: usize = 8;
@@ -128,9 +129,7 @@ impl Engine {
         scratch: &mut Scratch,
     ) -> Result<(), Problem> {
         let Files { node, source, .. } = &files;
-        self.attempt
-            .progress
-            .show(scratch.thread, Some(Arc::clone(&node.path)));
+        watch::at(Some(Arc::clone(&node.path)));
         let target = self.open_held(node.target.as_ref(), &node.path)?;
         let mut tally = Tally::default();
         let (mut done, mut wrote) = (0, false);
@@ -140,6 +139,7 @@ impl Engine {
                 break;
             };
             begin += name.to_bytes_with_nul().len();
+            watch::at_entry(name.to_bytes());
             self.check_on()?;
             let rest = Rest {
                 files: &files,
@@ -372,7 +372,8 @@ impl Entry<'_> {
         engine.check_fence()?;
         let changed = self.keep(At::File(&file), wanted, &Present::of(present, found))?;
         if changed && engine.durability == Durability::File {
-            file.sync().map_err(|error| engine.target_problem(&error))?;
+            watch::asking_for_much(|| file.sync())
+                .map_err(|error| engine.target_problem(&error))?;
         }
         Ok(Done::Now(match changed {
             true => Verdict::Copied,

@@ -16,6 +16,7 @@ use crate::entry::{Done, Entry, changed};
 use crate::ledger::{Note, Verdict};
 use crate::rclone::{Claim, NOT_LISTABLE, can_be_listed};
 use crate::target::conflict;
+use crate::watch;
 
 /// How much the clocks of this machine and of the source's server may differ, in seconds.
 const CLOCK_SKEW_SECS: i64 = 2;
@@ -174,7 +175,8 @@ impl Entry<'_> {
         engine.check_fence()?;
         let changed = self.keep(At::File(&file), wanted, &Present::of(present, found))?;
         if engine.syncs_each_file {
-            file.sync().map_err(|error| engine.target_problem(&error))?;
+            watch::asking_for_much(|| file.sync())
+                .map_err(|error| engine.target_problem(&error))?;
         }
         Ok(changed)
     }
@@ -187,7 +189,7 @@ impl Entry<'_> {
         };
         engine
             .opening(|| target.open_file(self.name))
-            .and_then(|file| file.sync())
+            .and_then(|file| watch::asking_for_much(|| file.sync()))
             .map_err(|error| engine.target_problem(&error))
     }
 }

@@ -52,11 +52,13 @@ mod threads;
 mod unfinished;
 mod verify;
 mod walk;
+mod watch;
 
 pub use attempt::{
-    Attempt, AttemptWork, Cancel, CheckRoots, Fence, FileWork, Finished, Found, NotTaken, Settling,
-    Share, Stopped, run,
+    Attempt, AttemptWork, Cancel, CheckRoots, Fence, FileWork, Finished, Found, NotTaken,
+    RootsLost, Settling, Share, Stopped, run,
 };
 pub use progress::Progress;
 pub use sweep::{Remove, Swept, sweep};
 pub use threads::Threads;
+pub use watch::{Silence, asking};

@@ -10,6 +10,7 @@ use storage::posix::{Dir, Error, Listed};
 use crate::engine::{Engine, describe};
 use crate::ledger::{Tally, Verdict};
 use crate::threads::Scratch;
+use crate::watch;
 
 /// Replaces patterns by what they match; the tally has those that can't be matched.
 pub(crate) fn expand(
@@ -44,6 +45,7 @@ fn matches(root: &Dir, path: &RelPath, scratch: &mut Scratch) -> Result<Vec<RelP
     for component in path.components() {
         let mut next = Vec::new();
         for directory in found {
+            watch::got_on();
             let Some(dir) = open(root, &directory)? else {
                 continue;
             };
@@ -55,7 +57,9 @@ fn matches(root: &Dir, path: &RelPath, scratch: &mut Scratch) -> Result<Vec<RelP
                         next.push(directory.join(name.to_bytes()));
                     }
                 })? == Listed::Chunk
-                {}
+                {
+                    watch::got_on();
+                }
             }
         }
         found = next;

@@ -1,9 +1,12 @@
 //! What anybody may read while an attempt runs. A lower bound; the outcome is exact.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use model::{Counters, RelPath};
+
+use crate::watch::{Silence, Watch};
 
 /// Paths in work that are shown at once.
 const SHOWN_PATHS: usize = 8;
@@ -20,23 +23,44 @@ pub struct Progress {
     pub copied_bytes: AtomicU64,
     /// Bytes read from the source, also by copies that failed later.
     pub read_bytes: AtomicU64,
-    current: [Mutex<Option<Arc<RelPath>>>; SHOWN_PATHS],
+    /// The threads that work for it.
+    watches: Mutex<Vec<Arc<Watch>>>,
 }
 
 impl Progress {
     /// Some of the paths in work: directories, and large files.
     pub fn current_paths(&self) -> Vec<RelPath> {
-        let paths = self.current.iter().filter_map(|slot| {
-            let path = slot.lock().unwrap_or_else(PoisonError::into_inner);
-            path.as_ref().map(|path| RelPath::clone(path))
-        });
-        paths.collect()
+        let watches = self.watches();
+        let paths = watches.iter().filter_map(|watch| watch.path());
+        paths.take(SHOWN_PATHS).collect()
     }
 
-    pub(crate) fn show(&self, thread: usize, path: Option<Arc<RelPath>>) {
-        if let Some(slot) = self.current.get(thread) {
-            *slot.lock().unwrap_or_else(PoisonError::into_inner) = path;
-        }
+    /// The threads that got no answer for longer than `least`, the most silent first.
+    pub fn silences(&self, least: Duration) -> Vec<Silence> {
+        let now = Instant::now();
+        let watches = self.watches();
+        let mut silences: Vec<Silence> = watches
+            .iter()
+            .filter_map(|watch| watch.silence(now))
+            .filter(|silence| silence.lasted > least)
+            .collect();
+        silences.sort_by_key(|silence| std::cmp::Reverse(silence.lasted));
+        silences
+    }
+
+    /// From now on this thread works for the attempt.
+    pub fn join(&self) {
+        crate::watch::at(None);
+        self.watches().push(Watch::mine());
+    }
+
+    pub fn leave(&self) {
+        let mine = Watch::mine();
+        self.watches().retain(|watch| !Arc::ptr_eq(watch, &mine));
+    }
+
+    fn watches(&self) -> MutexGuard<'_, Vec<Arc<Watch>>> {
+        self.watches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn add(&self, counters: &Counters) {

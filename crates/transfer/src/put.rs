@@ -14,6 +14,7 @@ use crate::engine::{Engine, Problem, describe};
 use crate::entry::Entry;
 use crate::ledger::{Note, Verdict};
 use crate::target::conflict;
+use crate::watch;
 
 impl Entry<'_> {
     /// Makes the entry by `make` under the name that it is given, with the attributes that are wanted.
@@ -246,7 +247,7 @@ impl Engine {
         match dir.exchange(temp.as_bytes(), dir, name) {
             Err(error) if error.is_unsupported() => {
                 // There is no single step for it here.
-                dir.remove_tree(name)
+                watch::asking_for_much(|| dir.remove_tree(name))
                     .and_then(|()| dir.rename(temp.as_bytes(), dir, name, Replace::Refused))
             }
             exchanged => exchanged,

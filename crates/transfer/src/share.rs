@@ -10,6 +10,7 @@ use crate::engine::{Engine, Problem, lock};
 use crate::ledger::Tally;
 use crate::queue::Job;
 use crate::walk::Pending;
+use crate::watch;
 
 /// So many times as long as a look took that found nothing to hand over, there is no other: it takes the lock that all
 /// threads need.
@@ -71,7 +72,7 @@ impl Engine {
             return Ok(false);
         };
         let paths: Vec<RelPath> = offered.iter().map(Pending::path).collect();
-        if self.attempt.share.hand_over(&paths).is_err() {
+        if watch::waiting(|| self.attempt.share.hand_over(&paths)).is_err() {
             self.pool.with_queue(self, |queue| {
                 for pending in offered {
                     queue.pending.push_front(pending);

@@ -15,6 +15,7 @@ use crate::held::{Held, HeldDirs};
 use crate::ledger::Verdict;
 use crate::node::{Made, Node, Origin};
 use crate::put::in_the_way;
+use crate::watch;
 
 /// Names of a target directory that are held; in larger ones each name is looked up.
 const MAX_NAMES: usize = 200_000;
@@ -231,6 +232,7 @@ impl Engine {
                     is_complete = false;
                 }
             })?;
+            watch::got_on();
             if listed == Listed::End {
                 break;
             }
@@ -240,7 +242,7 @@ impl Engine {
                 if self.check_fence().is_err() {
                     break;
                 }
-                target.remove_tree(name.as_slice())?;
+                watch::asking_for_much(|| target.remove_tree(name.as_slice()))?;
             }
         }
         Ok(if is_complete {

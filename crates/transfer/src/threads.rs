@@ -5,6 +5,9 @@
 //! thread, and a thread that finds more work than its own wakes the next; so many idle threads
 //! don't wake for one job. Where calls wait for no network, more threads than processors mostly stand in each other's
 //! way: no more than that work at once there, unless more get more done (see `load`).
+//!
+//! A thread that gets no answer can't be ended. When its attempt is left behind, another takes its place, and it goes on
+//! when it comes back.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -16,6 +19,7 @@ use crate::attempt::Stopped;
 use crate::engine::Engine;
 use crate::load::{self, Load};
 use crate::queue::{Job, Queue, ThreadNo};
+use crate::watch::asking;
 
 /// Path-handling code needs little, directories are walked without recursion.
 const STACK_BYTES: usize = 512 * 1024;
@@ -76,6 +80,10 @@ pub(crate) struct Scratch {
     pub(crate) creation_mask: u32,
 }
 
+fn three_quarters(threads: usize) -> usize {
+    (threads * 3).div_ceil(4)
+}
+
 pub(crate) struct Pool {
     limit: usize,
     state: Mutex<State>,
@@ -100,6 +108,12 @@ struct Slot {
     running: usize,
 }
 
+impl Slot {
+    fn is_left_behind(&self) -> bool {
+        self.engine.attempt.cancel.is_left_behind()
+    }
+}
+
 impl State {
     fn slot(&mut self, engine: &Engine) -> Option<&mut Slot> {
         let is_it = |slot: &&mut Slot| std::ptr::eq(Arc::as_ptr(&slot.engine), engine);
@@ -110,9 +124,13 @@ impl State {
         let n = self.attempts.len();
         for i in 0..n {
             let at = (self.next + i) % n;
+            if self.has_its_part(at) {
+                continue;
+            }
             let slot = &mut self.attempts[at];
             if let Some(job) = slot.queue.pop(thread) {
                 slot.running += 1;
+                slot.engine.attempt.progress.join();
                 self.next = at + 1;
                 return Some((Arc::clone(&slot.engine), job));
             }
@@ -120,8 +138,35 @@ impl State {
         None
     }
 
+    /// Whether an attempt has as many threads as it may have beside others: should they all get no answer, some are left.
+    fn has_its_part(&self, at: usize) -> bool {
+        let attempts = self.attempts.iter().enumerate();
+        let mut others = attempts.filter(|(other, _)| *other != at);
+        let all = self.load.at_once();
+        let running = self.attempts[at].running;
+        if running < three_quarters(all) {
+            return false;
+        }
+        match running + 1 < all {
+            true => others.any(|(_, slot)| slot.queue.has_work()),
+            // Even one that has none just now has some to come.
+            false => others.any(|(_, slot)| !slot.is_left_behind()),
+        }
+    }
+
+    /// Threads that get no answer, and that nobody waits for any more.
+    fn left_behind(&self) -> usize {
+        let left_behind = self.attempts.iter().filter(|slot| slot.is_left_behind());
+        left_behind.map(|slot| slot.running).sum()
+    }
+
     fn working(&self) -> usize {
-        self.handles.len() - self.idle
+        self.handles.len() - self.idle - self.left_behind()
+    }
+
+    /// Threads that there may be: as many again as are left behind, up to twice as many.
+    fn most(&self, limit: usize) -> usize {
+        limit + self.left_behind().min(limit)
     }
 
     fn has_work(&self) -> bool {
@@ -152,7 +197,7 @@ impl Pool {
         }
         if state.idle > 0 {
             self.work.notify_one();
-        } else if state.handles.len() < self.limit {
+        } else if state.handles.len() < state.most(self.limit) {
             let pool = Arc::clone(self);
             let thread = state.handles.len();
             let spawned = std::thread::Builder::new()
@@ -245,11 +290,12 @@ impl Pool {
             self.wake_one(&mut state);
             drop(state);
             let done = AssertUnwindSafe(|| engine.perform(job, &mut scratch));
-            if std::panic::catch_unwind(done).is_err() {
+            if asking(|| std::panic::catch_unwind(done)).is_err() {
                 engine.stop(Stopped::Again("internal: a copying thread panicked".into()));
             }
             state = self.lock();
             state.load.count_job();
+            engine.attempt.progress.leave();
             if let Some(slot) = state.slot(&engine) {
                 slot.running -= 1;
                 if engine.is_stopping() {

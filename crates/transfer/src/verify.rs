@@ -10,6 +10,7 @@ use crate::content::Unfinished;
 use crate::engine::Problem;
 use crate::entry::Entry;
 use crate::full_read;
+use crate::watch;
 
 impl Entry<'_> {
     /// Whether the file just written holds what was read from the source, by a full read of its storage.
@@ -21,7 +22,7 @@ impl Entry<'_> {
         let Unfinished {
             dir, name, file, ..
         } = written;
-        file.sync().map_err(Broken::Target)?;
+        watch::asking_for_much(|| file.sync()).map_err(Broken::Target)?;
         file.drop_cache();
         let engine = self.engine;
         let opened = engine.opening(|| dir.open_file_past_cache(name));

@@ -15,6 +15,7 @@ use crate::node::{Made, Node, Origin, Role};
 use crate::queue::{GroupId, MAX_PENDING};
 use crate::target::{Leftovers, Names, conflict};
 use crate::threads::Scratch;
+use crate::watch;
 
 /// Batches read from a directory in one go.
 const CHUNK_BATCHES: usize = 32;
@@ -59,9 +60,7 @@ impl Engine {
                 if !lister.node.is_staged {
                     parent.sub_directory_done(self, lister.node.was_made)?;
                 }
-                self.attempt
-                    .progress
-                    .show(scratch.thread, Some(Arc::clone(&lister.node.path)));
+                watch::at(Some(Arc::clone(&lister.node.path)));
                 let thread = scratch.thread;
                 let group = self.pool.with_queue(self, |queue| queue.open_group(thread));
                 let Some(group) = group else {
@@ -99,6 +98,9 @@ impl Engine {
             }
             if error.is_out_of_descriptors() {
                 return self.source_problem(&error);
+            }
+            if let Err(problem) = self.check_mount_after(&error) {
+                return problem;
             }
             Problem::Entry(Verdict::Failed {
                 class: FailureClass::Unreadable,
@@ -180,13 +182,14 @@ impl Engine {
         mut lister: Lister,
         scratch: &mut Scratch,
     ) -> Result<(), Problem> {
-        let mut found = Found::new(&lister);
+        let mut found = Found::new(&mut lister);
         let result = loop {
             let result = lister
                 .source
                 .list_chunk(&mut scratch.listing, |name, kind| {
                     found.add(self, &lister, name, kind);
                 });
+            watch::got_on();
             match result {
                 Ok(Listed::Chunk)
                     if found.files.batches() < CHUNK_BATCHES
@@ -217,6 +220,7 @@ impl Engine {
         if let Err(error) = result
             && !error.is_missing()
         {
+            self.check_mount_after(&error)?;
             self.unreadable(&node, &error, &mut tally);
         }
         if is_at_end {
@@ -265,7 +269,7 @@ struct Found {
 }
 
 impl Found {
-    fn new(lister: &Lister) -> Self {
+    fn new(lister: &mut Lister) -> Self {
         Self {
             files: FilesBuilder::new(&lister.node, &lister.source),
             directories: Vec::new(),

@@ -5,9 +5,13 @@ mod support;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
-use model::Durability;
+use std::time::Duration;
+
+use model::{Durability, RelPath};
+use support::judge::wait_until;
 use support::{Place, assert_same, temps, tree, walk};
-use transfer::{Fence, Stopped, Threads};
+use testkit::fuse::{Fault, Op, SlowFs};
+use transfer::{Cancel, Fence, Finished, Stopped, Threads};
 
 fn some_tree(place: &Place) {
     for directory in 0..20 {
@@ -212,4 +216,128 @@ fn two_attempts_make_the_same_directories_at_once() {
         }
         assert!(temps(&place.target("")).is_empty());
     }
+}
+
+/// Runs an attempt whose fence is behind a gate until `meanwhile` returns; how the attempt ended then.
+fn held_up(
+    threads: &Threads,
+    place: &Place,
+    cancel: &Arc<Cancel>,
+    meanwhile: impl FnOnce(),
+) -> Result<Finished, Stopped> {
+    let gate = Arc::new(Gate::default());
+    let mut attempt = walk();
+    attempt.item = 2;
+    attempt.fence = Some(Arc::clone(&gate) as Arc<dyn Fence>);
+    attempt.cancel = Arc::clone(cancel);
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| attempt.run_on(threads, &place.source(""), &place.target("")));
+        while gate.waiting.load(Ordering::SeqCst) == 0 {
+            std::thread::yield_now();
+        }
+        meanwhile();
+        gate.open();
+        run.join().unwrap()
+    })
+}
+
+#[test]
+fn threads_that_are_left_behind_are_replaced_and_end_when_they_come_back() {
+    let (held, free) = (Place::new("behind"), Place::new("free"));
+    some_tree(&held);
+    some_tree(&free);
+    let threads = Threads::new(1);
+    let cancel = Arc::new(Cancel::default());
+    let ended = held_up(&threads, &held, &cancel, || {
+        cancel.leave_behind();
+        walk()
+            .run_on(&threads, &free.source(""), &free.target(""))
+            .unwrap();
+    });
+    assert_eq!(ended.unwrap_err(), Stopped::Cancelled);
+    assert_same(&free);
+    assert!(temps(&held.target("")).is_empty());
+    // What came back works on.
+    let mut next = walk();
+    next.epoch = 2;
+    next.run_on(&threads, &held.source(""), &held.target(""))
+        .unwrap();
+    assert_same(&held);
+}
+
+#[test]
+fn one_attempt_does_not_take_all_threads_while_another_has_work() {
+    let (hangs, free) = (Place::new("hangs"), Place::new("free"));
+    some_tree(&hangs);
+    some_tree(&free);
+    let threads = Threads::new(4);
+    let gate = Arc::new(Gate::default());
+    let (has_begun, is_done) = (Arc::new(AtomicBool::new(false)), AtomicBool::new(false));
+    let mut greedy = walk();
+    greedy.item = 2;
+    greedy.meddle = Box::new({
+        let gate = Arc::clone(&gate);
+        move || {
+            gate.may_write();
+        }
+    });
+    let mut other = walk();
+    other.meddle = Box::new({
+        let (gate, has_begun) = (Arc::clone(&gate), Arc::clone(&has_begun));
+        move || {
+            // It does not end before the one that hangs does so.
+            let is_first = !has_begun.swap(true, Ordering::SeqCst);
+            while is_first && gate.waiting.load(Ordering::SeqCst) == 0 {
+                std::thread::yield_now();
+            }
+        }
+    });
+    std::thread::scope(|scope| {
+        let run_other = scope.spawn(|| {
+            let done = other.run_on(&threads, &free.source(""), &free.target(""));
+            is_done.store(true, Ordering::SeqCst);
+            done
+        });
+        while !has_begun.load(Ordering::SeqCst) {
+            std::thread::yield_now();
+        }
+        let run = scope.spawn(|| greedy.run_on(&threads, &hangs.source(""), &hangs.target("")));
+        let done = std::panic::catch_unwind(|| {
+            wait_until("the other to end", || is_done.load(Ordering::SeqCst));
+        });
+        gate.open();
+        run.join().unwrap().unwrap();
+        run_other.join().unwrap().unwrap();
+        assert!(
+            done.is_ok(),
+            "it waited for the threads of the one that hangs"
+        );
+    });
+    assert_same(&free);
+}
+
+#[test]
+fn a_call_without_an_answer_is_seen_from_outside_with_its_path() {
+    let place = Place::new("silent");
+    place.write("d/hangs", "x");
+    let mounted = SlowFs::over(&place.source(""))
+        .mount(&place.source(""))
+        .unwrap();
+    let armed = mounted.arm(Fault::hang(Op::Open).name_prefix("hangs"));
+    let attempt = walk();
+    let progress = Arc::clone(&attempt.progress);
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| attempt.run(&place));
+        assert!(armed.wait_until_fired(1, Duration::from_secs(60)));
+        let silences = || progress.silences(Duration::from_millis(100));
+        wait_until("silence", || !silences().is_empty());
+        let silence = silences().remove(0);
+        assert_eq!(silence.path, RelPath::new("d/hangs").unwrap());
+        assert!(silence.exceeds(Duration::from_millis(100)));
+        armed.release();
+        run.join().unwrap().unwrap();
+    });
+    assert_eq!(progress.silences(Duration::ZERO), []);
+    assert_same(&place);
+    mounted.unmount().unwrap();
 }

@@ -8,9 +8,11 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use model::{Durability, FailureClass, ItemId, NoRoom, RelPath, SkipReason};
+use rustix::io::Errno;
 use support::{Place, assert_same, temp_name, temps, tree, walk};
+use testkit::fuse::{Fault, Op, SlowFs};
 use testkit::mount::Tmpfs;
-use transfer::{AttemptWork, NotTaken, Share, Stopped};
+use transfer::{AttemptWork, NotTaken, RootsLost, Share, Stopped};
 
 fn some_tree(place: &Place) {
     for directory in 0..20 {
@@ -89,7 +91,7 @@ fn a_missing_mount_is_never_written_under() {
     let place = Place::new("mount");
     some_tree(&place);
     let mut attempt = walk();
-    attempt.check_roots = Arc::new(|| Err("the marker is gone".into()));
+    attempt.check_roots = Arc::new(|| Err(RootsLost::Gone("the marker is gone".into())));
     let stopped = attempt.run(&place).unwrap_err();
     assert_eq!(stopped, Stopped::MountGone("the marker is gone".into()));
     assert_eq!(tree(&place.target("")).len(), 1);
@@ -105,7 +107,7 @@ fn a_mount_that_goes_away_stops_the_batch_before_its_names() {
     attempt.options.durability = Durability::Batch;
     attempt.check_roots = Arc::new(move || match calls.fetch_add(1, Ordering::Relaxed) {
         0 => Ok(()),
-        _ => Err("gone".into()),
+        _ => Err(RootsLost::Gone("gone".into())),
     });
     assert!(matches!(attempt.run(&place), Err(Stopped::MountGone(_))));
     assert!(tree(&place.target("")).is_empty());
@@ -364,4 +366,26 @@ fn work_that_is_not_taken_is_kept() {
     });
     attempt.run(&place).unwrap();
     assert_same(&place);
+}
+
+#[test]
+fn an_error_that_a_whole_mount_has_is_no_entry_s() {
+    let place = Place::new("stale");
+    place.write("d/file", "x");
+    let mounted = SlowFs::over(&place.source(""))
+        .mount(&place.source(""))
+        .unwrap();
+    let armed = mounted.arm(Fault::errno(Op::Open, Errno::STALE).name_prefix("file"));
+    let mut attempt = walk();
+    let fault = armed.clone();
+    attempt.check_roots = Arc::new(move || match fault.fired() {
+        0 => Ok(()),
+        _ => Err(RootsLost::Stale("it is stale".into())),
+    });
+    let stopped = attempt.run(&place).unwrap_err();
+    assert_eq!(stopped, Stopped::MountStale("it is stale".into()));
+    armed.disarm();
+    walk().run(&place).unwrap();
+    assert_same(&place);
+    mounted.unmount().unwrap();
 }

@@ -1,9 +1,10 @@
 //! The worker: asks the server for items, holds their leases, runs them on slots.
 //!
 //! `connection` repeats each call until it is answered; `session` is one registration with its
-//! heartbeats; `lease` is the clock by which an attempt knows whether it may still write; `slot` runs
+//! heartbeats; `behind` what hangs in a mount; `lease` is the clock by which an attempt knows whether it may still write; `slot` runs
 //! one item from its grant to the answer that its result is stored; `rclone` those that rclone has a part in.
 
+mod behind;
 mod connection;
 mod lease;
 mod rclone;
@@ -15,6 +16,7 @@ use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
+use behind::Behind;
 pub use connection::{Address, InvalidAddress};
 use connection::{CallError, Connection};
 use session::Over;
@@ -62,10 +64,11 @@ const STOP_WITHIN: Duration = Duration::from_secs(8);
 pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<Ended, WorkerError> {
     PrivateDir::remove_forsaken();
     let connection = Arc::new(Connection::new(options.addresses.clone(), options.wait));
+    let behind = Arc::new(Behind::default());
     tokio::pin!(stop);
     loop {
         let registered = tokio::select! {
-            registered = session::register(&connection, &options) => registered,
+            registered = session::register(&connection, &behind, &options) => registered,
             () = &mut stop => return Ok(Ended::Stopped),
         };
         let session = Arc::new(registered.map_err(fatal)?);
@@ -74,15 +77,15 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<End
             () = &mut stop => Over::Stopped,
         };
         session.stop_attempts(&over);
-        let mut left = std::pin::pin!(session.leave());
         match over {
             Over::Run => {
-                let _ = tokio::time::timeout(STOP_WITHIN, left).await;
+                let _ = tokio::time::timeout(STOP_WITHIN, session.leave_soon()).await;
                 tracing::info!("the run is over");
                 return Ok(Ended::RunOver);
             }
             Over::Stopped => {
-                if tokio::time::timeout(STOP_WITHIN, left).await.is_err() {
+                let left = tokio::time::timeout(STOP_WITHIN, session.leave_soon());
+                if left.await.is_err() {
                     tracing::warn!(
                         "the server did not answer: what was held runs elsewhere once its lease is over"
                     );
@@ -93,17 +96,18 @@ pub async fn run(options: Options, stop: impl Future<Output = ()>) -> Result<End
                 tracing::warn!(
                     "the session was lost: what was held runs elsewhere; registering again"
                 );
-                // However long it takes: a new session must not begin beside attempts of this one.
+                // A new session must not begin beside attempts of this one, but for those that hang.
                 tokio::select! {
-                    () = &mut left => {}
+                    () = session.leave() => {}
+                    never = session.watch() => match never {},
                     () = &mut stop => {
-                        let _ = tokio::time::timeout(STOP_WITHIN, left).await;
+                        let _ = tokio::time::timeout(STOP_WITHIN, session.leave_soon()).await;
                         return Ok(Ended::Stopped);
                     }
                 }
             }
             Over::Failed(error) => {
-                let _ = tokio::time::timeout(STOP_WITHIN, left).await;
+                let _ = tokio::time::timeout(STOP_WITHIN, session.leave_soon()).await;
                 return Err(fatal(error));
             }
         }

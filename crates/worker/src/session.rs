@@ -13,6 +13,7 @@ use transfer::rclone::{NoRclone, Rclone};
 use wire::proto;
 use wire::proto::command::Kind;
 
+use crate::behind::Behind;
 use crate::connection::{CallError, Connection, definite};
 use crate::lease::{LeaseClock, now};
 use crate::slot::{self, Running};
@@ -22,6 +23,12 @@ use crate::{Options, random};
 const POLL: Duration = Duration::from_secs(20);
 /// Time to answer on top of a poll.
 pub(crate) const ANSWER_WITHIN: Duration = Duration::from_secs(20);
+
+/// What still runs so long after it was told to stop is left behind.
+const LEFT_AFTER: Duration = Duration::from_secs(4);
+
+/// Where the server does not say it.
+const HUNG_AFTER: Duration = Duration::from_secs(60);
 
 /// Why a session ended.
 #[derive(Debug)]
@@ -53,16 +60,21 @@ pub(crate) struct Session {
     pub(crate) rclone: Result<Arc<Rclone>, NoRclone>,
     pub(crate) runtime: Handle,
     heartbeat: Duration,
+    /// A call into a mount that takes longer hangs.
+    pub(crate) hung_after: Duration,
+    /// Of this process, whatever the session.
+    pub(crate) behind: Arc<Behind>,
     slots: usize,
     /// By epoch too: an item may come back while the attempt that lost it is still ending.
     held: Mutex<Held>,
     /// Woken when a slot has become free.
-    freed: Notify,
+    pub(crate) freed: Notify,
 }
 
 /// Registers; repeated until a server answers.
 pub(crate) async fn register(
     connection: &Arc<Connection>,
+    behind: &Arc<Behind>,
     options: &Options,
 ) -> Result<Session, CallError> {
     let request = proto::RegisterRequest {
@@ -99,6 +111,11 @@ pub(crate) async fn register(
         rclone: options.rclone.clone(),
         runtime: Handle::current(),
         heartbeat: Duration::from_millis(reply.heartbeat_ms.into()),
+        hung_after: match reply.hung_mount_ms {
+            0 => HUNG_AFTER,
+            ms => Duration::from_millis(ms.into()),
+        },
+        behind: behind.clone(),
         slots,
         held: Mutex::new(HashMap::new()),
         freed: Notify::new(),
@@ -155,6 +172,7 @@ impl Session {
             over = self.beat() => over,
             over = self.obey() => over,
             over = self.lease() => over,
+            never = self.watch() => match never {},
         }
     }
 
@@ -163,13 +181,14 @@ impl Session {
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
             interval.tick().await;
+            let listed: Vec<Arc<Running>> = self.held().values().cloned().collect();
+            let held = listed.iter();
             let request = proto::HeartbeatRequest {
                 session: self.id,
-                held: self
-                    .held()
-                    .values()
-                    .map(|running| running.as_held())
+                held: held
+                    .map(|running| running.as_held(self.hung_after))
                     .collect(),
+                left_behind: self.behind.named(),
             };
             let sent = now();
             let answer = self
@@ -248,7 +267,7 @@ impl Session {
     async fn lease(self: &Arc<Self>) -> Over {
         loop {
             let free = self.slots.saturating_sub(self.held().len());
-            if free == 0 {
+            if free == 0 || self.behind.is_full() {
                 self.freed.notified().await;
                 continue;
             }
@@ -272,7 +291,7 @@ impl Session {
                 return Over::Run;
             }
             for grant in reply.grants {
-                self.begin(grant);
+                self.begin(grant, from);
             }
         }
     }
@@ -290,13 +309,16 @@ impl Session {
         self.held().insert(key, running.clone());
         let session = self.clone();
         tokio::task::spawn_blocking(move || {
+            running.progress.join();
             slot::run(&session, &running, grant);
+            running.progress.leave();
             session.held().remove(&key);
+            session.behind.ended(&running);
             session.freed.notify_one();
         });
     }
 
-    fn held(&self) -> MutexGuard<'_, Held> {
+    pub(crate) fn held(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(|p| p.into_inner())
     }
 
@@ -313,10 +335,30 @@ impl Session {
     /// Waits until nothing runs, then says goodbye, which is also how the server knows that
     /// no attempt of this session will write any more.
     pub(crate) async fn leave(&self) {
+        self.nothing_runs().await;
+        self.say_goodbye().await;
+    }
+
+    /// As [`Session::leave`], but leaves behind what does not stop.
+    pub(crate) async fn leave_soon(&self) {
+        let stopped = tokio::time::timeout(LEFT_AFTER, self.nothing_runs());
+        if stopped.await.is_err() {
+            tracing::warn!("what waits for a mount is left behind");
+        }
+        self.say_goodbye().await;
+    }
+
+    async fn nothing_runs(&self) {
         while !self.held().is_empty() {
             tokio::time::sleep(Duration::from_millis(10)).await;
         }
-        let request = proto::LeaveRequest { session: self.id };
+    }
+
+    async fn say_goodbye(&self) {
+        let request = proto::LeaveRequest {
+            session: self.id,
+            left_behind: !self.behind.is_empty() || !self.held().is_empty(),
+        };
         let left = self
             .connection
             .call(ANSWER_WITHIN, |mut client| async move {

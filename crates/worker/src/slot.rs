@@ -4,6 +4,7 @@ use std::os::unix::ffi::OsStringExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use model::fs_type::AllowedTypes;
 use model::temp_name::MarkerName;
@@ -12,7 +13,10 @@ use model::{
     TaskId, Work, file_list,
 };
 use storage::roots::{Guard, MarkerUse, Roots, RootsError, RootsErrorKind, TargetUse};
-use transfer::{Attempt, AttemptWork, Cancel, Fence, FileWork, Finished, Progress, Share, Stopped};
+use transfer::{
+    Attempt, AttemptWork, Cancel, Fence, FileWork, Finished, Progress, RootsLost, Share, Stopped,
+    asking,
+};
 use wire::{BadMessage, proto};
 
 use crate::connection::CallError;
@@ -25,6 +29,7 @@ use crate::share::{HandOver, Nothing};
 pub(crate) struct Running {
     pub(crate) item: ItemId,
     pub(crate) epoch: Epoch,
+    pub(crate) task: TaskId,
     pub(crate) progress: Arc<Progress>,
     pub(crate) cancel: Arc<Cancel>,
     pub(crate) fence: Arc<ItemFence>,
@@ -39,6 +44,7 @@ impl Running {
         Ok(Self {
             item,
             epoch,
+            task: TaskId(grant.task.as_ref().map_or(0, |task| task.task)),
             progress: Arc::default(),
             fence: Arc::new(ItemFence::new(clock.clone(), cancel.clone())),
             cancel,
@@ -47,7 +53,7 @@ impl Running {
     }
 
     /// As a heartbeat lists it.
-    pub(crate) fn as_held(&self) -> proto::Held {
+    pub(crate) fn as_held(&self, hung_after: Duration) -> proto::Held {
         let read = |n: &std::sync::atomic::AtomicU64| n.load(Ordering::Relaxed);
         let progress = &self.progress;
         proto::Held {
@@ -66,6 +72,7 @@ impl Running {
                     .iter()
                     .map(|path| path.as_bytes().to_vec())
                     .collect(),
+                unanswered: self.unanswered(hung_after),
             }),
         }
     }
@@ -102,11 +109,12 @@ impl Verdict {
 
 impl From<Stopped> for Verdict {
     fn from(stopped: Stopped) -> Self {
-        use proto::ReleaseReason::{Drain, Failed, Machine};
+        use proto::ReleaseReason::{Drain, Failed, Machine, Stale};
         match stopped {
             Stopped::LeaseLost => Verdict::Silent,
             Stopped::Cancelled => Verdict::Release(Drain, "the worker was told to stop".into()),
             Stopped::MountGone(what) => Verdict::Release(Machine, what),
+            Stopped::MountStale(what) => Verdict::Release(Stale, what),
             Stopped::TargetFull(what) => Verdict::TargetFull(what, stopped.to_string()),
             Stopped::Again(what) => Verdict::Release(Failed, what),
         }
@@ -137,9 +145,19 @@ impl From<RootsError> for Verdict {
         let reason = match error.kind() {
             RootsErrorKind::ThisMachine | RootsErrorKind::Gone => proto::ReleaseReason::Machine,
             RootsErrorKind::EveryMachine => proto::ReleaseReason::Task,
+            RootsErrorKind::Stale => proto::ReleaseReason::Stale,
             RootsErrorKind::TargetFull(what) => return Verdict::TargetFull(what, message),
         };
         Verdict::Release(reason, message)
+    }
+}
+
+/// The roots are not what they were, or can't be looked at.
+pub(crate) fn lost(error: RootsError) -> RootsLost {
+    let why = model::error_chain(&error);
+    match error.kind() {
+        RootsErrorKind::Stale => RootsLost::Stale(why),
+        _ => RootsLost::Gone(why),
     }
 }
 
@@ -170,7 +188,7 @@ pub(crate) fn run(session: &Arc<Session>, running: &Arc<Running>, grant: proto::
         Verdict::TargetFull(what, message) => {
             let request = proto::ReleaseRequest {
                 no_room: proto::NoRoom::from(what).into(),
-                volume: volume(&task),
+                volume: asking(|| volume(&task)),
                 ..release(proto::ReleaseReason::TargetFull, message)
             };
             give_back(session, running, request)
@@ -228,7 +246,7 @@ fn hand_in(
 }
 
 /// Of no item yet.
-fn release(reason: proto::ReleaseReason, message: String) -> proto::ReleaseRequest {
+pub(crate) fn release(reason: proto::ReleaseReason, message: String) -> proto::ReleaseRequest {
     proto::ReleaseRequest {
         reason: reason.into(),
         message,
@@ -250,6 +268,16 @@ fn give_back(
     running: &Running,
     release: proto::ReleaseRequest,
 ) -> Result<proto::Verdict, CallError> {
+    let handed_back = hand_back(session, running, release);
+    session.runtime.block_on(handed_back)
+}
+
+/// Hands the item back.
+pub(crate) async fn hand_back(
+    session: &Session,
+    running: &Running,
+    release: proto::ReleaseRequest,
+) -> Result<proto::Verdict, CallError> {
     let request = proto::ReleaseRequest {
         session: session.id,
         item: running.item.get(),
@@ -257,11 +285,12 @@ fn give_back(
         ..release
     };
     let answer = session
-        .runtime
-        .block_on(session.connection.call(ANSWER_WITHIN, |mut client| {
+        .connection
+        .call(ANSWER_WITHIN, |mut client| {
             let request = request.clone();
             async move { client.release(request).await }
-        }));
+        })
+        .await;
     answer.map(|reply| reply.verdict())
 }
 
@@ -356,7 +385,7 @@ impl<'a> Slot<'a> {
         if closing {
             self.check_fence()?;
             // Its time changes with this, so the root's attributes come after.
-            roots.remove_marker()?;
+            asking(|| roots.remove_marker())?;
         }
         let checked = roots.clone();
         Ok(Attempt {
@@ -374,7 +403,7 @@ impl<'a> Slot<'a> {
             ancestors: self.ancestors.clone(),
             check_roots: Arc::new(move || match closing {
                 true => Ok(()),
-                false => checked.check().map_err(|e| model::error_chain(&e)),
+                false => checked.check().map_err(lost),
             }),
             fence: self.running.fence.clone(),
             share: self.share(),
@@ -402,7 +431,8 @@ impl<'a> Slot<'a> {
         let guard = Guard { source, target };
         self.check_fence()?;
         let marker = self.marker_use();
-        Ok(Roots::open(from, to, &guard, target_use, marker)?)
+        let opened = asking(|| Roots::open(from, to, &guard, target_use, marker));
+        Ok(opened?)
     }
 
     /// How this attempt uses the run's marker at the target.

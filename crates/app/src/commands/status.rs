@@ -7,7 +7,7 @@ use clap::Args;
 use coordinator::report::human;
 use tonic::transport::Endpoint;
 use wire::proto::coordinator_client::CoordinatorClient;
-use wire::proto::{Progress, StatusReply, StatusRequest, TaskStatus, WorkerStatus};
+use wire::proto::{Progress, StatusReply, StatusRequest, TaskStatus, Unanswered, WorkerStatus};
 
 use super::worker::addresses;
 use crate::exit::End;
@@ -185,6 +185,13 @@ fn worker_text(worker: &WorkerStatus) -> String {
             human::bytes(progress.copied_bytes),
             paths.join(", "),
         );
+        for call in &progress.unanswered {
+            out += &unanswered_text(item.task, call);
+        }
+    }
+    for left in &worker.left_behind {
+        let call = left.call.clone().unwrap_or_default();
+        out += &unanswered_text(left.task, &call);
     }
     for refusal in &worker.refusals {
         out += &format!(
@@ -194,6 +201,18 @@ fn worker_text(worker: &WorkerStatus) -> String {
         );
     }
     out
+}
+
+/// A mount that does not answer.
+fn unanswered_text(task: u32, call: &Unanswered) -> String {
+    let path = match call.path.as_slice() {
+        [] => "source or target root".to_owned(),
+        path => model::path::Escaped(path).to_string(),
+    };
+    format!(
+        "    task {task}, no answer for {}: {path}\n",
+        human::duration(call.ms.into())
+    )
 }
 
 /// Text from elsewhere, so that it can't move the cursor or begin lines of its own.

@@ -120,6 +120,11 @@ impl Scheduler {
                 (Cost::Free, Duration::ZERO)
             }
             ReleaseReason::Task => (Cost::Free, Duration::ZERO),
+            ReleaseReason::Hung | ReleaseReason::Stale => {
+                tracing::warn!("worker {name}, task {task}: {message}; others go on with it");
+                self.keep_from_mount(session, task, &reason, message);
+                (Cost::Free, Duration::ZERO)
+            }
             ReleaseReason::TargetFull(_) => (Cost::Free, Duration::ZERO),
             ReleaseReason::Failed => {
                 tracing::warn!(

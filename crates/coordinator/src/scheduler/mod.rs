@@ -59,6 +59,8 @@ pub struct Settings {
     pub concurrency: u32,
     /// Threads of a worker.
     pub transfers: u32,
+    /// A mount that does not answer for so long hangs.
+    pub hung_mount: Duration,
     pub options: CopyOptions,
     /// Of each task.
     pub engines: BTreeMap<TaskId, Engine>,
@@ -120,6 +122,10 @@ pub enum ReleaseReason {
     Task,
     TargetFull(Full),
     Failed,
+    /// A mount gives its threads no answer: they may still write.
+    Hung,
+    /// A mount is in trouble.
+    Stale,
 }
 
 /// What a worker is told besides its items.
@@ -142,7 +148,7 @@ pub struct Scheduler {
     notices: Notices,
     state: Mutex<State>,
     /// Woken when items may have become grantable, or the run is over.
-    work: Notify,
+    pub(crate) work: Notify,
     /// Woken when commands may be there.
     commands: Notify,
     /// One task ends at a time, so that the run ends after the last one's rows are written.
@@ -150,8 +156,8 @@ pub struct Scheduler {
     over: watch::Sender<bool>,
 }
 
-struct State {
-    fleet: Fleet,
+pub(crate) struct State {
+    pub(crate) fleet: Fleet,
     tasks: HashMap<TaskId, TaskState>,
     targets: Targets,
     /// Workers with attempts of a cancelled run, until when each may go on with them: nothing is granted before they
@@ -313,7 +319,7 @@ impl Scheduler {
         Ok(())
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
         // A panic elsewhere while it was locked leaves values that are each still whole.
         self.state
             .lock()

@@ -7,6 +7,7 @@ use model::{Counters, Epoch, ItemId, RunId, TaskId};
 use super::{Scheduler, now_ms};
 use crate::fleet;
 use crate::ledger::{Ledger, so_far};
+use crate::mounts::LeftBehind;
 use crate::report::{Progress, TaskEnd};
 use crate::store::{Millis, Phase, StoreError, TaskRecord};
 
@@ -54,6 +55,7 @@ pub struct WorkerSnapshot {
     pub silent_ms: u64,
     pub items: Vec<WorkerItem>,
     pub refusals: Vec<(TaskId, String)>,
+    pub left_behind: Vec<LeftBehind>,
 }
 
 #[derive(Debug, Clone)]
@@ -209,6 +211,7 @@ impl Scheduler {
                     .iter()
                     .map(|(task, refusal)| (*task, refusal.message.clone()))
                     .collect(),
+                left_behind: session.left_behind.clone(),
             })
             .collect();
         workers.sort_by(|a, b| a.name.cmp(&b.name));

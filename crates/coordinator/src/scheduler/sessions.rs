@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use model::{Epoch, ItemId, SessionId};
+use model::{Epoch, ItemId, SessionId, TaskId};
 
 use super::owed::Owed;
 use super::{Command, Refused, Scheduler, now_ms};
@@ -118,9 +118,26 @@ impl Scheduler {
 
     /// The worker ends, or has stopped what it did in a session that was lost.
     pub fn leave(&self, id: SessionId) -> Result<(), Refused> {
+        self.state().fleet.acknowledged(id);
+        self.end_session(id)
+    }
+
+    /// The worker ends, but some of its threads may still write.
+    pub fn leave_threads_behind(&self, id: SessionId) -> Result<(), Refused> {
+        {
+            let mut state = self.state();
+            let held = state.fleet.session(id).map(|session| &session.held);
+            let tasks: Vec<TaskId> = held.into_iter().flatten().map(|(_, h)| h.task).collect();
+            if !tasks.is_empty() {
+                state.fleet.suspect(id, tasks, Instant::now());
+            }
+        }
+        self.end_session(id)
+    }
+
+    fn end_session(&self, id: SessionId) -> Result<(), Refused> {
         let session = {
             let mut state = self.state();
-            state.fleet.acknowledged(id);
             state.predecessors.remove(&id);
             state.fleet.sessions.remove(&id)
         };

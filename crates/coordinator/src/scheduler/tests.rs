@@ -16,6 +16,8 @@ use crate::data_dir::DataDir;
 use crate::fleet::Progress;
 use crate::store::{GrantFrom, Kinds, NewRun, NewTask, SqliteStore, WhenFinished};
 
+mod mounts;
+
 const LEASE: Duration = Duration::from_secs(30);
 const GRACE: Duration = Duration::from_secs(10);
 
@@ -47,6 +49,7 @@ impl Place {
                 full_target: Duration::from_secs(60),
                 concurrency: 3,
                 transfers: 4,
+                hung_mount: Duration::from_secs(60),
                 options: CopyOptions::default(),
                 source_fs_types: vec!["any".into()],
                 target_fs_types: vec!["any".into()],

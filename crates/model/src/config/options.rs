@@ -23,6 +23,8 @@ pub const DEFAULT_CONCURRENCY: u32 = 3;
 /// Files of one piece of split work when nothing else is said.
 pub const DEFAULT_MAX_FILES_PER_OUTPUT: u64 = 500_000;
 
+/// Seconds without an answer after which a mount hangs, when nothing else is said.
+pub const DEFAULT_HUNG_MOUNT_SECS: u64 = 60;
 /// Seconds without progress after which an rclone is ended, when nothing else is said.
 pub const DEFAULT_RCLONE_STALL_SECS: u64 = 600;
 
@@ -134,6 +136,8 @@ pub struct GlobalConfig {
     pub engine: Option<Engine>,
     pub transfers: Option<u32>,
     pub checkers: Option<u32>,
+    /// A mount that does not answer a call for so long hangs.
+    pub hung_mount_secs: u64,
     pub durability: Durability,
     pub compare: Option<Compare>,
     pub preserve: Option<Preserve>,

@@ -77,6 +77,7 @@ section! {
         "engine" engine: OneOf<Engine>,
         "transfers" transfers: Number<1, { super::MAX_TRANSFERS as i64 }>,
         "checkers" checkers: Number<1, 65_536>,
+        "hung_mount_secs" hung_mount_secs: Seconds<1>,
         "durability" durability: OneOf<Durability>,
         "compare" compare: OneOf<Compare>,
         "preserve" preserve: Several<OneOf<Attribute>>,

@@ -5,8 +5,8 @@ use std::path::PathBuf;
 use super::list::List;
 use super::notify::{NoticeKind, Webhook};
 use super::options::{
-    DEFAULT_MAX_FILES_PER_OUTPUT, DEFAULT_RCLONE_STALL_SECS, GlobalConfig, MAX_TRANSFERS,
-    RcloneFlags, ReportConfig, S3Config,
+    DEFAULT_HUNG_MOUNT_SECS, DEFAULT_MAX_FILES_PER_OUTPUT, DEFAULT_RCLONE_STALL_SECS, GlobalConfig,
+    MAX_TRANSFERS, RcloneFlags, ReportConfig, S3Config,
 };
 use super::raw::{RawGlobal, RawNotify, RawRcloneFlags, RawReport, RawS3, RawServer};
 use super::server::ServerConfig;
@@ -121,6 +121,9 @@ pub(crate) fn global(raw: RawGlobal, warnings: &mut Vec<String>) -> GlobalConfig
         engine: raw.engine.map(|engine| engine.0),
         transfers: raw.transfers.map(Number::to),
         checkers: raw.checkers.map(Number::to),
+        hung_mount_secs: raw
+            .hung_mount_secs
+            .map_or(DEFAULT_HUNG_MOUNT_SECS, Number::to),
         durability: chosen(raw.durability),
         compare: raw.compare.map(|OneOf(compare)| compare),
         preserve: raw

@@ -125,6 +125,11 @@ impl Error {
             .any(|errno| self.is(errno))
     }
 
+    /// A handle is stale, or the storage is in trouble: what is wrong may be wrong with the whole mount.
+    pub fn may_be_of_mount(&self) -> bool {
+        is_trouble(self.errno())
+    }
+
     /// There is no such call, or no such form of it, here.
     pub fn is_unsupported(&self) -> bool {
         self.is(Errno::OPNOTSUPP) || self.is(Errno::NOSYS) || self.is(Errno::INVAL)
@@ -196,6 +201,21 @@ pub fn classify(errno: i32, side: Side) -> FailureClass {
         | Errno::XDEV => FailureClass::GiveUp,
         _ => FailureClass::Retry,
     }
+}
+
+/// Whether the storage is in trouble, which may pass, as when a server fails over.
+pub(crate) fn is_trouble(errno: i32) -> bool {
+    let troubles = [
+        Errno::STALE,
+        Errno::IO,
+        Errno::TIMEDOUT,
+        Errno::HOSTDOWN,
+        Errno::HOSTUNREACH,
+        Errno::REMOTEIO,
+    ];
+    troubles
+        .iter()
+        .any(|trouble| trouble.raw_os_error() == errno)
 }
 
 pub(crate) trait Attempted<T> {

@@ -19,8 +19,8 @@ mod xattr;
 
 pub use descent::{Descent, Moved};
 pub use dir::{Dir, Replace};
-pub(crate) use error::no_room;
 pub use error::{Action, Error, Side, classify};
+pub(crate) use error::{is_trouble, no_room};
 pub use file::File;
 pub use listing::{Listed, ListingBuffer};
 pub use meta::{Kind, Meta, Owner, Times, Timestamp};

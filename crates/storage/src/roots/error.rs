@@ -9,7 +9,7 @@ use model::path::Escaped;
 use model::{NoRoom, SourceIdentity};
 use rustix::io::Errno;
 
-use crate::posix::no_room;
+use crate::posix::{is_trouble, no_room};
 
 /// Which of a task's two directories.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -38,6 +38,8 @@ pub enum RootsErrorKind {
     Gone,
     /// The target is full, over quota or read-only: pause it, as for any write that fails so.
     TargetFull(NoRoom),
+    /// The mount is in trouble, which may pass: look again after some time.
+    Stale,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -138,6 +140,7 @@ impl RootsError {
             RootsError::Io { source, .. } => match Errno::from_io_error(source) {
                 Some(errno) => match no_room(errno) {
                     Some(what) => RootsErrorKind::TargetFull(what),
+                    None if is_trouble(errno.raw_os_error()) => RootsErrorKind::Stale,
                     None => RootsErrorKind::ThisMachine,
                 },
                 None => RootsErrorKind::ThisMachine,

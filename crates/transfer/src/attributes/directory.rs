@@ -11,6 +11,7 @@ use crate::engine::{Engine, Problem};
 use crate::ledger::{Note, Tally, Verdict};
 use crate::node::Node;
 use crate::parents::{NoWay, Parents};
+use crate::watch;
 
 /// When a directory's attributes are set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -94,7 +95,7 @@ pub(crate) fn sync_directory(engine: &Engine, dir: &Dir, path: &RelPath) -> Resu
     if !engine.syncs_each_directory {
         return Ok(());
     }
-    dir.sync().map_err(|error| engine.stop_again(&error, path))
+    watch::asking_for_much(|| dir.sync()).map_err(|error| engine.stop_again(&error, path))
 }
 
 /// Lets a plain user write to a directory of its own that forbids it; whether that was the trouble.

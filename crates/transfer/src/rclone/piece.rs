@@ -24,7 +24,7 @@ use super::pinned::{Pinned, in_namespace};
 use super::private::PrivateDir;
 use super::probe::Rclone;
 use super::process::{Bounds, Launch, Shows};
-use crate::attempt::{Cancel, CheckRoots, Fence, Settling, Stopped};
+use crate::attempt::{Cancel, CheckRoots, Fence, RootsLost, Settling, Stopped};
 use crate::engine::describe;
 use crate::progress::Progress;
 
@@ -172,7 +172,7 @@ impl Run<'_> {
                 continue;
             }
             // It may be this that was in its way.
-            (watch.check_roots)().map_err(Stopped::MountGone)?;
+            (watch.check_roots)().map_err(RootsLost::stops)?;
             look_up(self.piece, &mut self.claims, &unsaid, &self.private, watch)?;
             let left = self.claims.filter(&unsaid, |claim| claim.is_none());
             if left.len() < batch.len() && self.processes < MAX_PROCESSES {
@@ -331,7 +331,7 @@ impl Run<'_> {
                 count(&progress.copied);
                 count(&progress.copied_files);
                 let path = self.claims.files()[n].path.clone();
-                progress.show(0, Some(Arc::new(path)));
+                crate::watch::at(Some(Arc::new(path)));
                 Claim::Copied
             }
             Said::Unchanged => {

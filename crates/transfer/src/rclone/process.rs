@@ -16,7 +16,7 @@ use rustix::pipe::fcntl_setpipe_size;
 use rustix::process::{Pid, Signal, kill_process_group};
 
 use super::environment::Environment;
-use crate::attempt::{Cancel, CheckRoots, Fence, Stopped};
+use crate::attempt::{Cancel, CheckRoots, Fence, RootsLost, Stopped};
 
 /// How often it is looked at while it says nothing.
 const LOOK: Duration = Duration::from_millis(100);
@@ -118,7 +118,7 @@ impl Launch<'_> {
                 progressed = Instant::now();
             }
             if checked.elapsed() >= CHECK_ROOTS {
-                (bounds.check_roots)().map_err(Stopped::MountGone)?;
+                (bounds.check_roots)().map_err(RootsLost::stops)?;
                 checked = Instant::now();
             }
             if progressed.elapsed() >= bounds.stall {
@@ -248,7 +248,7 @@ mod tests {
     use std::time::{Duration, Instant};
 
     use super::{Bounds, Environment, Launch, Shows};
-    use crate::attempt::{Cancel, CheckRoots, Fence, Stopped};
+    use crate::attempt::{Cancel, CheckRoots, Fence, RootsLost, Stopped};
 
     /// Open, or closed after so many looks; then the lease turns out to be lost.
     struct Looks(AtomicUsize);
@@ -351,7 +351,7 @@ mod tests {
         assert_eq!(ended, Err(Stopped::LeaseLost));
         assert_eq!(lost.0.load(Ordering::Relaxed), 0, "it was asked");
 
-        let gone: CheckRoots = Arc::new(|| Err("the target is gone".to_owned()));
+        let gone: CheckRoots = Arc::new(|| Err(RootsLost::Gone("the target is gone".to_owned())));
         let (ended, _) = run("sleep 600", &open(), &Cancel::default(), &gone, LONG);
         assert_eq!(
             ended,

@@ -8,8 +8,8 @@ use storage::posix::Dir;
 use storage::roots::{
     Guard, MarkerUse, Roots, RootsError, SourceRoot, TargetRoot, TargetUse, check_backends,
 };
-use transfer::Cancel;
 use transfer::rclone::{ConfigFileError, End, NoRclone, Rclone, RemoteError, has_anything};
+use transfer::{Cancel, asking};
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum EndsError {
@@ -81,18 +81,19 @@ impl Ends {
         };
         let (held, identity) = match (&source, &target) {
             (Location::Posix(from), Location::Posix(to)) => {
-                let roots = Roots::open(from, to, guard, target_use, marker)?;
+                let roots = asking(|| Roots::open(from, to, guard, target_use, marker))?;
                 let identity = roots.source_identity();
                 (Held::Both(roots), identity)
             }
             (Location::Posix(from), Location::Remote(_)) => {
-                let root = SourceRoot::open(from, &backend(), guard, marker.source())?;
+                let to = backend();
+                let root = asking(|| SourceRoot::open(from, &to, guard, marker.source()))?;
                 let identity = root.identity();
                 (Held::Source(root), identity)
             }
             (Location::Remote(_), Location::Posix(to)) => {
                 let from = backend();
-                let root = TargetRoot::open(to, &from, guard, target_use, &marker)?;
+                let root = asking(|| TargetRoot::open(to, &from, guard, target_use, &marker))?;
                 (Held::Target(root), of_remote(from))
             }
             (Location::Remote(_), Location::Remote(_)) => {

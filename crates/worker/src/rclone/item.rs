@@ -18,14 +18,14 @@ use transfer::rclone::{
 };
 use transfer::{
     Attempt, AttemptWork, CheckRoots, FileWork, Finished, Found, NotTaken, Progress, Settling,
-    Share, Stopped,
+    Share, Stopped, asking,
 };
 use wire::proto::{self, UploadKind};
 
 use super::ends::{Ends, EndsError, shared_lists};
 use super::found::FoundFiles;
 use crate::share::HandOver;
-use crate::slot::{Complete, Slot, Verdict};
+use crate::slot::{Complete, Slot, Verdict, lost};
 
 impl From<EndsError> for Verdict {
     fn from(error: EndsError) -> Self {
@@ -59,7 +59,7 @@ pub(crate) fn run(slot: &Slot<'_>) -> Result<Verdict, Verdict> {
         rclone,
         settings,
         ends,
-        check_roots: Arc::new(move || checked.check().map_err(|e| model::error_chain(&e))),
+        check_roots: Arc::new(move || asking(|| checked.check()).map_err(lost)),
     };
     slot.log_begin();
     match &slot.work {
@@ -81,7 +81,7 @@ pub(crate) fn run(slot: &Slot<'_>) -> Result<Verdict, Verdict> {
         } => {
             // A remote's root has no attributes.
             slot.check_fence()?;
-            item.ends.remove_marker()?;
+            asking(|| item.ends.remove_marker())?;
             Ok(Verdict::complete(Outcome::default()))
         }
     }

@@ -17,8 +17,8 @@ use ids::Ids;
 use model::{CopyOptions, Epoch, Outcome, RelPath};
 use storage::roots::{MarkerUse, Roots, RootsError, RootsErrorKind, TargetUse};
 use transfer::{
-    Attempt, AttemptWork, Cancel, Fence, FileWork, Finished, NotTaken, Progress, Share, Stopped,
-    Threads,
+    Attempt, AttemptWork, Cancel, Fence, FileWork, Finished, NotTaken, Progress, RootsLost, Share,
+    Stopped, Threads,
 };
 
 use super::filter_flags::FilterFlags;
@@ -159,7 +159,11 @@ impl Copy {
             files: FileWork::Copy,
             excluded: Vec::new(),
             ancestors: Vec::new(),
-            check_roots: Arc::new(move || roots.check().map_err(|e| model::error_chain(&e))),
+            check_roots: Arc::new(move || {
+                roots
+                    .check()
+                    .map_err(|e| RootsLost::Gone(model::error_chain(&e)))
+            }),
             fence: Arc::new(Alone),
             share: Arc::new(Alone),
             progress: self.progress.clone(),
