@@ -15,10 +15,6 @@ use crate::store::Granted;
 /// A refused task is offered to the worker again after this time: mounts come back.
 const REFUSAL: Duration = Duration::from_secs(60);
 
-/// An item that so many heartbeats in a row don't list was never heard of. One is not enough: an answer
-/// on its way and a heartbeat may cross, and a worker that thaws beats before it reads.
-const UNLISTED: u32 = 3;
-
 /// How far an attempt has come, as its worker says: a lower bound.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Progress {
@@ -34,8 +30,8 @@ pub struct Held {
     pub task: TaskId,
     pub granted: Instant,
     pub progress: Progress,
-    /// Heartbeats in a row that did not list it.
-    pub unlisted: u32,
+    /// When it was granted or last listed.
+    pub listed: Instant,
     /// A command for the worker that it has not fetched yet.
     pub share: bool,
     /// When it was last asked to share.
@@ -140,7 +136,7 @@ impl Session {
                 task,
                 granted: now,
                 progress: Progress::default(),
-                unlisted: 0,
+                listed: now,
                 share: false,
                 asked: None,
                 cancel: false,
@@ -155,7 +151,7 @@ impl Session {
 pub struct Heard {
     /// Listed, but no longer the worker's.
     pub lost: Vec<(ItemId, Epoch)>,
-    /// Granted and not listed time and again: the worker never heard of it.
+    /// Granted and not listed for a lease time: the worker never heard of it, or too late to begin it.
     pub unheard: Vec<(ItemId, Epoch)>,
 }
 
@@ -191,6 +187,20 @@ impl Fleet {
         self.sessions.get_mut(&id)
     }
 
+    /// How long ago the oldest of these items was granted to the session.
+    pub fn age_of(
+        &self,
+        id: SessionId,
+        items: impl Iterator<Item = ItemId>,
+        now: Instant,
+    ) -> Duration {
+        let held = self.sessions.get(&id).map(|session| &session.held);
+        let granted = items.filter_map(|item| Some(held?.get(&item)?.granted));
+        granted
+            .min()
+            .map_or(Duration::ZERO, |at| now.duration_since(at))
+    }
+
     pub fn by_request(&self, request: u64) -> Option<SessionId> {
         self.sessions
             .iter()
@@ -208,27 +218,29 @@ impl Fleet {
         let session = self.sessions.get_mut(&id)?;
         session.last_heard = now;
         let mut heard = Heard::default();
-        let mut named = Vec::with_capacity(listed.len());
         for (item, epoch, progress) in listed {
             match session.held.get_mut(&item) {
                 Some(held) if held.epoch == epoch => {
                     held.progress = progress;
-                    held.unlisted = 0;
-                    named.push(item);
+                    held.listed = now;
                 }
                 _ => heard.lost.push((item, epoch)),
             }
         }
+        let lease = session.lease;
+        let mut tasks = Vec::new();
         session.held.retain(|item, held| {
-            if !named.contains(item) {
-                held.unlisted += 1;
-            }
-            let unheard = held.unlisted >= UNLISTED;
+            // Not before: the answer may be on its way, and its worker counts on the item for nearly as long.
+            let unheard = now.duration_since(held.listed) >= lease;
             if unheard {
                 heard.unheard.push((*item, held.epoch));
+                tasks.push(held.task);
             }
             !unheard
         });
+        if !tasks.is_empty() {
+            self.suspect_until(id, tasks, now + lease.max(self.lease) * 2);
+        }
         Some(heard)
     }
 
@@ -497,14 +509,22 @@ mod tests {
             .unwrap()
             .hold(item, Epoch(3), TaskId(1), t0);
         let listed = vec![(item, Epoch(3), Progress::default())];
-        // However late: a worker that was frozen may not have read the answer yet.
-        for beats in [vec![], vec![], listed.clone(), vec![], vec![]] {
-            let heard = fleet.heard(id(0), beats, t0 + BEAT * 3);
+        // However many: a worker that was frozen may not have read the answer yet.
+        let last = t0 + BEAT + LEASE;
+        for (beats, at) in [
+            (vec![], t0),
+            (listed.clone(), t0 + BEAT),
+            (vec![], last - BEAT),
+        ] {
+            let heard = fleet.heard(id(0), beats, at);
             assert_eq!(heard, Some(Heard::default()));
         }
         let heard = fleet.heard(id(0), vec![], last).unwrap();
         assert_eq!(heard.unheard, [(item, Epoch(3))]);
-        let heard = fleet.heard(id(0), listed, t0 + BEAT * 4).unwrap();
+        // It may have begun it all the same, and be frozen in the midst.
+        assert!(fleet.may_be_written_to(TaskId(1), last));
+        assert!(!fleet.may_be_written_to(TaskId(1), last + LEASE * 2));
+        let heard = fleet.heard(id(0), listed, last).unwrap();
         assert_eq!(heard.lost, [(item, Epoch(3))]);
         assert_eq!(fleet.heard(id(9), vec![], t0), None);
     }

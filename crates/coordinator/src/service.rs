@@ -171,6 +171,7 @@ impl Coordinator for Service {
         let id = session(request.session);
         let slots = (request.slots as usize).min(1000);
         let deadline = deadline(request.wait_ms);
+        let came = Instant::now();
         let _idle = Idle::new(&self.scheduler, id, slots);
         loop {
             let notified = self.scheduler.work_may_be_there();
@@ -180,6 +181,7 @@ impl Coordinator for Service {
                 .blocking(move |scheduler| scheduler.lease(id, request.request_id, slots))
                 .await?;
             let over = answer.run_over;
+            let age = answer.age;
             if over || !answer.grants.is_empty() || Instant::now() >= deadline {
                 let grants = answer
                     .grants
@@ -187,6 +189,8 @@ impl Coordinator for Service {
                     .map(|(granted, task)| self.grant(granted, task))
                     .collect();
                 return Ok(Response::new(proto::LeaseReply {
+                    waited_ms: whole_ms(came.elapsed()),
+                    age_ms: whole_ms(age),
                     grants,
                     run_over: over,
                 }));

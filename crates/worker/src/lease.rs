@@ -27,6 +27,19 @@ pub(crate) fn now() -> u64 {
     now.tv_sec as u64 * 1_000_000_000 + now.tv_nsec as u64
 }
 
+/// Until when a worker counts on a lease that began then.
+fn deadline(began: u64, lease: Duration) -> u64 {
+    let used = lease - lease / UNUSED_PART;
+    began.saturating_add(used.as_nanos() as u64)
+}
+
+/// The earliest time by this clock at which items may have been granted: the call was sent then, waited so long at the
+/// server, and when it was answered the grants were so old.
+pub(crate) fn granted_from(sent: u64, waited: Duration, age: Duration) -> u64 {
+    let waited = sent.saturating_add(waited.as_nanos() as u64);
+    waited.saturating_sub(age.as_nanos() as u64)
+}
+
 /// The deadline that all leases of a session share.
 #[derive(Debug)]
 pub(crate) struct LeaseClock {
@@ -54,8 +67,7 @@ impl LeaseClock {
 
     /// A renewal that was sent then has been answered. What it took away must have been marked before.
     pub(crate) fn renewed(&self, sent: u64) {
-        let used = self.lease - self.lease / UNUSED_PART;
-        let deadline = sent.saturating_add(used.as_nanos() as u64);
+        let deadline = deadline(sent, self.lease);
         self.deadline.fetch_max(deadline, Ordering::AcqRel);
         self.wake();
     }
@@ -75,14 +87,19 @@ impl LeaseClock {
 #[derive(Debug)]
 pub(crate) struct ItemFence {
     clock: Arc<LeaseClock>,
+    /// Its own deadline, until the server has answered a heartbeat that lists it: before that, renewals may be of a
+    /// session that was granted the item long ago, and from which it was taken again.
+    unheard_deadline: AtomicU64,
     /// The item is another's.
     lost: AtomicBool,
     cancel: Arc<Cancel>,
 }
 
 impl ItemFence {
-    pub(crate) fn new(clock: Arc<LeaseClock>, cancel: Arc<Cancel>) -> Self {
+    /// `from`: see [`granted_from`].
+    pub(crate) fn new(clock: Arc<LeaseClock>, from: u64, cancel: Arc<Cancel>) -> Self {
         Self {
+            unheard_deadline: AtomicU64::new(deadline(from, clock.lease)),
             clock,
             lost: AtomicBool::new(false),
             cancel,
@@ -94,12 +111,22 @@ impl ItemFence {
         self.clock.wake();
     }
 
+    /// The server has answered a heartbeat that lists the item. What it took away must have been marked before.
+    pub(crate) fn heard(&self) {
+        self.unheard_deadline.store(u64::MAX, Ordering::Release);
+    }
+
     pub(crate) fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Acquire) || self.clock.lost.load(Ordering::Acquire)
     }
 
     fn is_in_time(&self) -> bool {
-        now() < self.clock.deadline.load(Ordering::Acquire)
+        self.is_in_time_at(now())
+    }
+
+    fn is_in_time_at(&self, now: u64) -> bool {
+        let unheard = self.unheard_deadline.load(Ordering::Acquire);
+        now < self.clock.deadline.load(Ordering::Acquire).min(unheard)
     }
 }
 
@@ -130,7 +157,7 @@ impl Fence for ItemFence {
 
 #[cfg(test)]
 mod tests {
-    use super::{Fence, ItemFence, LeaseClock, now};
+    use super::{Fence, ItemFence, LeaseClock, granted_from, now};
     use std::sync::Arc;
     use std::time::Duration;
     use transfer::Cancel;
@@ -140,7 +167,7 @@ mod tests {
     fn fence(sent: u64) -> (Arc<LeaseClock>, Arc<Cancel>, ItemFence) {
         let clock = Arc::new(LeaseClock::new(LEASE, sent));
         let cancel = Arc::new(Cancel::default());
-        let fence = ItemFence::new(clock.clone(), cancel.clone());
+        let fence = ItemFence::new(clock.clone(), u64::MAX, cancel.clone());
         (clock, cancel, fence)
     }
 
@@ -177,6 +204,66 @@ mod tests {
         assert!(fence.may_write());
         clock.lose();
         assert!(!fence.may_write());
+    }
+
+    const SECOND: u64 = 1_000_000_000;
+
+    /// A fence of an item granted then, of a session that was renewed at 1,000 s.
+    fn granted(from: u64) -> (Arc<LeaseClock>, ItemFence) {
+        let clock = Arc::new(LeaseClock::new(LEASE, 1_000 * SECOND));
+        let fence = ItemFence::new(clock.clone(), from, Arc::default());
+        (clock, fence)
+    }
+
+    #[test]
+    fn a_grant_is_as_old_as_it_may_be() {
+        let secs = Duration::from_secs;
+        for (waited, age, from) in [
+            // It came at once, or after a wait.
+            (0, 0, 100),
+            (20, 0, 120),
+            // It is the answer that was lost before.
+            (0, 40, 60),
+            (5, 40, 65),
+            (0, 400, 0),
+        ] {
+            let found = granted_from(100 * SECOND, secs(waited), secs(age));
+            assert_eq!(found, from * SECOND, "waited {waited}, age {age}");
+        }
+    }
+
+    #[test]
+    fn a_grant_that_came_late_is_no_leave_to_write_though_the_session_lives() {
+        // Sent at 970 s; the answer was under way until now.
+        let (clock, fence) = granted(granted_from(970 * SECOND, Duration::ZERO, Duration::ZERO));
+        assert!(fence.is_in_time_at(993 * SECOND));
+        assert!(!fence.is_in_time_at(1_001 * SECOND));
+        clock.renewed(1_005 * SECOND);
+        assert!(!fence.is_in_time_at(1_006 * SECOND));
+        // The server says that it still is the worker's.
+        fence.heard();
+        assert!(fence.is_in_time_at(1_006 * SECOND));
+        assert!(!fence.is_in_time_at(1_030 * SECOND));
+    }
+
+    /// Server and worker over all orders of their times: what the server takes back unheard is written by nobody.
+    #[test]
+    fn what_goes_back_unheard_is_written_no_more() {
+        for under_way in 0..60 {
+            for waited in [0, 7, 20] {
+                let granted_at = 100 + waited;
+                let (clock, fence) = granted(granted_from(
+                    100 * SECOND,
+                    Duration::from_secs(waited),
+                    Duration::ZERO,
+                ));
+                for at in granted_at + under_way..granted_at + 100 {
+                    clock.renewed(at * SECOND);
+                    let goes_back = at >= granted_at + LEASE.as_secs();
+                    assert!(!(goes_back && fence.is_in_time_at(at * SECOND)), "{at}");
+                }
+            }
+        }
     }
 
     #[test]

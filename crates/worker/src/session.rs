@@ -15,7 +15,7 @@ use wire::proto::command::Kind;
 
 use crate::behind::Behind;
 use crate::connection::{CallError, Connection, definite};
-use crate::lease::{LeaseClock, now};
+use crate::lease::{LeaseClock, granted_from, now};
 use crate::slot::{self, Running};
 use crate::{Options, random};
 
@@ -203,6 +203,7 @@ impl Session {
                     for lost in reply.lost {
                         self.lose(lost);
                     }
+                    listed.iter().for_each(|running| running.fence.heard());
                     self.clock.renewed(sent);
                 }
                 Err(status) => match definite(status) {
@@ -277,10 +278,12 @@ impl Session {
                 slots: free as u32,
                 wait_ms: POLL.as_millis() as u32,
             };
+            let sent = AtomicU64::new(0);
             let reply = self
                 .connection
-                .call(POLL + ANSWER_WITHIN, |mut client| async move {
-                    client.lease(request).await
+                .call(POLL + ANSWER_WITHIN, |mut client| {
+                    sent.store(now(), Ordering::Relaxed);
+                    async move { client.lease(request).await }
                 })
                 .await;
             let reply = match reply {
@@ -290,14 +293,16 @@ impl Session {
             if reply.run_over {
                 return Over::Run;
             }
+            let ms = |ms: u32| Duration::from_millis(ms.into());
+            let from = granted_from(sent.into_inner(), ms(reply.waited_ms), ms(reply.age_ms));
             for grant in reply.grants {
                 self.begin(grant, from);
             }
         }
     }
 
-    fn begin(self: &Arc<Self>, grant: proto::Grant) {
-        let running = match Running::new(&grant, &self.clock) {
+    fn begin(self: &Arc<Self>, grant: proto::Grant, granted_from: u64) {
+        let running = match Running::new(&grant, &self.clock, granted_from) {
             Ok(running) => Arc::new(running),
             Err(bad) => {
                 // Not listed in heartbeats, it goes back by itself.

@@ -38,7 +38,12 @@ pub(crate) struct Running {
 }
 
 impl Running {
-    pub(crate) fn new(grant: &proto::Grant, clock: &Arc<LeaseClock>) -> Result<Self, BadMessage> {
+    /// `granted_from`: see [`crate::lease::granted_from`].
+    pub(crate) fn new(
+        grant: &proto::Grant,
+        clock: &Arc<LeaseClock>,
+        granted_from: u64,
+    ) -> Result<Self, BadMessage> {
         let (item, epoch) = wire::item_epoch(grant.item, grant.epoch)?;
         let cancel = Arc::new(Cancel::default());
         Ok(Self {
@@ -46,7 +51,7 @@ impl Running {
             epoch,
             task: TaskId(grant.task.as_ref().map_or(0, |task| task.task)),
             progress: Arc::default(),
-            fence: Arc::new(ItemFence::new(clock.clone(), cancel.clone())),
+            fence: Arc::new(ItemFence::new(clock.clone(), granted_from, cancel.clone())),
             cancel,
             wanted: Arc::default(),
         })

@@ -15,6 +15,8 @@ use crate::store::{Cost, GrantFrom, Granted, Kinds, TaskRecord};
 #[derive(Debug)]
 pub struct LeaseAnswer {
     pub grants: Vec<(Granted, TaskRecord)>,
+    /// Since they were granted: an answer may be a repeated one.
+    pub age: Duration,
     pub run_over: bool,
 }
 
@@ -45,11 +47,12 @@ impl Scheduler {
         if self.is_over() {
             return Ok(LeaseAnswer {
                 grants: Vec::new(),
+                age: Duration::ZERO,
                 run_over: true,
             });
         }
         if let Some(grants) = self.answered_before(id, request)? {
-            return Ok(self.answer(grants));
+            return Ok(self.answer(id, grants));
         }
         let (from, probed) = self.may_be_granted(id, slots, Instant::now())?;
         let _establishing = Establishing {
@@ -70,7 +73,7 @@ impl Scheduler {
             }
             return Err(Refused::UnknownSession);
         }
-        Ok(self.answer(grants))
+        Ok(self.answer(id, grants))
     }
 
     /// False if the session is gone.
@@ -129,8 +132,10 @@ impl Scheduler {
             .filter(|grants: &Vec<Granted>| !grants.is_empty()))
     }
 
-    fn answer(&self, grants: Vec<Granted>) -> LeaseAnswer {
+    fn answer(&self, id: SessionId, grants: Vec<Granted>) -> LeaseAnswer {
         let mut state = self.state();
+        let items = grants.iter().map(|granted| granted.item.id);
+        let age = state.fleet.age_of(id, items, Instant::now());
         let now = now_ms();
         let grants = grants
             .into_iter()
@@ -142,6 +147,7 @@ impl Scheduler {
             .collect();
         LeaseAnswer {
             grants,
+            age,
             run_over: false,
         }
     }
