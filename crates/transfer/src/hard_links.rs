@@ -10,14 +10,14 @@ use std::sync::Arc;
 use storage::posix::{Dir, Kind, Meta, Replace};
 
 use crate::engine::{Engine, Problem};
-use crate::entry::{Done, Entry, Part};
+use crate::entry::{Done, Entry, Part, changed};
 use crate::late::{Identity, LateFile};
 use crate::ledger::{Note, Tally, Verdict};
 use crate::parents::Parents;
 use crate::threads::Scratch;
 
 /// The name that the others are linked to.
-struct First {
+pub(crate) struct First {
     dir: Arc<Dir>,
     name: CString,
     /// At the target.
@@ -25,16 +25,14 @@ struct First {
 }
 
 impl Engine {
-    /// Copies the first name of a file, and links the others to it.
+    /// Copies the first name of a file, and links the others to it. What comes back has to wait until it has settled.
     pub(crate) fn copy_and_link(
         self: &Arc<Self>,
-        late: LateFile,
+        mut late: LateFile,
         parents: &mut Parents,
         scratch: &mut Scratch,
-    ) -> Result<(), Problem> {
-        let known = late.paths.len() as u64;
-        let mut first: Option<First> = None;
-        for path in late.paths {
+    ) -> Result<Option<LateFile>, Problem> {
+        for path in late.paths.clone() {
             self.check_on()?;
             let mut tally = Tally::default();
             let verdict = match self.place(&path, parents) {
@@ -50,7 +48,13 @@ impl Engine {
                         scratch: &mut *scratch,
                         tally: &mut tally,
                     };
-                    let done = entry.copy_or_link(late.file, known, &mut first);
+                    let mut done = entry.copy_or_link(late.file, late.known, &mut late.first);
+                    if let (Ok(Done::AtEnd), Part::End(Some(seen))) = (&done, entry.part) {
+                        if late.waits(&path, seen) {
+                            return Ok(Some(late));
+                        }
+                        done = Err(changed("it never stayed the same for 2 s"));
+                    }
                     self.finish_name(&node, &both, done)
                 }
                 Err(problem) => Err(problem),
@@ -61,7 +65,7 @@ impl Engine {
             }
             self.record(tally);
         }
-        Ok(())
+        Ok(None)
     }
 }
 

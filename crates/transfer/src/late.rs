@@ -5,6 +5,7 @@
 use std::collections::{HashMap, HashSet};
 use std::ffi::CString;
 use std::sync::{Arc, Mutex};
+use std::time::Instant;
 
 use model::RelPath;
 use storage::posix::Meta;
@@ -12,6 +13,7 @@ use storage::posix::Meta;
 use crate::attributes::sync_directory;
 use crate::engine::{Engine, Problem, lock};
 use crate::entry::{Done, Entry};
+use crate::hard_links::First;
 use crate::ledger::Verdict;
 use crate::node::Node;
 use crate::parents::{Both, NoWay, Parents};
@@ -24,8 +26,8 @@ use crate::threads::Scratch;
 const FILES_AT_ONCE: usize = 64;
 const BYTES_AT_ONCE: u64 = 64 << 20;
 
-/// Files that changed just now, done in one go: each may have to wait.
-const UNSETTLED_AT_ONCE: usize = 8;
+/// How often a file may have to wait until it has settled.
+const MAX_WAITS: u32 = 3;
 
 /// Beyond so many, files that changed just now are read at once: a clock that is far off may make all of them look so.
 const MAX_WAITING: usize = 500_000;
@@ -60,6 +62,30 @@ pub(crate) struct LateFile {
     /// It changed just before.
     pub(crate) seen: Option<Seen>,
     bytes: u64,
+    /// All names that were met, those too that are done.
+    pub(crate) known: u64,
+    /// What was made of the first of them.
+    pub(crate) first: Option<First>,
+    waits: u32,
+}
+
+impl LateFile {
+    /// When it can be read.
+    fn due(&self) -> Option<Instant> {
+        self.seen.map(Seen::settles_at)
+    }
+
+    /// Has its name `path` and those that follow wait until it has settled, unless they have waited often enough.
+    pub(crate) fn waits(&mut self, path: &RelPath, seen: Seen) -> bool {
+        let waits = self.waits < MAX_WAITS;
+        if waits {
+            let done = self.paths.iter().take_while(|done| *done != path).count();
+            self.paths.drain(..done);
+            self.waits += 1;
+            self.seen = Some(seen);
+        }
+        waits
+    }
 }
 
 impl Late {
@@ -78,6 +104,9 @@ impl Late {
             names.paths.sort_unstable();
             LateFile {
                 file,
+                known: names.paths.len() as u64,
+                first: None,
+                waits: 0,
                 paths: names.paths,
                 seen: names.seen,
                 bytes: names.bytes,
@@ -104,11 +133,7 @@ impl LateFiles {
             bytes += late.bytes;
             bytes <= BYTES_AT_ONCE
         };
-        let most = match self.0.last() {
-            Some(LateFile { seen: Some(_), .. }) => UNSETTLED_AT_ONCE,
-            _ => FILES_AT_ONCE,
-        };
-        let n = self.0.iter().rev().take(most).take_while(fits);
+        let n = self.0.iter().rev().take(FILES_AT_ONCE).take_while(fits);
         let n = n.count().max(1).min(self.0.len());
         self.0.split_off(self.0.len() - n)
     }
@@ -154,9 +179,16 @@ impl Engine {
             self.pool
                 .with_queue(self, |queue| queue.push_first(Job::Late(files)));
         }
+        let now = Instant::now();
+        let is_due = |file: &LateFile| file.due().is_none_or(|due| due <= now);
+        let (mine, mut waiting): (Vec<_>, Vec<_>) = mine.into_iter().partition(is_due);
         let mut parents = Parents::default();
         for file in mine.into_iter().rev() {
-            self.copy_and_link(file, &mut parents, scratch)?;
+            waiting.extend(self.copy_and_link(file, &mut parents, scratch)?);
+        }
+        if let Some(due) = waiting.iter().filter_map(LateFile::due).max() {
+            self.pool
+                .with_queue(self, |queue| queue.push_at(due, LateFiles(waiting)));
         }
         Ok(())
     }

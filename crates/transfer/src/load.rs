@@ -69,27 +69,26 @@ impl Load {
         self.jobs += 1;
     }
 
-    /// Looks at what was done since the last time; whether more threads may work now.
-    pub(crate) fn look(&mut self, has_work: bool) -> bool {
+    /// Looks at what was done since the last time: from now on more threads may work, or fewer.
+    pub(crate) fn look(&mut self, has_work: bool) {
         if self.at_once == self.limit && self.tried.is_none() {
-            return false;
+            return;
         }
         let now = Instant::now();
         if self.last.is_some_and(|last| now - last.at < INTERVAL) {
-            return false;
+            return;
         }
         let look = Look {
             at: now,
             used: process_cpu_time(),
             jobs: self.jobs,
         };
-        match self.last.replace(look) {
-            Some(last) => self.judge(last, look, has_work),
-            None => false,
+        if let Some(last) = self.last.replace(look) {
+            self.judge(last, look, has_work);
         }
     }
 
-    fn judge(&mut self, last: Look, now: Look, has_work: bool) -> bool {
+    fn judge(&mut self, last: Look, now: Look, has_work: bool) {
         let seconds = (now.at - last.at).as_secs_f64();
         let rate = (now.jobs - last.jobs) as f64 / seconds;
         if let Some(tried) = self.tried.take() {
@@ -98,21 +97,20 @@ impl Load {
             if was_in_vain {
                 self.at_once = tried.at_once_before;
                 self.rests_until = Some(now.at + REST);
-                return false;
+                return;
             }
         }
         let used = now.used.saturating_sub(last.used).as_secs_f64();
         let is_busy = used >= seconds * self.processors as f64 * ENOUGH_TO_DO;
         let rests = self.rests_until.is_some_and(|until| now.at < until);
         if !has_work || is_busy || rests || self.at_once == self.limit {
-            return false;
+            return;
         }
         self.tried = Some(Tried {
             at_once_before: self.at_once,
             rate_before: rate,
         });
         self.at_once = (2 * self.at_once).min(self.limit);
-        true
     }
 }
 

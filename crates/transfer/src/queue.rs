@@ -5,7 +5,8 @@
 //! others' files. Files go before directories and depth before breadth, so little waits; a
 //! directory is read on only while fewer than [`MAX_PENDING`] sub-directories wait.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
+use std::time::Instant;
 
 use crate::batch::Synced;
 use crate::entry::Files;
@@ -70,11 +71,34 @@ pub(crate) struct Queue {
     next_group: u64,
     pub(crate) pending: VecDeque<Pending>,
     feeder: Option<Feeder>,
+    /// What is due only then.
+    later: BTreeMap<Instant, Vec<LateFiles>>,
 }
 
 impl Queue {
     pub(crate) fn push_first(&mut self, job: Job) {
         self.first.push(job);
+    }
+
+    /// Files that are not to be read before.
+    pub(crate) fn push_at(&mut self, due: Instant, files: LateFiles) {
+        self.later.entry(due).or_default().push(files);
+    }
+
+    /// Nothing is to be waited for any more.
+    pub(crate) fn hurry(&mut self) {
+        let later = std::mem::take(&mut self.later);
+        let files = later.into_values().flatten();
+        self.first.extend(files.map(Job::Late));
+    }
+
+    /// Moves what has become due to the front.
+    pub(crate) fn look_at_time(&mut self) {
+        while let Some(due) = self.later.first_entry()
+            && *due.key() <= Instant::now()
+        {
+            self.first.extend(due.remove().into_iter().map(Job::Late));
+        }
     }
 
     pub(crate) fn push_feeder(&mut self, feeder: Feeder) {
@@ -116,6 +140,7 @@ impl Queue {
             && self.groups.is_empty()
             && self.pending.is_empty()
             && self.feeder.is_none()
+            && self.later.is_empty()
     }
 
     /// Whether [`Queue::pop`] would find something for some thread.

@@ -3,7 +3,7 @@
 //! Where a clock ticks in milliseconds, or on some servers in seconds, two changes get the same time: a file that is
 //! changed, read, and changed again looks the same before and after. So a file that changed less than [`SETTLING`] ago
 //! waits until all else is done, and is read when it has looked the same for as long: a change from then on gets a
-//! time of its own. One that never does is reported as changed.
+//! time of its own. One that never does is reported as changed. No thread waits with it.
 //!
 //! Recent kernels give each change that follows a look a time of its own, on their own file systems: small files don't
 //! wait there.
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use storage::posix::{Meta, Timestamp};
 
-use crate::engine::{Engine, Problem};
+use crate::engine::Engine;
 use crate::entry::{Entry, Part};
 
 /// More than the coarsest clock of a file system that is met (FAT: 2 s at the time of modification; NFS servers: 1 s).
@@ -21,9 +21,6 @@ const SETTLING: Duration = Duration::from_secs(2);
 /// A write sets the times when it begins: one that is under way shows no change at its end, and takes the longer the more
 /// it writes.
 const MAX_FINE_BYTES: u64 = 1 << 20;
-
-/// How often a thread that waits looks whether to go on at all.
-const PAUSE: Duration = Duration::from_millis(50);
 
 /// A file's time of change, and when it was first seen.
 #[derive(Debug, Clone, Copy)]
@@ -40,8 +37,12 @@ impl Seen {
         }
     }
 
+    pub(crate) fn settles_at(self) -> Instant {
+        self.at + SETTLING
+    }
+
     fn is_settled(self) -> bool {
-        self.at.elapsed() >= SETTLING
+        self.settles_at() <= Instant::now()
     }
 }
 
@@ -81,15 +82,5 @@ impl Entry<'_> {
             Some(seen) if seen.changed == meta.changed => (!seen.is_settled()).then_some(seen),
             _ => self.seen_recently(meta),
         }
-    }
-
-    /// Blocks until it has been seen for long enough.
-    pub(crate) fn wait_for(&mut self, seen: Seen) -> Result<(), Problem> {
-        self.part = Part::End(Some(seen));
-        while !seen.is_settled() {
-            self.engine.check_on()?;
-            std::thread::sleep(PAUSE);
-        }
-        Ok(())
     }
 }

@@ -241,10 +241,15 @@ impl Pool {
             if slot.running > 0 || !slot.queue.is_empty() {
                 let waited = self.ended.wait_timeout(state, load::INTERVAL);
                 (state, _) = waited.unwrap_or_else(PoisonError::into_inner);
-                let has_work = state.has_work();
-                if state.load.look(has_work) {
-                    self.wake_one(&mut state);
+                if let Some(slot) = state.slot(engine) {
+                    match engine.attempt.cancel.is_cancelled() {
+                        true => slot.queue.hurry(),
+                        false => slot.queue.look_at_time(),
+                    }
                 }
+                let has_work = state.has_work();
+                state.load.look(has_work);
+                self.wake_one(&mut state);
                 continue;
             }
             match engine.next_job() {

@@ -317,6 +317,44 @@ fn one_attempt_does_not_take_all_threads_while_another_has_work() {
 }
 
 #[test]
+fn a_file_that_has_to_settle_keeps_no_thread() {
+    let (waits, free) = (Place::new("settles"), Place::new("free"));
+    // Too big to be told apart from its next change by its times.
+    let changing = vec![1; 1 << 20];
+    waits.write("changing", &changing);
+    free.write("file", "x");
+    let threads = Threads::new(1);
+    let mut attempt = walk();
+    attempt.item = 2;
+    let progress = Arc::clone(&attempt.progress);
+    let listed = || progress.listed.load(Ordering::SeqCst);
+    let copied = || progress.copied_files.load(Ordering::SeqCst);
+    std::thread::scope(|scope| {
+        let run = scope.spawn(|| attempt.run_on(&threads, &waits.source(""), &waits.target("")));
+        wait_until("the file to be met", || listed() == 1);
+        // For as long as it changes, it waits.
+        let is_done = AtomicBool::new(false);
+        std::thread::scope(|scope| {
+            scope.spawn(|| {
+                while !is_done.load(Ordering::SeqCst) {
+                    waits.write("changing", &changing);
+                    std::thread::sleep(Duration::from_millis(100));
+                }
+            });
+            walk()
+                .run_on(&threads, &free.source(""), &free.target(""))
+                .unwrap();
+            assert_eq!(copied(), 0, "it did not have to wait");
+            is_done.store(true, Ordering::SeqCst);
+        });
+        let outcome = run.join().unwrap().unwrap().outcome;
+        assert_eq!(outcome.counters.copied_files, 1, "{outcome:?}");
+    });
+    assert_same(&waits);
+    assert_same(&free);
+}
+
+#[test]
 fn a_call_without_an_answer_is_seen_from_outside_with_its_path() {
     let place = Place::new("silent");
     place.write("d/hangs", "x");
