@@ -164,8 +164,7 @@ pub struct Finished {
     pub deferred_attributes: Vec<RelPath>,
 }
 
-/// Why an attempt came to no end. Nothing it did counts, and what it left unfinished is
-/// removed (after a lost lease: by the next attempt).
+/// Why an attempt came to no end. Nothing it did counts, and what it left unfinished is removed.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Stopped {
     #[error("cancelled")]

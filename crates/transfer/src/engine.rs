@@ -209,9 +209,7 @@ impl Engine {
         if let Job::Clean = job {
             // Before anything else: should this panic, it is not done for ever.
             *lock(&self.end) = End::Done;
-            if *lock(&self.stopped) != Some(Stopped::LeaseLost) {
-                self.drop_all_temps();
-            }
+            self.drop_all_temps();
             return;
         }
         if self.check_on().is_err() {

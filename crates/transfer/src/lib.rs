@@ -50,6 +50,7 @@ mod sweep;
 mod target;
 mod threads;
 mod unfinished;
+mod vanished;
 mod verify;
 mod walk;
 mod watch;

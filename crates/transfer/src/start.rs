@@ -153,6 +153,9 @@ impl Engine {
             let meta = match both.source.stat(name.as_c_str()) {
                 Ok(meta) => meta,
                 Err(error) => {
+                    if error.is_missing() {
+                        self.clear_vanished_path(&path);
+                    }
                     tally.count(feeder.purpose.unfound(&error), || path);
                     continue;
                 }
@@ -217,6 +220,11 @@ impl Engine {
         parent: &RelPath,
         no_way: NoWay,
     ) -> Result<(), Problem> {
+        if let NoWay::Source(error) = &no_way
+            && error.is_missing()
+        {
+            self.clear_vanished_path(parent);
+        }
         let mut tally = Tally::default();
         while let Some((path, _)) = next_of(feeder, parent) {
             tally.counters.listed += 1;

@@ -31,9 +31,19 @@ pub struct Swept {
 
 /// Looks through everything below `root`.
 pub fn sweep(root: &Dir, remove: Remove) -> Swept {
+    sweep_below(root, &|name| {
+        let run = run_of(name)?;
+        Some((run, remove == Remove::All || remove == Remove::Of(run)))
+    })
+}
+
+/// Whether a name is unfinished, of which run, and whether it is to be removed.
+type Judge<'a> = &'a dyn Fn(&[u8]) -> Option<(RunId, bool)>;
+
+pub(crate) fn sweep_below(root: &Dir, judge: Judge<'_>) -> Swept {
     let mut swept = Swept::default();
     match root.reopen() {
-        Ok(root) => swept.look_below(&root, remove),
+        Ok(root) => swept.look_below(&root, judge),
         Err(error) => swept.fail(RelPath::ROOT, &error),
     }
     swept
@@ -48,10 +58,10 @@ struct Level {
 }
 
 impl Swept {
-    fn look_below(&mut self, root: &Dir, remove: Remove) {
+    fn look_below(&mut self, root: &Dir, judge: Judge<'_>) {
         let mut buffer = ListingBuffer::default();
         let mut descent = Descent::new(root, Level::default());
-        self.look(&mut descent, remove, &mut buffer);
+        self.look(&mut descent, judge, &mut buffer);
         loop {
             let Some(name) = descent.level().1.sub_directories.pop() else {
                 match descent.leave() {
@@ -66,7 +76,7 @@ impl Swept {
                 ..Level::default()
             };
             match descent.enter(name.as_c_str(), level) {
-                Ok(()) => self.look(&mut descent, remove, &mut buffer),
+                Ok(()) => self.look(&mut descent, judge, &mut buffer),
                 Err(error) if error.is_missing() => {}
                 Err(error) => self.fail(path(&descent).join(name.to_bytes()), &error),
             }
@@ -77,14 +87,14 @@ impl Swept {
     fn look(
         &mut self,
         descent: &mut Descent<'_, Level>,
-        remove: Remove,
+        judge: Judge<'_>,
         buffer: &mut ListingBuffer,
     ) {
         let (dir, level) = descent.level();
         let mut found = Vec::new();
         let listed = loop {
-            let listed = dir.list_chunk(buffer, |name, kind| match run_of(name.to_bytes()) {
-                Some(run) => found.push((run, name.to_owned())),
+            let listed = dir.list_chunk(buffer, |name, kind| match judge(name.to_bytes()) {
+                Some((run, is_removed)) => found.push((run, is_removed, name.to_owned())),
                 None if kind == Kind::Directory => level.sub_directories.push(name.to_owned()),
                 None => {}
             });
@@ -97,10 +107,10 @@ impl Swept {
         if let Err(error) = listed {
             self.fail(path(descent), &error);
         }
-        for (run, name) in found {
+        for (run, is_removed, name) in found {
             let counts = self.runs.entry(run).or_default();
             counts.0 += 1;
-            if remove == Remove::All || remove == Remove::Of(run) {
+            if is_removed {
                 match descent.current().remove_tree(name.as_c_str()) {
                     Ok(()) => counts.1 += 1,
                     Err(error) => self.fail(path(descent).join(name.to_bytes()), &error),

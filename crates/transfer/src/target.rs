@@ -15,6 +15,7 @@ use crate::held::{Held, HeldDirs};
 use crate::ledger::Verdict;
 use crate::node::{Made, Node, Origin};
 use crate::put::in_the_way;
+use crate::vanished::Strangers;
 use crate::watch;
 
 /// Names of a target directory that are held; in larger ones each name is looked up.
@@ -205,28 +206,36 @@ impl Engine {
         Ok((Arc::new(dir), meta))
     }
 
-    /// Reads the names at the target, removing what earlier attempts left unfinished.
+    /// Reads the names at the target, removing what earlier attempts left unfinished. Where there were any, also which of
+    /// them are directories.
     pub(crate) fn names_at_target(
         &self,
         target: &Dir,
         leftovers: Leftovers,
         buffer: &mut ListingBuffer,
-    ) -> Result<Names, Error> {
+    ) -> Result<(Names, Strangers), Error> {
         let mut names = HashSet::new();
+        let mut directories = Strangers::new();
         let mut is_complete = true;
         let mut superseded = Vec::new();
         let attempt = &self.attempt;
+        let has_predecessors = self.has_predecessors();
         loop {
-            let listed = target.list_chunk(buffer, |name, _| {
+            let listed = target.list_chunk(buffer, |name, kind| {
                 let name = name.to_bytes();
-                if TempName::parse(name).is_some_and(|temp| {
-                    temp.is_superseded_by(attempt.run, attempt.item, attempt.epoch)
-                        || (leftovers == Leftovers::OfAncestorsToo
-                            && temp.run == attempt.run
-                            && attempt.ancestors.contains(&temp.item))
+                if TempName::parse(name).is_some_and(|temp| match leftovers {
+                    Leftovers::OfItem => {
+                        temp.is_superseded_by(attempt.run, attempt.item, attempt.epoch)
+                    }
+                    Leftovers::OfAncestorsToo => self.is_of_predecessors(&temp),
                 }) {
                     superseded.push(name.to_vec());
-                } else if names.len() < MAX_NAMES {
+                    return;
+                }
+                if has_predecessors && matches!(kind, Kind::Directory | Kind::Unknown) {
+                    directories.insert(name.into());
+                }
+                if names.len() < MAX_NAMES {
                     names.insert(name.into());
                 } else {
                     is_complete = false;
@@ -245,10 +254,11 @@ impl Engine {
                 watch::asking_for_much(|| target.remove_tree(name.as_slice()))?;
             }
         }
-        Ok(if is_complete {
+        let names = if is_complete {
             Names::All(names)
         } else {
             Names::Unknown
-        })
+        };
+        Ok((names, directories))
     }
 }

@@ -45,7 +45,8 @@ impl Engine {
         lock(&self.unfinished.temps).remove(&seq);
     }
 
-    /// Removes one temp that will not be published. What can't be removed is left to the sweep.
+    /// Removes one temp that will not be published, also after the lease: its name is this attempt's alone, so that nobody
+    /// else misses it. What can't be removed is left to the next attempt.
     pub(crate) fn drop_temp(&self, seq: u64) {
         // It has been said.
         let _ = self.try_drop_temp(seq);

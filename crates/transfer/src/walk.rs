@@ -15,6 +15,7 @@ use crate::node::{Made, Node, Origin, Role};
 use crate::queue::{GroupId, MAX_PENDING};
 use crate::target::{Leftovers, Names, conflict};
 use crate::threads::Scratch;
+use crate::vanished::Strangers;
 use crate::watch;
 
 /// Batches read from a directory in one go.
@@ -42,6 +43,8 @@ pub(crate) struct Lister {
     source: Arc<Dir>,
     held: Arc<Held>,
     names: Names,
+    /// Where there were earlier attempts.
+    strangers: Strangers,
     /// What it means for the filter of what is in it.
     above: Above,
 }
@@ -69,6 +72,9 @@ impl Engine {
                 self.list(group, lister, scratch)
             }
             Err(Problem::Entry(verdict)) => {
+                if matches!(verdict, Verdict::Skipped(SkipReason::Vanished)) {
+                    self.clear_vanished_path(&path);
+                }
                 // It may have been made and removed again.
                 let wrote = matches!(&verdict, Verdict::Failed { class, .. } if *class != FailureClass::Unreadable);
                 let mut tally = Tally::default();
@@ -123,9 +129,9 @@ impl Engine {
         // Before anything is made; without them its entries stay unknown.
         let source_xattrs = self.carried(opened.own_xattrs()).map_err(unreadable)?;
         let made = self.open_target(&parent, &name, presence, &source_meta)?;
-        let names = match (&made.target, &made.origin) {
+        let (names, strangers) = match (&made.target, &made.origin) {
             (Some(_), Origin::Existing) if self.was_completed(&source_meta, &made) => {
-                Names::Unknown
+                (Names::Unknown, Strangers::new())
             }
             (Some(target), Origin::Existing | Origin::Made) => self
                 .held
@@ -134,7 +140,7 @@ impl Engine {
                     self.names_at_target(&target, Leftovers::OfAncestorsToo, &mut scratch.listing)
                 })
                 .map_err(|error| self.target_problem(&error))?,
-            _ => Names::None,
+            _ => (Names::None, Strangers::new()),
         };
         let opened = Arc::new(opened);
         let held = HeldDirs::below(&from_held, &name, Arc::clone(&opened), &source_meta);
@@ -147,6 +153,7 @@ impl Engine {
             source: opened,
             held,
             names,
+            strangers,
         })
     }
 
@@ -201,9 +208,14 @@ impl Engine {
         let Found {
             files,
             directories,
+            strangers,
             mut tally,
         } = found;
         let node = Arc::clone(&lister.node);
+        match &result {
+            Ok(Listed::End) => self.clear_strangers(&node, &strangers)?,
+            _ => lister.strangers = strangers,
+        }
         node.expect(files.len(), directories.len());
         self.count_excluded(&node, directories, &mut tally, |kept| {
             lister.names = if is_at_end {
@@ -265,6 +277,7 @@ impl Engine {
 struct Found {
     files: FilesBuilder,
     directories: Vec<Pending>,
+    strangers: Strangers,
     tally: Tally,
 }
 
@@ -273,6 +286,7 @@ impl Found {
         Self {
             files: FilesBuilder::new(&lister.node, &lister.source),
             directories: Vec::new(),
+            strangers: std::mem::take(&mut lister.strangers),
             tally: Tally::default(),
         }
     }
@@ -299,6 +313,9 @@ impl Found {
             },
             kind => kind,
         };
+        if kind == Kind::Directory {
+            self.strangers.remove(name.to_bytes());
+        }
         let path = || lister.node.path.join(name.to_bytes());
         if let Some(reason) = engine.selection.skips(lister.above, path, kind) {
             return count(Verdict::Skipped(reason));
@@ -324,12 +341,12 @@ impl Lister {
         source: Arc<Dir>,
         scratch: &mut Scratch,
     ) -> Result<Self, Error> {
-        let names = match &node.target {
+        let (names, strangers) = match &node.target {
             Some(target) => {
                 let target = engine.held.open(target)?;
                 engine.names_at_target(&target, Leftovers::OfAncestorsToo, &mut scratch.listing)?
             }
-            None => Names::None,
+            None => (Names::None, Strangers::new()),
         };
         Ok(Self {
             above: engine.selection.above(&node.path),
@@ -337,6 +354,7 @@ impl Lister {
             held: HeldDirs::root(Arc::clone(&source)),
             source,
             names,
+            strangers,
         })
     }
 }

@@ -32,6 +32,7 @@ fn a_closed_fence_stops_every_change_and_the_next_attempt_clears_up() {
         attempt.writes = writes;
         attempt.options.durability = [Durability::None, Durability::Batch][writes as usize % 2];
         assert_eq!(attempt.run(&place).unwrap_err(), Stopped::LeaseLost);
+        assert!(temps(&place.target("")).is_empty());
         if writes == 0 {
             assert_eq!(tree(&place.target("")).len(), 1);
         }
@@ -388,4 +389,65 @@ fn an_error_that_a_whole_mount_has_is_no_entry_s() {
     walk().run(&place).unwrap();
     assert_same(&place);
     mounted.unmount().unwrap();
+}
+
+/// A target in which a dead attempt was in the midst of directories that the source has no more.
+fn vanished(place: &Place, item: u64) {
+    place.write("d/file", "x");
+    let deep = place.target("d/gone/deep");
+    fs::create_dir_all(deep.join(temp_name(item, 1, 0)).join("sub")).unwrap();
+    fs::write(deep.join(temp_name(item, 1, 1)), "").unwrap();
+    fs::write(deep.join("a user's"), "").unwrap();
+    fs::write(deep.join(temp_name(99, 1, 0)), "another item's").unwrap();
+}
+
+#[track_caller]
+fn assert_cleared(place: &Place) {
+    let mut left: Vec<_> = fs::read_dir(place.target("d/gone/deep"))
+        .unwrap()
+        .map(|entry| entry.unwrap().file_name().into_string().unwrap())
+        .collect();
+    left.sort();
+    assert_eq!(left, [temp_name(99, 1, 0), "a user's".to_owned()]);
+}
+
+#[test]
+fn temps_are_removed_where_the_source_has_vanished() {
+    let place = Place::new("vanished");
+    vanished(&place, 1);
+    let mut next = walk();
+    next.epoch = 2;
+    next.run(&place).unwrap();
+    assert_cleared(&place);
+}
+
+#[test]
+fn temps_are_removed_where_what_was_handed_over_has_vanished() {
+    for work in ["d/gone", "d/gone/deep"] {
+        for taken in [
+            AttemptWork::Walk as fn(Vec<RelPath>) -> AttemptWork,
+            AttemptWork::Paths,
+        ] {
+            let place = Place::new("handed");
+            vanished(&place, 5);
+            let mut taker = walk();
+            taker.work = taken(vec![RelPath::new(work).unwrap()]);
+            taker.ancestors = vec![ItemId::from_random(5)];
+            taker.run(&place).unwrap();
+            assert_cleared(&place);
+        }
+    }
+}
+
+#[test]
+fn a_first_attempt_looks_into_nothing_that_the_source_has_not() {
+    let place = Place::new("first");
+    vanished(&place, 1);
+    walk().run(&place).unwrap();
+    assert!(
+        place
+            .target("d/gone/deep")
+            .join(temp_name(1, 1, 1))
+            .exists()
+    );
 }
