@@ -215,7 +215,7 @@ impl Engine {
         buffer: &mut ListingBuffer,
     ) -> Result<(Names, Strangers), Error> {
         let mut names = HashSet::new();
-        let mut directories = Strangers::new();
+        let mut directories = Strangers::default();
         let mut is_complete = true;
         let mut superseded = Vec::new();
         let attempt = &self.attempt;
@@ -233,7 +233,7 @@ impl Engine {
                     return;
                 }
                 if has_predecessors && matches!(kind, Kind::Directory | Kind::Unknown) {
-                    directories.insert(name.into());
+                    directories.add(name);
                 }
                 if names.len() < MAX_NAMES {
                     names.insert(name.into());

@@ -6,18 +6,42 @@
 //! attempts, and of the items that handed it over; nothing else in them is touched.
 
 use std::collections::HashSet;
+use std::ffi::CString;
 use std::sync::Arc;
 
 use model::{RelPath, TempName};
-use storage::posix::{Dir, Error};
+use storage::posix::{Dir, Error, Kind, Listed, ListingBuffer};
 
 use crate::engine::{Engine, Problem, describe};
 use crate::node::Node;
 use crate::sweep::sweep_below;
 use crate::watch;
 
-/// Names of directories at the target that the source was not seen to have.
-pub(crate) type Strangers = HashSet<Box<[u8]>>;
+/// Names that are held; in a larger directory the others are looked up in the source.
+const MAX_HELD: usize = 200_000;
+
+/// Directories at the target that the source was not seen to have.
+#[derive(Default)]
+pub(crate) struct Strangers {
+    names: HashSet<Box<[u8]>>,
+    has_more: bool,
+}
+
+impl Strangers {
+    pub(crate) fn add(&mut self, name: &[u8]) {
+        match self.names.len() < MAX_HELD {
+            true => {
+                self.names.insert(name.into());
+            }
+            false => self.has_more = true,
+        }
+    }
+
+    /// The source has it.
+    pub(crate) fn remove(&mut self, name: &[u8]) {
+        self.names.remove(name);
+    }
+}
 
 impl Engine {
     /// Whether anybody can have left something where this attempt works.
@@ -33,19 +57,59 @@ impl Engine {
             || (temp.run == attempt.run && attempt.ancestors.contains(&temp.item))
     }
 
-    /// Looks through what is left of directories of the node's.
+    /// Looks through directories that only the target has, when all names of the source have been seen.
     pub(crate) fn clear_strangers(
         &self,
         node: &Arc<Node>,
+        source: &Dir,
         strangers: &Strangers,
+        buffer: &mut ListingBuffer,
     ) -> Result<(), Problem> {
-        if strangers.is_empty() {
+        let Strangers { names, has_more } = strangers;
+        if names.is_empty() && !has_more {
             return Ok(());
         }
-        if let Some(target) = self.open_held(node.target.as_ref(), &node.path)? {
-            for name in strangers {
+        let Some(target) = self.open_held(node.target.as_ref(), &node.path)? else {
+            return Ok(());
+        };
+        for name in names {
+            self.check_on()?;
+            self.clear_opened(target.open_dir(&**name));
+        }
+        if *has_more {
+            self.clear_those_not_held(&target, source, strangers, buffer)?;
+        }
+        Ok(())
+    }
+
+    fn clear_those_not_held(
+        &self,
+        target: &Dir,
+        source: &Dir,
+        strangers: &Strangers,
+        buffer: &mut ListingBuffer,
+    ) -> Result<(), Problem> {
+        let fresh = target
+            .reopen()
+            .map_err(|error| self.target_problem(&error))?;
+        let mut is_at_end = false;
+        while !is_at_end {
+            let mut found: Vec<CString> = Vec::new();
+            let listed = fresh.list_chunk(buffer, |name, kind| {
+                let is_held = strangers.names.contains(name.to_bytes());
+                if kind == Kind::Directory && !is_held {
+                    found.push(name.to_owned());
+                }
+            });
+            is_at_end = listed.map_err(|error| self.target_problem(&error))? == Listed::End;
+            for name in found {
                 self.check_on()?;
-                self.clear_opened(target.open_dir(&**name));
+                if source
+                    .stat(name.as_c_str())
+                    .is_err_and(|error| error.is_missing())
+                {
+                    self.clear_opened(target.open_dir(name.as_c_str()));
+                }
             }
         }
         Ok(())

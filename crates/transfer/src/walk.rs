@@ -131,7 +131,7 @@ impl Engine {
         let made = self.open_target(&parent, &name, presence, &source_meta)?;
         let (names, strangers) = match (&made.target, &made.origin) {
             (Some(_), Origin::Existing) if self.was_completed(&source_meta, &made) => {
-                (Names::Unknown, Strangers::new())
+                (Names::Unknown, Strangers::default())
             }
             (Some(target), Origin::Existing | Origin::Made) => self
                 .held
@@ -140,7 +140,7 @@ impl Engine {
                     self.names_at_target(&target, Leftovers::OfAncestorsToo, &mut scratch.listing)
                 })
                 .map_err(|error| self.target_problem(&error))?,
-            _ => (Names::None, Strangers::new()),
+            _ => (Names::None, Strangers::default()),
         };
         let opened = Arc::new(opened);
         let held = HeldDirs::below(&from_held, &name, Arc::clone(&opened), &source_meta);
@@ -213,7 +213,9 @@ impl Engine {
         } = found;
         let node = Arc::clone(&lister.node);
         match &result {
-            Ok(Listed::End) => self.clear_strangers(&node, &strangers)?,
+            Ok(Listed::End) => {
+                self.clear_strangers(&node, &lister.source, &strangers, &mut scratch.listing)?;
+            }
             _ => lister.strangers = strangers,
         }
         node.expect(files.len(), directories.len());
@@ -346,7 +348,7 @@ impl Lister {
                 let target = engine.held.open(target)?;
                 engine.names_at_target(&target, Leftovers::OfAncestorsToo, &mut scratch.listing)?
             }
-            None => (Names::None, Strangers::new()),
+            None => (Names::None, Strangers::default()),
         };
         Ok(Self {
             above: engine.selection.above(&node.path),

@@ -422,6 +422,24 @@ fn temps_are_removed_where_the_source_has_vanished() {
 }
 
 #[test]
+fn temps_are_removed_however_many_directories_have_vanished() {
+    let place = Place::in_memory("strangers");
+    place.write("d/file", "x");
+    let gone = place.target("d");
+    for n in 0..201_000 {
+        fs::create_dir_all(gone.join(n.to_string())).unwrap();
+    }
+    // Wherever they come in the listing: of some hundred, not all are among those that are held.
+    for n in (0..201_000).step_by(500) {
+        fs::write(gone.join(n.to_string()).join(temp_name(1, 1, n)), "").unwrap();
+    }
+    let mut next = walk();
+    next.epoch = 2;
+    next.run(&place).unwrap();
+    assert_eq!(temps(&place.target("")), Vec::<std::path::PathBuf>::new());
+}
+
+#[test]
 fn temps_are_removed_where_what_was_handed_over_has_vanished() {
     for work in ["d/gone", "d/gone/deep"] {
         for taken in [
