@@ -4,12 +4,13 @@
 //! SIGUSR1 prints them meanwhile, SIGUSR2 sets them to 0. A fault given by hand prints at the end how often it fired.
 
 use std::error::Error;
-use std::fs;
+use std::fs::{self, File};
+use std::io::{self, Write as _};
 use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::io::Errno;
 use signal_hook::consts::{SIGINT, SIGTERM, SIGUSR1, SIGUSR2};
@@ -24,7 +25,11 @@ const USAGE: &str = "usage: slowfs LOWER MOUNTPOINT [OPTION …]
   --direct-io             no caching of content
   --without KIND          requests of this kind are not known
   --fail KIND:N:ERRNO     the N-th request of this kind is answered by this error number
-  --counts FILE           where counts go, instead of standard output";
+  --counts FILE           where counts go, instead of standard output
+  --timeline FILE         each 100 ms a line: milliseconds since 1970, requests so far, requests in work";
+
+/// Between two lines of a timeline.
+const STEP: Duration = Duration::from_millis(100);
 
 fn main() -> ExitCode {
     match run() {
@@ -41,6 +46,7 @@ struct Arguments {
     point: PathBuf,
     faults: Vec<(String, Fault)>,
     counts_file: Option<PathBuf>,
+    timeline: Option<PathBuf>,
 }
 
 fn run() -> Result<(), Box<dyn Error>> {
@@ -49,6 +55,7 @@ fn run() -> Result<(), Box<dyn Error>> {
         point,
         faults,
         counts_file,
+        timeline,
     } = arguments()?;
     // Before the mount, so that no signal leaves it behind.
     let mut signals = Signals::new([SIGUSR1, SIGUSR2, SIGINT, SIGTERM])?;
@@ -58,6 +65,10 @@ fn run() -> Result<(), Box<dyn Error>> {
         .map(|(text, fault)| (text, mounted.arm(fault)))
         .collect();
     eprintln!("slowfs: serving at {}", mounted.path().display());
+    if let Some(file) = timeline {
+        let (mounted, file) = (Arc::clone(&mounted), File::create(file)?);
+        thread::spawn(move || write_timeline(&mounted, file));
+    }
     let end = signals.handle();
     let watched = Arc::clone(&mounted);
     thread::spawn(move || {
@@ -76,6 +87,19 @@ fn run() -> Result<(), Box<dyn Error>> {
         mounted.detach()?;
     }
     Ok(())
+}
+
+/// Until the file takes no more; ends with the process.
+fn write_timeline(mounted: &Mounted, mut file: File) -> io::Result<()> {
+    loop {
+        thread::sleep(STEP);
+        let counters = mounted.counters();
+        let (all, in_flight) = (counters.total(), counters.in_flight());
+        let now = SystemTime::now()
+            .duration_since(UNIX_EPOCH)
+            .unwrap_or_default();
+        writeln!(file, "{} {all} {in_flight}", now.as_millis())?;
+    }
 }
 
 fn write_counts(
@@ -103,6 +127,7 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
         point,
         faults: Vec::new(),
         counts_file: None,
+        timeline: None,
     };
     while let Some(option) = given.next() {
         let option = option.to_str().ok_or(USAGE)?;
@@ -114,6 +139,10 @@ fn arguments() -> Result<Arguments, Box<dyn Error>> {
         let value = given.next().ok_or(USAGE)?;
         if option == "--counts" {
             arguments.counts_file = Some(value.into());
+            continue;
+        }
+        if option == "--timeline" {
+            arguments.timeline = Some(value.into());
             continue;
         }
         let value = value.to_str().ok_or(USAGE)?;

@@ -14,6 +14,7 @@ pub(crate) enum Unit {
     Times,
     MebiBytes,
     RequestsPerFile,
+    Percent,
 }
 
 impl Unit {
@@ -22,6 +23,7 @@ impl Unit {
             Self::Times => format!("{value:.decimals$}×"),
             Self::MebiBytes => format!("{value:.decimals$} MiB"),
             Self::RequestsPerFile => format!("{value:.decimals$} a file"),
+            Self::Percent => format!("{value:.decimals$} %"),
         }
     }
 }
@@ -102,6 +104,7 @@ impl Goal {
             Unit::Times => format!("{value}×"),
             Unit::MebiBytes => format!("{value} MiB"),
             Unit::RequestsPerFile => format!("{value} a file"),
+            Unit::Percent => format!("{value} %"),
         };
         format!("{sign} {text}")
     }

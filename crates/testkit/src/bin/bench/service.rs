@@ -59,6 +59,20 @@ impl Service {
         })
     }
 
+    /// A worker to which `place` is at `point`, as on a machine with a mount of its own.
+    pub(crate) fn worker_with(&self, place: &Path, point: &Path) -> Result<Program, Failure> {
+        let mut command = Command::new("unshare");
+        command
+            .args(["--mount", "--propagation", "private", "--", "sh", "-c"])
+            .args([r#"mount --bind "$1" "$2" && shift 2 && exec "$@""#, "sh"])
+            .args([place, point])
+            .arg(built("data-migrate-worker"))
+            .args(["--server.address", &format!("127.0.0.1:{}", self.port)])
+            .current_dir(self.directory.path());
+        Program::start(&mut command)
+            .map_err(|error| format!("cannot start a worker: {error}").into())
+    }
+
     fn start(
         &self,
         program: &str,

@@ -30,16 +30,27 @@ pub(crate) struct SlowFs {
 impl SlowFs {
     /// Shows `lower`.
     pub(crate) fn mount(lower: &Path) -> Result<Self, Failure> {
+        Self::mount_with(lower, METADATA_DELAY_US, DATA_DELAY_US)
+    }
+
+    /// With these delays of a request.
+    pub(crate) fn mount_with(
+        lower: &Path,
+        metadata_us: u64,
+        data_us: u64,
+    ) -> Result<Self, Failure> {
         let scratch = Scratch::new("slowfs");
         let point = scratch.directory("mounted");
         let mut command = Command::new(beside_bench("slowfs"));
         command
             .args([lower, &point])
             .args(["--threads", "64"])
-            .args(["--metadata-delay-us", &METADATA_DELAY_US.to_string()])
-            .args(["--data-delay-us", &DATA_DELAY_US.to_string()])
+            .args(["--metadata-delay-us", &metadata_us.to_string()])
+            .args(["--data-delay-us", &data_us.to_string()])
             .arg("--counts")
-            .arg(scratch.join("counts"));
+            .arg(scratch.join("counts"))
+            .arg("--timeline")
+            .arg(scratch.join("timeline"));
         let program = Program::start(&mut command)
             .map_err(|error| format!("cannot start {:?}: {error}", command.get_program()))?;
         program.wait_until("its mount", LIMIT, || {
@@ -50,6 +61,11 @@ impl SlowFs {
 
     pub(crate) fn path(&self) -> PathBuf {
         self.scratch.join("mounted")
+    }
+
+    /// So far.
+    pub(crate) fn timeline(&self) -> Result<Timeline, Failure> {
+        Timeline::parse(&fs::read_to_string(self.scratch.join("timeline"))?)
     }
 
     /// Unmounts it: the requests that it had.
@@ -76,9 +92,77 @@ fn requests(text: &str) -> Result<u64, Failure> {
     Ok(sum)
 }
 
+/// What the file system had to do in each tenth of a second.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Timeline {
+    steps: Vec<Step>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Step {
+    /// Since 1970: those of several file systems are on one clock.
+    ends_ms: u64,
+    /// Nobody had asked for anything.
+    is_idle: bool,
+}
+
+impl Timeline {
+    /// From lines `MS REQUESTS IN_FLIGHT`; one that is being written does not count.
+    fn parse(text: &str) -> Result<Self, Failure> {
+        let (whole, _) = text.rsplit_once('\n').unwrap_or_default();
+        let mut before = 0;
+        let mut steps = Vec::new();
+        for line in whole.lines() {
+            let numbers: Vec<u64> = line
+                .split(' ')
+                .map(str::parse)
+                .collect::<Result<_, _>>()
+                .unwrap_or_default();
+            let [ends_ms, requests, in_flight] = numbers[..] else {
+                return Err(
+                    format!("slowfs wrote {line:?}, which is no MS REQUESTS IN_FLIGHT").into(),
+                );
+            };
+            steps.push(Step {
+                ends_ms,
+                is_idle: requests == before && in_flight == 0,
+            });
+            before = requests;
+        }
+        Ok(Self { steps })
+    }
+
+    /// The ends of the first and the last step in which there was something to do.
+    pub(crate) fn busy(&self) -> Option<(u64, u64)> {
+        let mut busy = self.steps.iter().filter(|step| !step.is_idle);
+        let first = busy.next()?.ends_ms;
+        Some((first, busy.next_back().map_or(first, |last| last.ends_ms)))
+    }
+
+    /// The share of the steps in this time in which there was nothing to do.
+    pub(crate) fn idle_share(&self, from_ms: u64, to_ms: u64) -> f64 {
+        let is_within = |step: &&Step| (from_ms..=to_ms).contains(&step.ends_ms);
+        let within: Vec<&Step> = self.steps.iter().filter(is_within).collect();
+        let idle = within.iter().filter(|step| step.is_idle).count();
+        idle as f64 / within.len().max(1) as f64
+    }
+}
+
 #[cfg(test)]
 mod tests {
-    use super::requests;
+    use super::{Timeline, requests};
+
+    #[test]
+    fn a_step_without_a_request_is_idle() {
+        let text =
+            "1000 0 0\n1100 5 2\n1200 5 2\n1300 9 0\n1400 9 0\n1500 9 0\n1600 12 0\n1700 12 0\n18";
+        let timeline = Timeline::parse(text).unwrap();
+        assert_eq!(timeline.busy(), Some((1100, 1600)));
+        assert_eq!(timeline.idle_share(1100, 1600), 2.0 / 6.0);
+        assert_eq!(timeline.idle_share(1650, 2000), 1.0);
+        assert!(Timeline::parse("5 6\n").is_err());
+        assert_eq!(Timeline::parse("").unwrap().busy(), None);
+    }
 
     #[test]
     fn requests_are_what_somebody_waits_for() {

@@ -1,6 +1,7 @@
 //! What is measured: a file for each case, which makes its source, has each tool copy it, and says what is to be reached.
 
 mod big;
+mod fleet;
 mod million;
 mod nothing;
 mod one_directory;
@@ -28,9 +29,10 @@ pub(crate) enum Case {
     Reflink,
     Million,
     SystemCalls,
+    Fleet,
 }
 
-pub(crate) const ALL: [Case; 8] = [
+pub(crate) const ALL: [Case; 9] = [
     Case::Small,
     Case::OneDirectory,
     Case::Big,
@@ -39,6 +41,7 @@ pub(crate) const ALL: [Case; 8] = [
     Case::Reflink,
     Case::Million,
     Case::SystemCalls,
+    Case::Fleet,
 ];
 
 impl Case {
@@ -53,6 +56,7 @@ impl Case {
             Self::Reflink => "reflink",
             Self::Million => "million",
             Self::SystemCalls => "calls",
+            Self::Fleet => "fleet",
         }
     }
 
@@ -67,6 +71,7 @@ impl Case {
             Self::Reflink => reflink::TOOLS,
             Self::Million => million::TOOLS,
             Self::SystemCalls => system_calls::TOOLS,
+            Self::Fleet => fleet::TOOLS,
         }
     }
 
@@ -81,6 +86,7 @@ impl Case {
             Self::Reflink => reflink::run(settings, &tools),
             Self::Million => Ok(vec![million::run(settings, &tools)?]),
             Self::SystemCalls => Ok(vec![system_calls::run(settings, &tools)?]),
+            Self::Fleet => fleet::run(settings, &tools),
         }
     }
 }
