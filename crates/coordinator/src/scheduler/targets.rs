@@ -137,6 +137,9 @@ impl Targets {
 
     /// The pause that the task waits for; of two the volume's.
     pub(super) fn pause_of(&self, task: TaskId) -> Option<&Pause> {
+        if self.paused.is_empty() {
+            return None;
+        }
         self.places_of(task)
             .find_map(|place| self.paused.get(&place))
     }
@@ -144,6 +147,9 @@ impl Targets {
     /// Leaves out what is paused, but for probes that are due: these come first, one item for each place. Returns the
     /// places that are probed if the store has an item; see [`Targets::not_granted`].
     pub(super) fn admit(&mut self, from: &mut Vec<GrantFrom>, now: Instant) -> Vec<Place> {
+        if self.paused.is_empty() {
+            return Vec::new();
+        }
         let mut probing = BTreeSet::new();
         let mut asked = Vec::new();
         let places: Vec<Place> = self.paused.keys().cloned().collect();
