@@ -127,6 +127,19 @@ fn notices_look_as_they_are_expected_to() {
             .starts_with(&format!("{run}/resumed/3/"))
     );
     expect("resumed.webhook.json", &body);
+    let full = Event::ServerFull("cannot complete an item: no room".to_owned());
+    expect(
+        "server_full.feishu.json",
+        &feishu::card(&full, "config.yaml"),
+    );
+    let mut body = webhook::body(&full, run, "config.yaml");
+    let id = body["id"].take();
+    assert!(
+        id.as_str()
+            .unwrap()
+            .starts_with(&format!("{run}/paused/server/"))
+    );
+    expect("server_full.webhook.json", &body);
 }
 
 #[test]
