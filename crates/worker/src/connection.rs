@@ -77,8 +77,10 @@ pub(crate) struct Connection {
 struct State {
     /// The channel that answered last.
     active: usize,
-    /// Since when nothing was answered, and when that was last said.
-    silent: Option<(Instant, Option<Instant>)>,
+    /// Since when nothing was answered.
+    silent: Option<Instant>,
+    /// When that was last said: a server whose disk is full answers some calls and refuses others in turn.
+    said: Option<Instant>,
 }
 
 impl Connection {
@@ -103,6 +105,7 @@ impl Connection {
             state: Mutex::new(State {
                 active: 0,
                 silent: None,
+                said: None,
             }),
             answered: Notify::new(),
         }
@@ -178,9 +181,10 @@ impl Connection {
         if state.active == active {
             state.active = (active + 1) % self.channels.len();
         }
-        let (_, said) = state.silent.get_or_insert((now, None));
-        if said.is_none_or(|said| now.duration_since(said) >= SAID_EVERY) {
-            *said = Some(now);
+        state.silent.get_or_insert(now);
+        let is_old = |said| now.duration_since(said) >= SAID_EVERY;
+        if state.said.is_none_or(is_old) {
+            state.said = Some(now);
             tracing::warn!(
                 "the server at {address} can't be reached, waiting for it: {}",
                 cause(status)
@@ -189,11 +193,15 @@ impl Connection {
     }
 
     fn was_answered(&self, address: &Address) {
-        let Some((since, said)) = self.state().silent.take() else {
-            return;
+        let (since, said) = {
+            let mut state = self.state();
+            let Some(since) = state.silent.take() else {
+                return;
+            };
+            (since, state.said)
         };
         self.answered.notify_waiters();
-        if said.is_some() {
+        if said.is_some_and(|said| said >= since) {
             tracing::info!(
                 "the server at {address} answers again after {} s",
                 since.elapsed().as_secs()
@@ -203,7 +211,7 @@ impl Connection {
 
     fn gave_up(&self) -> Option<CallError> {
         let wait = self.wait?;
-        let (since, _) = self.state().silent?;
+        let since = self.state().silent?;
         (since.elapsed() >= wait).then_some(CallError::GaveUp {
             secs: wait.as_secs(),
         })
