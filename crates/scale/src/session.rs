@@ -91,8 +91,7 @@ impl Session {
             item: root.item,
             epoch: root.epoch,
             source_identity: Some(identity),
-            // Of no volume that others lie on.
-            volume: Vec::new(),
+            ..proto::RootsRequest::default()
         };
         self.client.roots(roots).await?;
         const PAGE: u64 = 4_000;
@@ -142,6 +141,7 @@ impl Session {
         let request = proto::HeartbeatRequest {
             session: self.id,
             held: held.collect(),
+            ..proto::HeartbeatRequest::default()
         };
         let reply = self.client.heartbeat(request).await?.into_inner();
         Ok(reply.lost.into_iter().map(|lost| lost.item).collect())

@@ -215,7 +215,7 @@ impl Run<'_> {
         if !watch.fence.may_write() {
             return Err(Stopped::LeaseLost);
         }
-        (watch.check_roots)().map_err(Stopped::MountGone)?;
+        (watch.check_roots)().map_err(RootsLost::stops)?;
         let files: Vec<&FoundFile> = meant.iter().map(|&n| &self.claims.files()[n]).collect();
         match full::lacks(dir, &files, self.piece.suffix) {
             Some(what) => Err(Stopped::TargetFull(what)),
