@@ -12,8 +12,9 @@ use model::path::Escaped;
 use transfer::Silence;
 use wire::proto;
 
+use crate::answer;
+use crate::running::Running;
 use crate::session::Session;
-use crate::slot::{self, Running};
 
 /// So many may be left behind; with more, no further items are taken.
 const MOST: usize = 64;
@@ -162,8 +163,8 @@ impl Session {
         );
         let session = self.clone();
         tokio::spawn(async move {
-            let release = slot::release(proto::ReleaseReason::Hung, silent);
-            if let Err(e) = slot::hand_back(&session, &running, release).await {
+            let release = answer::release(proto::ReleaseReason::Hung, silent);
+            if let Err(e) = answer::hand_back(&session, &running, release).await {
                 tracing::debug!("item {} could not be handed back: {e}", running.item);
             }
         });

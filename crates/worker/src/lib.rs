@@ -1,16 +1,20 @@
 //! The worker: asks the server for items, holds their leases, runs them on slots.
 //!
 //! `connection` repeats each call until it is answered; `session` is one registration with its
-//! heartbeats; `behind` what hangs in a mount; `lease` is the clock by which an attempt knows whether it may still write; `slot` runs
-//! one item from its grant to the answer that its result is stored; `rclone` those that rclone has a part in.
+//! heartbeats; `running` an item that it
+//! holds; `behind` what hangs in a mount; `lease` is the clock by which an attempt knows whether it may still write; `slot` runs
+//! one item, `verdict` is what that ended with, `answer` tells the server; `rclone` runs those that rclone has a part in.
 
+mod answer;
 mod behind;
 mod connection;
 mod lease;
 mod rclone;
+mod running;
 mod session;
 mod share;
 mod slot;
+mod verdict;
 
 use std::future::Future;
 use std::sync::Arc;

@@ -16,7 +16,8 @@ use wire::proto::command::Kind;
 use crate::behind::Behind;
 use crate::connection::{CallError, Connection, definite};
 use crate::lease::{LeaseClock, granted_from, now};
-use crate::slot::{self, Running};
+use crate::running::Running;
+use crate::slot;
 use crate::{Options, random};
 
 /// Long polls: a server that has nothing answers after this time.

@@ -1,170 +1,25 @@
-//! One item on one slot: from its grant to the answer that its result is stored.
+//! One item on one slot: from its grant to what it ended with.
 
-use std::os::unix::ffi::OsStringExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use model::fs_type::AllowedTypes;
 use model::temp_name::MarkerName;
 use model::{
-    CopyOptions, Engine, Epoch, ItemId, NoRoom, Outcome, Purpose, RelPath, RunId, SourceIdentity,
-    TaskId, Work, file_list,
+    CopyOptions, Engine, Epoch, ItemId, Outcome, Purpose, RelPath, RunId, SourceIdentity, TaskId,
+    Work, file_list,
 };
-use storage::roots::{Guard, MarkerUse, Roots, RootsError, RootsErrorKind, TargetUse};
-use transfer::{
-    Attempt, AttemptWork, Cancel, Fence, FileWork, Finished, Progress, RootsLost, Share, Stopped,
-    asking,
-};
+use storage::roots::{Guard, MarkerUse, Roots, TargetUse};
+use transfer::{Attempt, AttemptWork, Fence, FileWork, Finished, Share, Stopped, asking};
 use wire::{BadMessage, proto};
 
+use crate::answer::{self, volume};
 use crate::connection::CallError;
-use crate::lease::{ItemFence, LeaseClock};
 use crate::rclone;
+use crate::running::Running;
 use crate::session::{ANSWER_WITHIN, Session};
 use crate::share::{HandOver, Nothing};
-
-/// An item that this worker holds.
-pub(crate) struct Running {
-    pub(crate) item: ItemId,
-    pub(crate) epoch: Epoch,
-    pub(crate) task: TaskId,
-    pub(crate) progress: Arc<Progress>,
-    pub(crate) cancel: Arc<Cancel>,
-    pub(crate) fence: Arc<ItemFence>,
-    /// The server asked for some of its work.
-    pub(crate) wanted: Arc<AtomicBool>,
-}
-
-impl Running {
-    /// `granted_from`: see [`crate::lease::granted_from`].
-    pub(crate) fn new(
-        grant: &proto::Grant,
-        clock: &Arc<LeaseClock>,
-        granted_from: u64,
-    ) -> Result<Self, BadMessage> {
-        let (item, epoch) = wire::item_epoch(grant.item, grant.epoch)?;
-        let cancel = Arc::new(Cancel::default());
-        Ok(Self {
-            item,
-            epoch,
-            task: TaskId(grant.task.as_ref().map_or(0, |task| task.task)),
-            progress: Arc::default(),
-            fence: Arc::new(ItemFence::new(clock.clone(), granted_from, cancel.clone())),
-            cancel,
-            wanted: Arc::default(),
-        })
-    }
-
-    /// As a heartbeat lists it.
-    pub(crate) fn as_held(&self, hung_after: Duration) -> proto::Held {
-        let read = |n: &std::sync::atomic::AtomicU64| n.load(Ordering::Relaxed);
-        let progress = &self.progress;
-        proto::Held {
-            item: self.item.get(),
-            epoch: self.epoch.0,
-            progress: Some(proto::Progress {
-                listed: read(&progress.listed),
-                copied: read(&progress.copied),
-                unchanged: read(&progress.unchanged),
-                skipped: read(&progress.skipped),
-                failed: read(&progress.failed),
-                copied_files: read(&progress.copied_files),
-                copied_bytes: read(&progress.copied_bytes),
-                paths_in_flight: progress
-                    .current_paths()
-                    .iter()
-                    .map(|path| path.as_bytes().to_vec())
-                    .collect(),
-                unanswered: self.unanswered(hung_after),
-            }),
-        }
-    }
-}
-
-/// What an attempt ended with, as the server is told.
-pub(crate) enum Verdict {
-    Complete(Box<Complete>),
-    Release(proto::ReleaseReason, String),
-    /// The target takes nothing more.
-    TargetFull(NoRoom, String),
-    /// The item is another's: nothing is said.
-    Silent,
-}
-
-/// A completed attempt, with the work that it leaves to others.
-pub(crate) struct Complete {
-    pub(crate) outcome: Outcome,
-    pub(crate) children: Vec<(ItemId, Work)>,
-}
-
-impl Verdict {
-    pub(crate) fn complete(outcome: Outcome) -> Self {
-        Verdict::Complete(Box::new(Complete {
-            outcome,
-            children: Vec::new(),
-        }))
-    }
-
-    pub(crate) fn failed(why: String) -> Self {
-        Verdict::Release(proto::ReleaseReason::Failed, why)
-    }
-}
-
-impl From<Stopped> for Verdict {
-    fn from(stopped: Stopped) -> Self {
-        use proto::ReleaseReason::{Drain, Failed, Machine, Stale};
-        match stopped {
-            Stopped::LeaseLost => Verdict::Silent,
-            Stopped::Cancelled => Verdict::Release(Drain, "the worker was told to stop".into()),
-            Stopped::MountGone(what) => Verdict::Release(Machine, what),
-            Stopped::MountStale(what) => Verdict::Release(Stale, what),
-            Stopped::TargetFull(what) => Verdict::TargetFull(what, stopped.to_string()),
-            Stopped::Again(what) => Verdict::Release(Failed, what),
-        }
-    }
-}
-
-impl From<CallError> for Verdict {
-    fn from(error: CallError) -> Self {
-        match error {
-            CallError::UnknownSession | CallError::GaveUp { .. } => Verdict::Silent,
-            CallError::Refused(status) => Verdict::Release(
-                proto::ReleaseReason::Failed,
-                format!("the server refused a call: {}", status.message()),
-            ),
-        }
-    }
-}
-
-impl From<BadMessage> for Verdict {
-    fn from(bad: BadMessage) -> Self {
-        Verdict::Release(proto::ReleaseReason::Failed, bad.to_string())
-    }
-}
-
-impl From<RootsError> for Verdict {
-    fn from(error: RootsError) -> Self {
-        let message = model::error_chain(&error);
-        let reason = match error.kind() {
-            RootsErrorKind::ThisMachine | RootsErrorKind::Gone => proto::ReleaseReason::Machine,
-            RootsErrorKind::EveryMachine => proto::ReleaseReason::Task,
-            RootsErrorKind::Stale => proto::ReleaseReason::Stale,
-            RootsErrorKind::TargetFull(what) => return Verdict::TargetFull(what, message),
-        };
-        Verdict::Release(reason, message)
-    }
-}
-
-/// The roots are not what they were, or can't be looked at.
-pub(crate) fn lost(error: RootsError) -> RootsLost {
-    let why = model::error_chain(&error);
-    match error.kind() {
-        RootsErrorKind::Stale => RootsLost::Stale(why),
-        _ => RootsLost::Gone(why),
-    }
-}
+use crate::verdict::{Verdict, lost};
 
 /// Runs the item and tells the server how it ended. Blocks.
 pub(crate) fn run(session: &Arc<Session>, running: &Arc<Running>, grant: proto::Grant) {
@@ -181,122 +36,7 @@ pub(crate) fn run(session: &Arc<Session>, running: &Arc<Running>, grant: proto::
     if running.fence.is_lost() {
         return;
     }
-    let answer = match verdict {
-        Verdict::Silent => return,
-        Verdict::Complete(complete) => hand_in(session, running, &complete),
-        Verdict::Release(reason, message) => {
-            if reason == proto::ReleaseReason::Machine {
-                tracing::warn!("task {} can't be run on this machine: {message}", task.task);
-            }
-            give_back(session, running, release(reason, message))
-        }
-        Verdict::TargetFull(what, message) => {
-            let request = proto::ReleaseRequest {
-                no_room: proto::NoRoom::from(what).into(),
-                volume: asking(|| volume(&task)),
-                ..release(proto::ReleaseReason::TargetFull, message)
-            };
-            give_back(session, running, request)
-        }
-    };
-    match answer {
-        Ok(proto::Verdict::Stale) => {
-            tracing::warn!(
-                "item {}: the result came too late and was not taken",
-                running.item
-            );
-        }
-        Ok(_) => {}
-        Err(e) => tracing::warn!(
-            "item {}: its result could not be handed in: {e}",
-            running.item
-        ),
-    }
-}
-
-/// Tells the server what came of the item. A result that it refuses as such costs an attempt: else the item would be
-/// done and refused for ever.
-fn hand_in(
-    session: &Session,
-    running: &Running,
-    complete: &Complete,
-) -> Result<proto::Verdict, CallError> {
-    let request = proto::CompleteRequest {
-        session: session.id,
-        item: running.item.get(),
-        epoch: running.epoch.0,
-        outcome: Some((&complete.outcome).into()),
-        links: Vec::new(),
-        children: complete.children.iter().map(Into::into).collect(),
-    };
-    let answer = session
-        .runtime
-        .block_on(session.connection.call(ANSWER_WITHIN, |mut client| {
-            let request = request.clone();
-            async move { client.complete(request).await }
-        }));
-    match answer {
-        Ok(reply) => Ok(reply.verdict()),
-        Err(CallError::Refused(status)) => {
-            let message = format!("the server refused its result: {}", status.message());
-            tracing::warn!("item {}: {message}", running.item);
-            give_back(
-                session,
-                running,
-                release(proto::ReleaseReason::Failed, message),
-            )
-        }
-        Err(error) => Err(error),
-    }
-}
-
-/// Of no item yet.
-pub(crate) fn release(reason: proto::ReleaseReason, message: String) -> proto::ReleaseRequest {
-    proto::ReleaseRequest {
-        reason: reason.into(),
-        message,
-        ..proto::ReleaseRequest::default()
-    }
-}
-
-/// Where the file system of a task's target is mounted; empty where that is not to be found out.
-fn volume(task: &proto::TaskSpec) -> Vec<u8> {
-    let found = || {
-        let target = task.target_location().ok()?;
-        storage::mounts::volume_of(target.as_posix()?).ok()?
-    };
-    found().map_or_else(Vec::new, |volume| volume.into_os_string().into_vec())
-}
-
-fn give_back(
-    session: &Session,
-    running: &Running,
-    release: proto::ReleaseRequest,
-) -> Result<proto::Verdict, CallError> {
-    let handed_back = hand_back(session, running, release);
-    session.runtime.block_on(handed_back)
-}
-
-/// Hands the item back.
-pub(crate) async fn hand_back(
-    session: &Session,
-    running: &Running,
-    release: proto::ReleaseRequest,
-) -> Result<proto::Verdict, CallError> {
-    let request = proto::ReleaseRequest {
-        session: session.id,
-        item: running.item.get(),
-        epoch: running.epoch.0,
-        ..release
-    };
-    let answer = session
-        .connection
-        .call(ANSWER_WITHIN, |mut client| {
-            let request = request.clone();
-            async move { client.release(request).await }
-        })
-        .await;
-    answer.map(|reply| reply.verdict())
+    answer::tell(session, running, &task, verdict);
 }
 
 /// A grant as nouns.
@@ -483,7 +223,7 @@ impl<'a> Slot<'a> {
             item: self.running.item.get(),
             epoch: self.running.epoch.0,
             source_identity: Some(found.into()),
-            volume: volume(&self.task),
+            volume: asking(|| volume(&self.task)),
         };
         let reply = self.call(|mut client| {
             let request = request.clone();

@@ -25,7 +25,8 @@ use wire::proto::{self, UploadKind};
 use super::ends::{Ends, EndsError, shared_lists};
 use super::found::FoundFiles;
 use crate::share::HandOver;
-use crate::slot::{Complete, Slot, Verdict, lost};
+use crate::slot::Slot;
+use crate::verdict::{Complete, Verdict, lost};
 
 impl From<EndsError> for Verdict {
     fn from(error: EndsError) -> Self {

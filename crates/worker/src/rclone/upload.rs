@@ -6,7 +6,8 @@ use std::path::Path;
 
 use wire::proto::{UploadKind, UploadRequest};
 
-use crate::slot::{Slot, Verdict};
+use crate::slot::Slot;
+use crate::verdict::Verdict;
 
 /// Bytes of one call.
 const PIECE: u64 = 1 << 20;
