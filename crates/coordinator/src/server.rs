@@ -4,6 +4,7 @@
 //! port is taken before the data directory, so that a second server on it changes nothing.
 
 mod announce;
+mod end;
 
 use std::future::Future;
 use std::io;
@@ -22,7 +23,7 @@ use wire::proto::coordinator_server::CoordinatorServer;
 use crate::callers::{Caller, Strangers};
 use crate::data_dir::{DataDir, DataDirError, host_name};
 use crate::http::{Readiness, with_pages};
-use crate::notices::{Event, Notices, RunEnd};
+use crate::notices::Notices;
 use crate::plan::{Plan, PlanError, plan};
 use crate::received::Received;
 use crate::report::progress_line;
@@ -31,10 +32,11 @@ use crate::scheduler::{Scheduler, Settings, now_ms};
 use crate::service::Service;
 use crate::store::SqliteStore;
 use crate::store::{
-    Begun, Millis, NewRun, RunRecord, RunState, Store, StoreError, TaskRecord, WhenFinished,
+    Begun, NewRun, RunRecord, RunState, Store, StoreError, TaskRecord, WhenFinished,
 };
 use crate::uploads::Uploads;
 use announce::{announce, announce_engines, warn_all};
+use end::{RunsEnd, until_over};
 
 /// How often the scheduler looks at what time alone brings about.
 const TICK: Duration = Duration::from_millis(250);
@@ -44,14 +46,8 @@ const STREAMS_PER_CONNECTION: u32 = 4_096;
 
 const EMBEDDED_HEARTBEAT: Duration = Duration::from_millis(500);
 
-/// How often a report is tried for which the disk has no room.
-const REPORT_AGAIN: Duration = Duration::from_secs(2);
-
 /// How long the last answers may take to get out.
 const LAST_ANSWERS: Duration = Duration::from_secs(1);
-
-/// How long a server that is told to stop tries to deliver the notices and uploads that it has.
-const LAST_DELIVERIES: Duration = Duration::from_secs(2);
 
 /// What the command line adds to the config file.
 #[derive(Debug, Clone)]
@@ -451,120 +447,6 @@ async fn progress(scheduler: Arc<Scheduler>, every: Duration) {
             before = Some(snapshot);
         }
     }
-}
-
-/// What is done, and how long, once the run is over.
-struct RunsEnd {
-    keep: bool,
-    end_wait: Duration,
-    notices: Notices,
-    notice_wait: Duration,
-    uploads: Uploads,
-    upload_wait: Duration,
-}
-
-async fn until_over(
-    scheduler: &Arc<Scheduler>,
-    run: &RunRecord,
-    end: RunsEnd,
-    stop: impl Future<Output = ()>,
-) -> Result<Ended, ServerError> {
-    tokio::pin!(stop);
-    let mut over = scheduler.watch_over();
-    let take_up = scheduler.clone();
-    blocking(move || take_up.take_up_results()).await?;
-    let is_over = over.wait_for(|over| *over);
-    tokio::select! {
-        _ = is_over => {}
-        broken = broken(scheduler) => return Err(ServerError::Broken(broken)),
-        () = &mut stop => {
-            let (notices, uploads) = (&end.notices, &end.uploads);
-            tokio::join!(notices.settle(LAST_DELIVERIES), uploads.settle(LAST_DELIVERIES));
-            uploads.tell_missing();
-            return Ok(Ended::Stopped);
-        }
-    }
-    let (written, finished) = loop {
-        match write_report(scheduler, run).await {
-            Err(ServerError::Results(error)) if error.is_no_room() => {
-                scheduler.no_room(&error, Instant::now());
-            }
-            written => break written?,
-        }
-        tokio::select! {
-            () = tokio::time::sleep(REPORT_AGAIN) => {}
-            () = &mut stop => return Ok(Ended::Stopped),
-        }
-    };
-    if run.state == RunState::Running {
-        let run_end = RunEnd::new(run.started, finished, &written);
-        end.notices.tell(&Event::Run(run_end));
-    }
-    let delivered = async {
-        let uploaded = end.uploads.settle(end.upload_wait);
-        tokio::join!(end.notices.settle(end.notice_wait), uploaded);
-    };
-    tokio::pin!(delivered);
-    let snapshot = scheduler.clone();
-    let all_succeeded = blocking(move || snapshot.snapshot()).await?.all_succeeded();
-    if end.keep {
-        tracing::info!("the run is over; its results are served until this server is stopped");
-        tokio::select! {
-            () = async {
-                delivered.await;
-                end.uploads.tell_missing();
-                std::future::pending().await
-            } => {}
-            () = &mut stop => {}
-        }
-    } else {
-        let all_left = async {
-            while scheduler.sessions_left() > 0 {
-                tokio::time::sleep(Duration::from_millis(20)).await;
-            }
-        };
-        let all_left = tokio::time::timeout(end.end_wait, all_left);
-        tokio::select! {
-            _ = async { tokio::join!(all_left, delivered) } => {}
-            () = &mut stop => {}
-        }
-    }
-    end.notices.give_up();
-    end.uploads.tell_missing();
-    Ok(Ended::Over {
-        all_succeeded,
-        written,
-    })
-}
-
-async fn broken(scheduler: &Scheduler) -> String {
-    loop {
-        if let Some(why) = scheduler.what_broke() {
-            return why;
-        }
-        tokio::time::sleep(TICK).await;
-    }
-}
-
-/// Also says when the run's last task ended.
-async fn write_report(
-    scheduler: &Arc<Scheduler>,
-    run: &RunRecord,
-) -> Result<(Written, Millis), ServerError> {
-    let (scheduler, run) = (scheduler.clone(), run.clone());
-    let written = tokio::task::spawn_blocking(move || -> Result<(Written, Millis), ServerError> {
-        let tasks = scheduler.finished_tasks()?;
-        let finished = tasks
-            .iter()
-            .filter_map(|task| task.record.result.as_ref().map(|r| r.finished))
-            .max()
-            .unwrap_or_else(now_ms);
-        let written = scheduler.write_report(run.started, finished, &tasks)?;
-        Ok((written, finished))
-    });
-    written
-        .await
-        .unwrap_or_else(|panic| Err(ServerError::Broken(panic.to_string())))
 }
 
 async fn blocking<T: Send + 'static>(

@@ -3,24 +3,26 @@
 //! Store calls block, so each runs on a blocking thread. Nothing that a peer sends is believed
 //! before `wire` has turned it into nouns.
 
+mod messages;
+
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Counters, Engine, SessionId, Task};
+use model::{Engine, SessionId, Task};
 use tokio::sync::futures::Notified;
 use tokio::time::{Instant, timeout_at};
 use tonic::{Request, Response, Status};
 use wire::proto::{self, Verdict, coordinator_server::Coordinator};
 
-use crate::fleet::Progress;
 use crate::mounts;
 use crate::no_room;
-use crate::scheduler::{Command, Full, Newcomer, Refused, ReleaseReason, Scheduler, Sent};
+use crate::scheduler::{Full, Refused, ReleaseReason, Scheduler, Sent};
 use crate::status;
 use crate::store::{Granted, TaskRecord};
+use messages::{command, newcomer, progress, whole_ms, work_bytes};
 
 /// Long polls end after this time at the latest.
 const MAX_WAIT: Duration = Duration::from_secs(60);
@@ -483,72 +485,5 @@ impl<'a> Idle<'a> {
 impl Drop for Idle<'_> {
     fn drop(&mut self) {
         self.scheduler.set_idle_slots(self.session, 0);
-    }
-}
-
-/// What a worker says of itself; one that says nothing of rclone has none.
-fn newcomer(request: proto::RegisterRequest, address: String) -> Newcomer {
-    let rclone = request.engines.into_iter().find(|e| e.engine == "rclone");
-    Newcomer {
-        name: request.name,
-        address,
-        program_version: request.program_version,
-        request: request.request_id,
-        rclone: match rclone {
-            Some(engine) if engine.problem.is_empty() => Ok(engine.version),
-            Some(engine) => Err(engine.problem),
-            None => Err("the worker has none".to_owned()),
-        },
-        only_walks: request.only_walks,
-    }
-}
-
-fn whole_ms(time: Duration) -> u32 {
-    time.as_millis().min(u32::MAX.into()) as u32
-}
-
-fn work_bytes(work: &model::Work) -> usize {
-    match work {
-        model::Work::Walk { directories, .. } => {
-            directories.iter().map(|d| d.as_bytes().len() + 8).sum()
-        }
-        model::Work::Paths { .. } | model::Work::Files(_) => 32,
-    }
-}
-
-fn progress(progress: proto::Progress) -> Progress {
-    Progress {
-        counters: Counters {
-            listed: progress.listed,
-            copied: progress.copied,
-            unchanged: progress.unchanged,
-            skipped: progress.skipped,
-            failed: progress.failed,
-            deferred: 0,
-            copied_files: progress.copied_files,
-            copied_bytes: progress.copied_bytes,
-        },
-        paths_in_flight: progress
-            .paths_in_flight
-            .into_iter()
-            .filter_map(|path| model::RelPath::new(path).ok())
-            .take(16)
-            .collect(),
-        unanswered: mounts::unanswered(progress.unanswered),
-    }
-}
-
-fn command(command: Command) -> proto::Command {
-    use proto::command::Kind;
-    let item_epoch = |item: model::ItemId, epoch: model::Epoch| proto::ItemEpoch {
-        item: item.get(),
-        epoch: epoch.0,
-    };
-    proto::Command {
-        kind: Some(match command {
-            Command::Share(item, epoch) => Kind::Share(item_epoch(item, epoch)),
-            Command::Cancel(item, epoch) => Kind::Cancel(item_epoch(item, epoch)),
-            Command::RunOver => Kind::RunOver(proto::RunOver {}),
-        }),
     }
 }

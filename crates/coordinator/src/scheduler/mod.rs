@@ -10,6 +10,7 @@ mod attempts;
 mod engines;
 mod finish;
 mod grant;
+mod mounts;
 mod owed;
 mod pauses;
 mod phases;

@@ -2,6 +2,20 @@
 
 use super::*;
 
+/// Another worker, which has copied the one item.
+fn another_copies(scheduler: &Scheduler) -> Worker {
+    let other = Worker::register(scheduler, 2);
+    let (lease, _) = other.lease_one(scheduler);
+    other.complete(scheduler, lease, copied(1, 0));
+    other
+}
+
+#[track_caller]
+fn assert_closes(scheduler: &Scheduler, worker: Worker) {
+    let (_, work) = worker.lease_one(scheduler);
+    assert!(is_close(&work));
+}
+
 #[test]
 fn what_hangs_on_one_worker_goes_to_another_without_blame_and_is_waited_for() {
     let place = Place::with_tasks(1);
@@ -14,9 +28,7 @@ fn what_hangs_on_one_worker_goes_to_another_without_blame_and_is_waited_for() {
     scheduler.tick(begun + GRACE * 2).unwrap();
     assert!(!scheduler.is_over());
 
-    let other = Worker::register(&scheduler, 2);
-    let (lease, _) = other.lease_one(&scheduler);
-    other.complete(&scheduler, lease, copied(1, 0));
+    let other = another_copies(&scheduler);
     assert_eq!(
         scheduler
             .store
@@ -32,8 +44,7 @@ fn what_hangs_on_one_worker_goes_to_another_without_blame_and_is_waited_for() {
     assert!(other.lease(&scheduler).is_empty());
     scheduler.leave(hangs.session).unwrap();
     scheduler.tick(Instant::now()).unwrap();
-    let (_, work) = other.lease_one(&scheduler);
-    assert!(is_close(&work));
+    assert_closes(&scheduler, other);
 }
 
 #[test]
@@ -43,14 +54,11 @@ fn what_a_worker_leaves_behind_at_its_end_is_waited_for() {
     let hangs = Worker::register(&scheduler, 1);
     hangs.begin_first(&scheduler);
     scheduler.leave_threads_behind(hangs.session).unwrap();
-    let other = Worker::register(&scheduler, 2);
-    let (lease, _) = other.lease_one(&scheduler);
-    other.complete(&scheduler, lease, copied(1, 0));
+    let other = another_copies(&scheduler);
     assert!(other.lease(&scheduler).is_empty());
     scheduler.leave(hangs.session).unwrap();
     scheduler.tick(Instant::now()).unwrap();
-    let (_, work) = other.lease_one(&scheduler);
-    assert!(is_close(&work));
+    assert_closes(&scheduler, other);
 }
 
 #[test]
@@ -63,9 +71,6 @@ fn a_stale_mount_costs_nothing_and_is_not_waited_for() {
     assert!(stale.lease(&scheduler).is_empty());
     scheduler.tick(Instant::now() + GRACE * 2).unwrap();
     assert!(!scheduler.is_over());
-    let other = Worker::register(&scheduler, 2);
-    let (lease, _) = other.lease_one(&scheduler);
-    other.complete(&scheduler, lease, copied(1, 0));
-    let (_, work) = other.lease_one(&scheduler);
-    assert!(is_close(&work));
+    let other = another_copies(&scheduler);
+    assert_closes(&scheduler, other);
 }
