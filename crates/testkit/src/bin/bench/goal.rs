@@ -110,11 +110,18 @@ impl Goal {
     }
 
     pub(crate) fn measured(&self) -> String {
-        let decimals = if self.unit == Unit::MebiBytes { 1 } else { 2 };
-        match self.value {
-            Some(value) => self.unit.show(value, decimals),
-            None => "–".to_owned(),
-        }
+        let Some(value) = self.value else {
+            return "–".to_owned();
+        };
+        let (Bound::AtLeast(wanted) | Bound::AtMost(wanted)) = self.bound;
+        let fewest = if self.unit == Unit::MebiBytes { 1 } else { 2 };
+        // As many as tell it from the bound, if it missed that.
+        let looks_met = |decimals| {
+            let [shown, bound] = [value, wanted].map(|n| self.unit.show(n, decimals));
+            !self.is_met() && shown == bound
+        };
+        let decimals = (fewest..fewest + 3).find(|decimals| !looks_met(*decimals));
+        self.unit.show(value, decimals.unwrap_or(fewest + 3))
     }
 
     pub(crate) fn verdict(&self) -> &'static str {
@@ -156,5 +163,7 @@ mod tests {
         }
         assert_eq!(goal(Bound::AtLeast(5.8), None).wanted(), "≥ 5.8×");
         assert_eq!(goal(Bound::AtLeast(5.8), Some(6.0)).measured(), "6.00×");
+        assert_eq!(goal(Bound::AtLeast(5.8), Some(5.8)).measured(), "5.80×");
+        assert_eq!(goal(Bound::AtLeast(5.8), Some(5.7979)).measured(), "5.798×");
     }
 }
