@@ -8,6 +8,8 @@ use crate::console;
 use crate::exit::End;
 
 /// Show the file-system type of paths as the guard sees it, and the names that match it in a config
+///
+/// Exit codes: 0 all were looked at; 1 some could not be, each named; 2 a mistake in the flags.
 #[derive(Debug, Args)]
 pub(crate) struct Flags {
     /// What to look at; of a path that does not exist, the nearest directory above

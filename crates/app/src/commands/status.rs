@@ -17,6 +17,8 @@ use crate::logging;
 const ANSWER_WITHIN: Duration = Duration::from_secs(10);
 
 /// Show tasks, items, workers, rates and failures of a live run
+///
+/// Exit codes: 0 the server answered; 2 a mistake in the flags; 3 no server did.
 #[derive(Debug, Args)]
 pub(crate) struct Flags {
     /// Where the server is

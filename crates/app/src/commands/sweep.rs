@@ -15,6 +15,8 @@ use crate::exit::{End, Usage};
 /// Find, and if asked remove, what runs that were given up left unfinished at a target
 ///
 /// Runs that go on, and copies that are repeated, clear up after themselves. Without --run or --all nothing is removed.
+/// Exit codes: 0 all was looked through; 1 something could not be looked at or removed, each named; 2 a mistake in the
+/// flags or the path.
 #[derive(Debug, Args)]
 pub(crate) struct Flags {
     /// Target of a migration, looked through with everything below

@@ -29,7 +29,8 @@ Each line is one of
   - PATH          only at the target; (unfinished) marks what a run left there, or is still at
   * PATH (WHAT)   differs: kind, size, mtime, mode, owner, xattrs, acl, link target, device,
                   hard links, content
-  ! PATH: ERROR   could not be looked at, of a directory with all below it
+  ! PATH: SIDE: ERROR
+                  could not be looked at on that side, of a directory with all below it
 A slash at the end of PATH stands for a directory with all below it.";
 
 /// Compare two directories with all below them; nothing is written to either
