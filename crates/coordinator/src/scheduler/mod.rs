@@ -149,7 +149,7 @@ pub struct Scheduler {
     notices: Notices,
     state: Mutex<State>,
     /// Woken when items may have become grantable, or the run is over.
-    pub(crate) work: Notify,
+    work: Notify,
     /// Woken when commands may be there.
     commands: Notify,
     /// One task ends at a time, so that the run ends after the last one's rows are written.
@@ -157,8 +157,8 @@ pub struct Scheduler {
     over: watch::Sender<bool>,
 }
 
-pub(crate) struct State {
-    pub(crate) fleet: Fleet,
+struct State {
+    fleet: Fleet,
     tasks: HashMap<TaskId, TaskState>,
     targets: Targets,
     /// Workers with attempts of a cancelled run, until when each may go on with them: nothing is granted before they
@@ -320,7 +320,7 @@ impl Scheduler {
         Ok(())
     }
 
-    pub(crate) fn state(&self) -> MutexGuard<'_, State> {
+    fn state(&self) -> MutexGuard<'_, State> {
         // A panic elsewhere while it was locked leaves values that are each still whole.
         self.state
             .lock()
