@@ -4,7 +4,7 @@
 //! with it die the leases of all that it held. Nothing here waits, asks the clock or touches the
 //! store: each rule is a function of the fleet and of `now`.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use model::{Counters, Epoch, ItemId, RelPath, SessionId, TaskId};
@@ -85,7 +85,7 @@ pub struct Session {
     pub last_heard: Instant,
     /// How long its worker counts on each renewal, as it was told at its registration.
     pub lease: Duration,
-    pub held: HashMap<ItemId, Held>,
+    pub held: BTreeMap<ItemId, Held>,
     pub refusals: BTreeMap<TaskId, Refusal>,
     /// Attempts whose threads wait for a mount, and that it no longer holds.
     pub left_behind: Vec<LeftBehind>,
@@ -113,7 +113,7 @@ impl Session {
             request,
             registered: now,
             last_heard: now,
-            held: HashMap::new(),
+            held: BTreeMap::new(),
             refusals: BTreeMap::new(),
             left_behind: Vec::new(),
             last_lease: None,
@@ -164,22 +164,22 @@ pub struct Expired {
 
 #[derive(Debug)]
 pub struct Fleet {
-    pub sessions: HashMap<SessionId, Session>,
+    pub sessions: BTreeMap<SessionId, Session>,
     lease: Duration,
     /// When silence was last looked at.
     looked: Option<Instant>,
     /// Attempts that were taken from their workers without their knowing, by session; until when
     /// one of them might still write, should it never be heard of.
-    superseded: HashMap<SessionId, (Instant, Vec<TaskId>)>,
+    superseded: BTreeMap<SessionId, (Instant, Vec<TaskId>)>,
 }
 
 impl Fleet {
     pub fn new(lease: Duration) -> Self {
         Self {
-            sessions: HashMap::new(),
+            sessions: BTreeMap::new(),
             lease,
             looked: None,
-            superseded: HashMap::new(),
+            superseded: BTreeMap::new(),
         }
     }
 

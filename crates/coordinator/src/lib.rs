@@ -27,6 +27,8 @@ mod status;
 pub mod store;
 pub mod uploads;
 
+pub use received::Received;
+
 /// 64 random bits, for ids.
 fn random() -> u64 {
     let mut bytes = [0; 8];

@@ -1,12 +1,12 @@
 //! What workers say of the items they hold: where they stand, what they hand back, how they end.
 
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use model::location::SourceIdentity;
 use model::{Epoch, ItemId, Outcome, SessionId, TaskId, Work};
 
-use super::{Refused, ReleaseReason, Scheduler, now_ms};
+use super::{Refused, ReleaseReason, Scheduler};
 use crate::store::{Cost, Millis, Release, ReleasedTo, StoreError};
 
 /// No worker may hold up an item for longer.
@@ -56,7 +56,8 @@ impl Scheduler {
         children: &[(ItemId, Work)],
     ) -> Result<(), Refused> {
         let record = self.store.item(item)?;
-        self.store.split(item, epoch, children, now_ms())?;
+        self.store
+            .split(item, epoch, children, self.clock.now_ms())?;
         self.waiting(record.item.task);
         Ok(())
     }
@@ -72,15 +73,15 @@ impl Scheduler {
         let record = self.store.item(item)?;
         let task = record.item.task;
         let has_copied = outcome.counters.copied > 0;
-        let completed = self
-            .store
-            .complete_with(item, epoch, outcome, children, now_ms());
+        let completed =
+            self.store
+                .complete_with(item, epoch, outcome, children, self.clock.now_ms());
         // Taken or refused, this attempt is over; where there is no room, its worker holds it until there is.
         if !matches!(&completed, Err(error) if error.is_no_room()) {
             self.drop_held(session, item, epoch);
         }
         completed?;
-        let now = Instant::now();
+        let now = self.clock.now();
         let resumed = self
             .state()
             .targets
@@ -116,7 +117,7 @@ impl Scheduler {
                 tracing::warn!("worker {name} can't run task {task}: {message}; others may");
                 self.state()
                     .fleet
-                    .refuse(session, task, message.to_owned(), Instant::now());
+                    .refuse(session, task, message.to_owned(), self.clock.now());
                 (Cost::Free, Duration::ZERO)
             }
             ReleaseReason::Task => (Cost::Free, Duration::ZERO),
@@ -153,7 +154,7 @@ impl Scheduler {
         if let Some(state) = self.state().tasks.get_mut(&task) {
             state.trouble = (reason != ReleaseReason::Drain).then(|| message.to_owned());
         }
-        self.give_up_refused(Instant::now())?;
+        self.give_up_refused(self.clock.now())?;
         Ok(())
     }
 
@@ -190,7 +191,7 @@ impl Scheduler {
         reason: &str,
         wait: Duration,
     ) -> Result<(), StoreError> {
-        let now = now_ms();
+        let now = self.clock.now_ms();
         let release = Release {
             cost,
             max_attempts: self.settings.item_attempts,

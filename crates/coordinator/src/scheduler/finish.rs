@@ -8,7 +8,7 @@ use model::found_files::shared_lists;
 use model::{Engine, RunId, TaskId};
 
 use super::owed::Owed;
-use super::{Scheduler, State, failed, now_ms};
+use super::{Scheduler, State, failed};
 use crate::fleet::Session;
 use crate::ledger::{Ledger, ledger};
 use crate::notices::Event;
@@ -41,7 +41,7 @@ impl Scheduler {
         let result = TaskResult {
             success: end == TaskEnd::Success,
             message,
-            finished: now_ms(),
+            finished: self.clock.now_ms(),
         };
         self.end_task(task, result)
     }
@@ -56,7 +56,7 @@ impl Scheduler {
             true => message::incomplete(&message),
             false => message,
         };
-        self.end_task(task, failed(message))
+        self.end_task(task, failed(message, self.clock.now_ms()))
     }
 
     fn end_task(&self, task: TaskId, result: TaskResult) -> Result<(), StoreError> {
@@ -190,7 +190,7 @@ impl Scheduler {
         if self.is_over() || !self.unfinished().is_empty() {
             return Ok(());
         }
-        self.store.finish_run(self.run, now_ms())?;
+        self.store.finish_run(self.run, self.clock.now_ms())?;
         self.remove_lists();
         self.over.send_replace(true);
         self.work.notify_waiters();

@@ -8,7 +8,7 @@ use model::{Item, ItemId, ListPlace, SessionId, Work};
 
 use super::owed::Owed;
 use super::targets::Place;
-use super::{Refused, Scheduler, State, now_ms};
+use super::{Refused, Scheduler, State};
 use crate::store::{Cost, GrantFrom, Granted, Kinds, TaskRecord};
 
 /// Grants with what is known of their tasks.
@@ -54,7 +54,7 @@ impl Scheduler {
         if let Some(grants) = self.answered_before(id, request)? {
             return Ok(self.answer(id, grants));
         }
-        let (from, probed) = self.may_be_granted(id, slots, Instant::now())?;
+        let (from, probed) = self.may_be_granted(id, slots, self.clock.now())?;
         let _establishing = Establishing {
             scheduler: self,
             from: &from,
@@ -62,7 +62,9 @@ impl Scheduler {
         };
         let grants = match from.is_empty() {
             true => Vec::new(),
-            false => self.store.grant(self.run, &from, id, slots, now_ms())?,
+            false => self
+                .store
+                .grant(self.run, &from, id, slots, self.clock.now_ms())?,
         };
         if !self.note_grants(id, request, &from, &grants) {
             // It left, or its lease ran out, meanwhile: nobody else knows that these are leased.
@@ -84,7 +86,7 @@ impl Scheduler {
         from: &[GrantFrom],
         grants: &[Granted],
     ) -> bool {
-        let now = Instant::now();
+        let now = self.clock.now();
         let mut state = self.state();
         if grants.is_empty() {
             // Items whose time has not come are looked for again by the tick's wake-up.
@@ -135,8 +137,8 @@ impl Scheduler {
     fn answer(&self, id: SessionId, grants: Vec<Granted>) -> LeaseAnswer {
         let mut state = self.state();
         let items = grants.iter().map(|granted| granted.item.id);
-        let age = state.fleet.age_of(id, items, Instant::now());
-        let now = now_ms();
+        let age = state.fleet.age_of(id, items, self.clock.now());
+        let now = self.clock.now_ms();
         let grants = grants
             .into_iter()
             .filter_map(|granted| {

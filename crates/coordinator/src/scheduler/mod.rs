@@ -7,6 +7,7 @@
 //! All functions here block on the store: async callers run them on blocking threads.
 
 mod attempts;
+mod clock;
 mod engines;
 mod finish;
 mod grant;
@@ -22,7 +23,7 @@ mod uploads;
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
 use model::{CopyOptions, Engine, Epoch, ItemId, RcloneOptions, RunId, SessionId, TaskId};
 use tokio::sync::{Notify, watch};
@@ -39,6 +40,7 @@ use crate::store::{
 use owed::{Owed, Shortage};
 use targets::Targets;
 
+pub use clock::{Clock, SystemClock, now_ms};
 pub use grant::LeaseAnswer;
 pub use report::{PausedSnapshot, Snapshot, TaskSnapshot};
 pub use sessions::Newcomer;
@@ -139,6 +141,7 @@ pub enum Command {
 
 pub struct Scheduler {
     store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
     run: RunId,
     started: Millis,
     settings: Settings,
@@ -157,13 +160,13 @@ pub struct Scheduler {
     over: watch::Sender<bool>,
 }
 
-struct State {
-    fleet: Fleet,
-    tasks: HashMap<TaskId, TaskState>,
+pub(crate) struct State {
+    pub(crate) fleet: Fleet,
+    tasks: BTreeMap<TaskId, TaskState>,
     targets: Targets,
     /// Workers with attempts of a cancelled run, until when each may go on with them: nothing is granted before they
     /// have heard that the attempts are over.
-    predecessors: HashMap<SessionId, Instant>,
+    predecessors: BTreeMap<SessionId, Instant>,
     /// What waits for room on the disk, and when it was last tried.
     owed: VecDeque<Owed>,
     owed_tried: Option<Instant>,
@@ -204,7 +207,21 @@ impl Scheduler {
         received: Received,
         results: Results,
     ) -> Result<Self, StoreError> {
-        let now = Instant::now();
+        let clock = Arc::new(SystemClock);
+        Self::with_clock(store, run, settings, lists, received, results, clock)
+    }
+
+    /// As [`Scheduler::new`], under a clock that is not this machine's.
+    pub fn with_clock(
+        store: Arc<dyn Store>,
+        run: &RunRecord,
+        settings: Settings,
+        lists: HashMap<TaskId, StoredList>,
+        received: Received,
+        results: Results,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, StoreError> {
+        let now = clock.now();
         let mut fleet = Fleet::new(settings.lease);
         for record in store.sessions()? {
             // Deadlines are not stored: who is known gets a whole lease time to be heard.
@@ -212,7 +229,7 @@ impl Scheduler {
             let session = Session::new(record.name, String::new(), None, lease, now);
             fleet.sessions.insert(record.id, session);
         }
-        let mut tasks = HashMap::new();
+        let mut tasks = BTreeMap::new();
         for record in store.tasks(run.id)? {
             let is_row_done = record.row_written;
             let state = TaskState {
@@ -231,6 +248,7 @@ impl Scheduler {
         let targets = Targets::new(settings.full_target);
         let scheduler = Self {
             store,
+            clock,
             run: run.id,
             started: run.started,
             settings,
@@ -242,7 +260,7 @@ impl Scheduler {
                 fleet,
                 tasks,
                 targets,
-                predecessors: HashMap::new(),
+                predecessors: BTreeMap::new(),
                 owed: VecDeque::new(),
                 owed_tried: None,
                 shortage: None,
@@ -307,7 +325,7 @@ impl Scheduler {
 
     /// Grants nothing before the attempts of a cancelled run have ended: they may write where this run's will.
     pub fn wait_for_attempts_of(&self, cancelled: RunId) -> Result<(), StoreError> {
-        let now = Instant::now();
+        let now = self.clock.now();
         let leased = self.store.leased(cancelled)?;
         let mut state = self.state();
         for item in leased {
@@ -459,17 +477,11 @@ impl Scheduler {
     }
 }
 
-pub fn now_ms() -> Millis {
-    SystemTime::now()
-        .duration_since(UNIX_EPOCH)
-        .map_or(0, |since| since.as_millis() as Millis)
-}
-
-fn failed(message: String) -> TaskResult {
+fn failed(message: String, finished: Millis) -> TaskResult {
     TaskResult {
         success: false,
         message,
-        finished: now_ms(),
+        finished,
     }
 }
 

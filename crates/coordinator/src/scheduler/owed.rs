@@ -45,7 +45,7 @@ impl Scheduler {
     pub(super) fn settle(&self, owed: Owed) -> Result<(), StoreError> {
         match self.try_to_settle(owed) {
             Err(error) if error.is_no_room() => {
-                self.no_room(&error, Instant::now());
+                self.no_room(&error, self.clock.now());
                 let mut state = self.state();
                 if !state.owed.contains(&owed) {
                     state.owed.push_back(owed);

@@ -23,7 +23,7 @@ impl Scheduler {
             let mut state = self.state();
             state
                 .targets
-                .full(task, attempt, full, message, Instant::now())
+                .full(task, attempt, full, message, self.clock.now())
         };
         let Some(began) = began else { return };
         tracing::warn!(

@@ -2,12 +2,11 @@
 
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader};
-use std::time::Instant;
 
 use model::{ItemId, Purpose, RelPath, Task, TaskId, Work};
 
 use super::owed::Owed;
-use super::{Scheduler, State, now_ms};
+use super::{Scheduler, State};
 use crate::store::{Applied, Phase, StoreError};
 
 /// Directories in one item of the attributes phase.
@@ -64,7 +63,7 @@ impl Scheduler {
             let Some(state) = tasks.get_mut(&task) else {
                 return Ok(());
             };
-            state.waits_for_time = fleet.may_be_written_to(task, Instant::now());
+            state.waits_for_time = fleet.may_be_written_to(task, self.clock.now());
             if state.waits_for_time {
                 return Ok(());
             }
@@ -83,11 +82,11 @@ impl Scheduler {
     fn begin(&self, task: TaskId, phase: Phase, works: Vec<Work>) -> Result<(), StoreError> {
         let items: Vec<(ItemId, Work)> = works
             .into_iter()
-            .map(|work| (ItemId::from_random(crate::random()), work))
+            .map(|work| (ItemId::from_random(self.clock.random()), work))
             .collect();
         let applied = self
             .store
-            .begin_phase(self.run, task, phase, &items, now_ms())?;
+            .begin_phase(self.run, task, phase, &items, self.clock.now_ms())?;
         if applied == Applied::Now {
             tracing::debug!("task {task}: phase {phase:?} with {} items", items.len());
         }

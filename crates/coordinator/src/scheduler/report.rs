@@ -1,10 +1,8 @@
 //! What people see of a run while it goes on.
 
-use std::time::Instant;
-
 use model::{Counters, Epoch, ItemId, RunId, TaskId};
 
-use super::{Scheduler, now_ms};
+use super::Scheduler;
 use crate::fleet;
 use crate::ledger::{Ledger, so_far};
 use crate::mounts::LeftBehind;
@@ -158,7 +156,7 @@ impl Scheduler {
             run: self.run,
             config: self.settings.config_file.display().to_string(),
             started: self.started,
-            now: now_ms(),
+            now: self.clock.now_ms(),
             over: self.is_over(),
             tasks,
             workers,
@@ -166,7 +164,7 @@ impl Scheduler {
     }
 
     fn paused(&self, task: TaskId) -> Option<PausedSnapshot> {
-        let now = Instant::now();
+        let now = self.clock.now();
         let state = self.state();
         let pause = state.targets.pause_of(task)?;
         Some(PausedSnapshot {
@@ -177,7 +175,7 @@ impl Scheduler {
     }
 
     fn records_and_workers(&self) -> (Vec<(TaskRecord, Option<String>)>, Vec<WorkerSnapshot>) {
-        let now = Instant::now();
+        let now = self.clock.now();
         let state = self.state();
         let mut records: Vec<_> = state
             .tasks

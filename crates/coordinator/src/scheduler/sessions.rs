@@ -1,11 +1,9 @@
 //! Workers that come, are heard of, and leave.
 
-use std::time::Instant;
-
 use model::{Epoch, ItemId, SessionId, TaskId};
 
 use super::owed::Owed;
-use super::{Command, Refused, Scheduler, now_ms};
+use super::{Command, Refused, Scheduler};
 use crate::fleet::{Progress, Session};
 use crate::store::{Cost, Millis, SessionRecord};
 
@@ -38,7 +36,7 @@ impl Scheduler {
         self.store.add_session(SessionRecord {
             id,
             name: name.clone(),
-            registered: now_ms(),
+            registered: self.clock.now_ms(),
             lease: self.settings.lease.as_millis() as Millis,
         })?;
         match &rclone {
@@ -51,7 +49,7 @@ impl Scheduler {
             Err(_) => tracing::info!("worker {name} ({address}) is here"),
         }
         let lease = self.settings.lease;
-        let mut session = Session::new(name, address, Some(request), lease, Instant::now());
+        let mut session = Session::new(name, address, Some(request), lease, self.clock.now());
         session.program_version = program_version;
         session.only_walks = only_walks;
         self.state().fleet.sessions.insert(id, session);
@@ -79,7 +77,7 @@ impl Scheduler {
             }
             state
                 .fleet
-                .heard(id, listed, Instant::now())
+                .heard(id, listed, self.clock.now())
                 .ok_or(Refused::UnknownSession)?
         };
         for (item, epoch) in heard.unheard {
@@ -93,7 +91,7 @@ impl Scheduler {
     /// worker is asked again while somebody idles. That of cancelling is repeated until it is obeyed.
     pub fn commands(&self, id: SessionId) -> Result<Vec<Command>, Refused> {
         let over = self.is_over();
-        let now = Instant::now();
+        let now = self.clock.now();
         let mut state = self.state();
         let session = state.fleet.session(id).ok_or(Refused::UnknownSession)?;
         let mut commands = Vec::new();
@@ -129,7 +127,7 @@ impl Scheduler {
             let held = state.fleet.session(id).map(|session| &session.held);
             let tasks: Vec<TaskId> = held.into_iter().flatten().map(|(_, h)| h.task).collect();
             if !tasks.is_empty() {
-                state.fleet.suspect(id, tasks, Instant::now());
+                state.fleet.suspect(id, tasks, self.clock.now());
             }
         }
         self.end_session(id)

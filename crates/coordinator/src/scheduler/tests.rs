@@ -326,7 +326,7 @@ fn a_task_is_told_of_once_and_again_only_if_its_row_was_not_written() {
     };
     let place = Place::with_tasks(3);
     let (scheduler, notices, fake) = told_at(place.open());
-    let failed = || failed("a reason".to_owned());
+    let failed = || failed("a reason".to_owned(), now_ms());
     scheduler.fail_task(TaskId(1), "a reason".into()).unwrap();
     // The server dies between the end of the task and its row.
     let (store, run) = (scheduler.store.clone(), scheduler.run);
