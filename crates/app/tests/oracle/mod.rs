@@ -5,5 +5,5 @@ mod examine;
 mod tool;
 
 pub use case::{Before, Case, any_case};
-pub use examine::examine;
+pub use examine::{examine, has_sticky_acls};
 pub use tool::{Tool, User};
