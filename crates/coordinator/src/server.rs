@@ -400,6 +400,7 @@ fn settings(config: &Config, options: &Options, tasks: &[TaskRecord]) -> Setting
         concurrency: config.global.concurrency(),
         transfers: config.global.transfers(),
         hung_mount: Duration::from_secs(config.global.hung_mount_secs),
+        shard_entries: config.global.shard_entries,
         options: config.global.copy_options(),
         source_fs_types: config.global.source_fs_types.clone(),
         target_fs_types: config.global.target_fs_types.clone(),

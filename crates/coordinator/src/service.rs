@@ -462,6 +462,7 @@ impl Service {
                 engine: engine.name().to_owned(),
                 rclone: (engine == Engine::Rclone).then(|| (&settings.rclone).into()),
                 run_started_ms: self.scheduler.started(),
+                shard_entries: settings.shard_entries,
             }),
             has_children: granted.has_children,
             ancestors: granted.ancestors.iter().map(|item| item.get()).collect(),

@@ -3,6 +3,7 @@
 //! wakes late can't overwrite what a later attempt did.
 
 use crate::ids::{Epoch, ItemId, SessionId, TaskId};
+use crate::name_hash::HashRange;
 use crate::path::RelPath;
 
 /// What a walk is for.
@@ -24,6 +25,12 @@ pub enum Work {
     Walk {
         directories: Vec<RelPath>,
         purpose: Purpose,
+    },
+    /// The names of one directory whose hashes fall into a range, with all below them. The directory itself is an
+    /// entry of the item that found it.
+    Shard {
+        directory: RelPath,
+        range: HashRange,
     },
     /// A piece of the task's file list: `length` bytes from `offset` of the list as
     /// the server keeps it (NUL after each path).
@@ -63,7 +70,7 @@ pub enum WorkKind {
 impl Work {
     pub fn kind(&self) -> WorkKind {
         match self {
-            Work::Walk { .. } | Work::Paths { .. } => WorkKind::Walk,
+            Work::Walk { .. } | Work::Shard { .. } | Work::Paths { .. } => WorkKind::Walk,
             Work::Files(_) => WorkKind::Files,
         }
     }

@@ -1,6 +1,7 @@
 //! A path below a root, as bytes: never absolute, never with `..`, `.` or empty
 //! components, never with NUL. So whoever holds one can't be led out of the root by it.
 
+use std::borrow::Borrow;
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -110,6 +111,13 @@ impl RelPath {
         directory.is_root()
             || self.0 == directory.0
             || (self.0.starts_with(&directory.0) && self.0[directory.0.len()] == b'/')
+    }
+}
+
+/// They are in the order of their bytes.
+impl Borrow<[u8]> for RelPath {
+    fn borrow(&self) -> &[u8] {
+        &self.0
     }
 }
 

@@ -162,6 +162,10 @@ fn defaults(config: &Config) -> Keys {
             rclone.files_per_process.to_string(),
         ),
         (
+            "global_config.shard_entries",
+            global.shard_entries.to_string(),
+        ),
+        (
             "global_config.concurrency",
             global.concurrency().to_string(),
         ),

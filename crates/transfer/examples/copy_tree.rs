@@ -6,7 +6,9 @@ use std::time::Instant;
 
 use model::{CopyOptions, Durability, Epoch, ItemId, RelPath, RunId};
 use storage::posix::Dir;
-use transfer::{Attempt, AttemptWork, Cancel, Fence, FileWork, NotTaken, Progress, Share, Threads};
+use transfer::{
+    Attempt, AttemptWork, Cancel, Fence, FileWork, NotTaken, Progress, Share, Threads, Unbegun,
+};
 
 struct Always;
 
@@ -25,7 +27,7 @@ impl Share for Always {
         false
     }
 
-    fn hand_over(&self, _: &[RelPath]) -> Result<(), NotTaken> {
+    fn hand_over(&self, _: &[Unbegun]) -> Result<(), NotTaken> {
         Err(NotTaken)
     }
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use model::{CopyOptions, Epoch, ItemId, NoRoom, Outcome, RelPath, RunId};
+use model::{CopyOptions, Epoch, HashRange, ItemId, NoRoom, Outcome, RelPath, RunId};
 use storage::posix::Dir;
 
 use crate::engine::Engine;
@@ -31,11 +31,30 @@ pub trait Share: Send + Sync {
         false
     }
 
-    /// Hands directories over for good; they are forgotten only after Ok.
+    /// From so many names on, a directory is handed over by ranges of their hashes; none: never. It is made under its
+    /// final name at once, and read before anything in it is begun.
+    fn shard_entries(&self) -> Option<usize> {
+        None
+    }
+
+    /// Hands work over for good; it is forgotten only after Ok.
     ///
     /// # Errors
-    /// They were not taken: this attempt keeps them and goes on.
-    fn hand_over(&self, directories: &[RelPath]) -> Result<(), NotTaken>;
+    /// It was not taken: this attempt keeps it and goes on.
+    fn hand_over(&self, work: &[Unbegun]) -> Result<(), NotTaken>;
+}
+
+/// Work that an attempt has not begun, and that can be another's.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unbegun {
+    /// With all below it.
+    Directory(RelPath),
+    /// The names of a directory whose hashes fall into the range, with all below them. The directory itself stays an
+    /// entry of the attempt that found it.
+    Shard {
+        directory: RelPath,
+        range: HashRange,
+    },
 }
 
 /// Work that was offered stays with the attempt.
@@ -101,8 +120,8 @@ pub struct Attempt {
     pub target: Option<Arc<Dir>>,
     pub work: AttemptWork,
     pub files: FileWork,
-    /// Directories handed to other items by earlier attempts.
-    pub excluded: Vec<RelPath>,
+    /// Handed to other items by earlier attempts.
+    pub excluded: Vec<Unbegun>,
     /// Items that this one was handed over by. What they left unfinished in its directories is removed: they are
     /// dead, or work elsewhere.
     pub ancestors: Vec<ItemId>,
@@ -119,6 +138,11 @@ pub struct Attempt {
 pub enum AttemptWork {
     /// Everything below these directories, and these directories themselves, but for the root.
     Walk(Vec<RelPath>),
+    /// The names of a directory whose hashes fall into the range, with all below them.
+    Shard {
+        directory: RelPath,
+        range: HashRange,
+    },
     /// These files, links and directories with all below them.
     Paths(Vec<RelPath>),
     /// These files, which rclone has copied: see [`FileWork::Settle`].

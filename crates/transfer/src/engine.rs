@@ -11,6 +11,7 @@ use storage::posix::{Dir, Error, Identity, Replace, Side, max_descriptors, proce
 
 use crate::attempt::{Attempt, AttemptWork, FileWork, Finished, Stopped};
 use crate::batch::{Batch, max_directories};
+use crate::excluded::Excluded;
 use crate::fs_types;
 use crate::held::{Held, HeldDirs};
 use crate::late::Late;
@@ -22,6 +23,7 @@ use crate::start::Feeder;
 use crate::threads::{Pool, Scratch};
 use crate::unfinished::Unfinished;
 use crate::watch;
+use crate::window::Room;
 
 /// Roots are checked at most this often besides the publish batches.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
@@ -51,7 +53,10 @@ pub(crate) struct Engine {
     /// No call syncs the names of the whole file system.
     pub(crate) syncs_each_directory: bool,
     pub(crate) max_batch_directories: u64,
-    pub(crate) excluded: HashSet<RelPath>,
+    pub(crate) excluded: Excluded,
+    /// From so many names on, a directory is shared by ranges of their hashes.
+    pub(crate) shard_entries: Option<usize>,
+    pub(crate) name_room: Arc<Room>,
     pub(crate) batch: Mutex<Batch>,
     /// Held by the thread that publishes a batch.
     pub(crate) publishing: Mutex<()>,
@@ -168,7 +173,9 @@ impl Engine {
             syncs_each_file,
             syncs_each_directory,
             max_batch_directories: max_directories(max_descriptors()),
-            excluded: attempt.excluded.drain(..).collect(),
+            excluded: Excluded::new(std::mem::take(&mut attempt.excluded)),
+            shard_entries: attempt.share.shard_entries(),
+            name_room: Arc::default(),
             batch: Mutex::default(),
             publishing: Mutex::default(),
             sync_target,
@@ -218,7 +225,7 @@ impl Engine {
         self.share_if_wanted();
         let result = match job {
             Job::Begin(pending) => self.begin_directory(pending, scratch),
-            Job::List(group, lister) => self.list(group, lister, scratch),
+            Job::List(group, lister) => self.list(group, *lister, scratch),
             Job::Files(files) => self.copy_files(files, scratch),
             Job::Feed(feeder) => self.feed(feeder, scratch),
             Job::Late(files) => self.do_late(files, scratch),

@@ -24,6 +24,7 @@ mod compare;
 mod content;
 mod engine;
 mod entry;
+mod excluded;
 mod find;
 mod fs_types;
 mod full_read;
@@ -46,6 +47,7 @@ mod settled;
 mod share;
 mod special;
 mod start;
+mod supply;
 mod sweep;
 mod target;
 mod threads;
@@ -54,10 +56,11 @@ mod vanished;
 mod verify;
 mod walk;
 mod watch;
+mod window;
 
 pub use attempt::{
     Attempt, AttemptWork, Cancel, CheckRoots, Fence, FileWork, Finished, Found, NotTaken,
-    RootsLost, Settling, Share, Stopped, run,
+    RootsLost, Settling, Share, Stopped, Unbegun, run,
 };
 pub use progress::Progress;
 pub use sweep::{Remove, Swept, sweep};

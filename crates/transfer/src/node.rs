@@ -237,8 +237,13 @@ impl Node {
 
     /// A sub-directory was given to another item.
     pub(crate) fn sub_directory_deferred(&self, engine: &Engine) -> Result<(), Problem> {
-        lock(&self.state).is_shared_out = true;
+        self.mark_shared_out();
         self.sub_directory_done(engine, false)
+    }
+
+    /// Some of its names are another item's.
+    pub(crate) fn mark_shared_out(&self) {
+        lock(&self.state).is_shared_out = true;
     }
 
     /// Creates an entry in here. Where the mode of a plain user's own directory forbids that, it

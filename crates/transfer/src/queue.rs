@@ -28,7 +28,7 @@ pub(crate) enum Job {
     /// Begin a directory.
     Begin(Pending),
     /// Read the next chunk of a directory.
-    List(GroupId, Lister),
+    List(GroupId, Box<Lister>),
     /// Copy some files of one directory.
     Files(Files),
     /// Take the next pieces of what the item is made of.
@@ -135,6 +135,21 @@ impl Queue {
         }
     }
 
+    /// Takes out what is being read of these directories, to be given back with [`Queue::push_files`].
+    pub(crate) fn take_listers(
+        &mut self,
+        is_wanted: impl Fn(&Lister) -> bool,
+    ) -> Vec<(GroupId, Lister)> {
+        let mut taken = Vec::new();
+        for group in &mut self.groups {
+            if let Some(lister) = group.lister.take_if(|lister| is_wanted(lister)) {
+                group.is_being_read = true;
+                taken.push((group.id, lister));
+            }
+        }
+        taken
+    }
+
     pub(crate) fn is_empty(&self) -> bool {
         self.first.is_empty()
             && self.groups.is_empty()
@@ -186,7 +201,7 @@ impl Queue {
             && let Some(lister) = group.lister.take()
         {
             group.is_being_read = true;
-            return Some(Job::List(group.id, lister));
+            return Some(Job::List(group.id, Box::new(lister)));
         }
         let files = group.batches.pop_front()?;
         self.drop_if_done(at);

@@ -1,16 +1,25 @@
-//! Handing work over: about half of the sub-directories that wait, nearest the root first.
+//! Handing work over: about half of the sub-directories that wait, nearest the root first, and of each huge directory the
+//! upper half of what is not begun.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use model::RelPath;
+use model::{HashRange, RelPath};
 
+use crate::attempt::Unbegun;
 use crate::engine::{Engine, Problem, lock};
 use crate::ledger::Tally;
-use crate::queue::Job;
-use crate::walk::Pending;
+use crate::queue::{GroupId, Job, Queue};
+use crate::supply::Supply;
+use crate::walk::{Lister, Pending};
 use crate::watch;
+
+/// Names of a huge directory that are worth an item: it reads the whole directory for them.
+const LEAST_NAMES: u64 = 256;
+
+/// Shards that one directory is cut into at once.
+const MOST_SHARDS: u64 = 8;
 
 /// So many times as long as a look took that found nothing to hand over, there is no other: it takes the lock that all
 /// threads need.
@@ -46,55 +55,172 @@ impl Engine {
     /// Whether something was handed over.
     fn share(self: &Arc<Self>) -> Result<bool, Problem> {
         let batch_holds_up = lock(&self.batch).is_older_than(OLD_BATCH);
-        let offered = self.pool.with_queue(self, |queue| {
-            let waiting = std::mem::take(&mut queue.pending);
-            let (mut free, kept): (Vec<Pending>, Vec<Pending>) =
-                waiting.into_iter().partition(Pending::can_be_shared);
-            if free.is_empty() && !kept.is_empty() && batch_holds_up {
-                // What lies in directories that wait for their files can be shared then.
-                queue.push_first(Job::Flush);
-            }
-            queue.pending = kept.into();
-            free.sort_by_key(Pending::depth);
-            let n = match self.attempt.share.is_all_wanted() {
-                true => free.len(),
-                false if free.len() >= 2 => free.len() / 2,
-                false => 0,
-            };
-            let rest = free.split_off(n);
-            // The nearest to the root wait longest, at the front.
-            for pending in rest.into_iter().rev() {
-                queue.pending.push_front(pending);
-            }
-            free
-        });
-        let Some(offered) = offered.filter(|offered| !offered.is_empty()) else {
+        let offer = self
+            .pool
+            .with_queue(self, |queue| self.offer(queue, batch_holds_up));
+        let Some(offer) = offer else {
             return Ok(false);
         };
-        let paths: Vec<RelPath> = offered.iter().map(Pending::path).collect();
-        if watch::waiting(|| self.attempt.share.hand_over(&paths)).is_err() {
-            self.pool.with_queue(self, |queue| {
-                for pending in offered {
-                    queue.pending.push_front(pending);
-                }
-            });
+        let work = offer.work();
+        if work.is_empty() || watch::waiting(|| self.attempt.share.hand_over(&work)).is_err() {
+            self.take_back(offer);
             return Ok(false);
         }
+        self.forget(offer)?;
+        Ok(true)
+    }
+
+    /// Takes out of the queue what others may have.
+    fn offer(&self, queue: &mut Queue, batch_holds_up: bool) -> Offer {
+        let is_all_wanted = self.attempt.share.is_all_wanted();
+        let waiting = std::mem::take(&mut queue.pending);
+        let (mut free, kept): (Vec<Pending>, Vec<Pending>) = waiting
+            .into_iter()
+            .partition(|pending| self.can_be_shared(pending));
+        if free.is_empty() && !kept.is_empty() && batch_holds_up {
+            // What lies in directories that wait for their files can be shared then.
+            queue.push_first(Job::Flush);
+        }
+        queue.pending = kept.into();
+        free.sort_by_key(Pending::depth);
+        let n = match is_all_wanted {
+            true => free.len(),
+            false if free.len() >= 2 => free.len() / 2,
+            false => 0,
+        };
+        let rest = free.split_off(n);
+        // The nearest to the root wait longest, at the front.
+        for pending in rest.into_iter().rev() {
+            queue.pending.push_front(pending);
+        }
+        let huge = queue
+            .take_listers(|lister| lister.cut_for_others(is_all_wanted).is_some())
+            .into_iter()
+            .map(|(group, lister)| {
+                let cut = lister.cut_for_others(is_all_wanted);
+                HugeOffer { group, lister, cut }
+            })
+            .collect();
+        Offer {
+            directories: free,
+            huge,
+        }
+    }
+
+    /// Whoever gets it finds it under its path, and nothing in it is another's already.
+    fn can_be_shared(&self, pending: &Pending) -> bool {
+        pending.parent.is_reachable() && !self.excluded.has_within(&pending.path())
+    }
+
+    fn take_back(self: &Arc<Self>, offer: Offer) {
+        self.pool.with_queue(self, |queue| {
+            for pending in offer.directories.into_iter().rev() {
+                queue.pending.push_front(pending);
+            }
+            for huge in offer.huge {
+                queue.push_files(huge.group, [], Some(huge.lister));
+            }
+        });
+    }
+
+    /// It is others' now.
+    fn forget(self: &Arc<Self>, offer: Offer) -> Result<(), Problem> {
+        self.pool.with_queue(self, |queue| {
+            for mut huge in offer.huge {
+                huge.lister.node.mark_shared_out();
+                if let Some(cut) = huge.cut {
+                    huge.lister.leave_to_others(cut);
+                }
+                queue.push_files(huge.group, [], Some(huge.lister));
+            }
+        });
         let mut tally = Tally::default();
-        tally.counters.deferred = offered.len() as u64;
+        tally.counters.deferred = offer.directories.len() as u64;
         self.record(tally);
-        for pending in offered {
+        for pending in offer.directories {
             pending.parent.sub_directory_deferred(self)?;
         }
-        Ok(true)
+        Ok(())
+    }
+}
+
+/// What is offered to others, and forgotten only when it is taken.
+struct Offer {
+    directories: Vec<Pending>,
+    huge: Vec<HugeOffer>,
+}
+
+/// A huge directory, of which the names from a hash on are offered.
+struct HugeOffer {
+    group: GroupId,
+    lister: Lister,
+    cut: Option<Cut>,
+}
+
+impl Offer {
+    fn work(&self) -> Vec<Unbegun> {
+        let directories = self.directories.iter();
+        let directories = directories.map(|pending| Unbegun::Directory(pending.path()));
+        let shards = self.huge.iter().flat_map(|huge| {
+            let directory = &huge.lister.node.path;
+            let ranges = huge.cut.map_or_else(Vec::new, |cut| cut.shards());
+            ranges.into_iter().map(|range| Unbegun::Shard {
+                directory: RelPath::clone(directory),
+                range,
+            })
+        });
+        directories.chain(shards).collect()
+    }
+}
+
+/// Where the unbegun names of a huge directory are cut.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Cut {
+    others: HashRange,
+    /// About so many names.
+    names: u64,
+}
+
+impl Cut {
+    /// As many as are worth their while: each reads the whole directory.
+    fn shards(self) -> Vec<HashRange> {
+        let n = (self.names / LEAST_NAMES).clamp(1, MOST_SHARDS);
+        self.others.parts(n as usize)
+    }
+}
+
+impl Lister {
+    /// What others may have of it: all that nobody has anything of already, or of what is left the upper half of that.
+    fn cut_for_others(&self, is_all_wanted: bool) -> Option<Cut> {
+        let Supply::Huge(window) = &self.supply else {
+            return None;
+        };
+        let (left, names) = (window.left()?, window.left_names());
+        if !self.node.is_reachable() {
+            return None;
+        }
+        let free = match self.others_to {
+            Some(hash) => left.since(hash.checked_add(1)?)?,
+            None => left,
+        };
+        let others = match is_all_wanted {
+            true => free,
+            false => free.since(left.middle())?,
+        };
+        // Hashes are spread evenly.
+        let names = (names as f64 * others.width() / left.width()) as u64;
+        (is_all_wanted || names >= LEAST_NAMES).then_some(Cut { others, names })
+    }
+
+    fn leave_to_others(&mut self, cut: Cut) {
+        if let Supply::Huge(window) = &mut self.supply {
+            window.cut(cut.others.from());
+            self.strangers.cut(cut.others.from());
+        }
     }
 }
 
 impl Pending {
-    fn can_be_shared(&self) -> bool {
-        self.parent.is_reachable()
-    }
-
     fn depth(&self) -> usize {
         self.parent.path.components().count()
     }

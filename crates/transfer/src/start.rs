@@ -6,7 +6,7 @@ use std::ffi::CString;
 use std::sync::Arc;
 
 use model::filter::Above;
-use model::{FailureClass, RelPath, SkipReason};
+use model::{FailureClass, HashRange, RelPath, SkipReason};
 use storage::posix::{Error, Kind, Side, Xattrs};
 
 use crate::attempt::AttemptWork;
@@ -40,6 +40,8 @@ pub(crate) struct Feeder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Purpose {
     Walk,
+    /// Of the one directory.
+    Shard(HashRange),
     Paths,
     Settle,
     Attributes,
@@ -48,12 +50,15 @@ enum Purpose {
 impl Feeder {
     pub(crate) fn new(work: &AttemptWork) -> Self {
         let (purpose, paths) = match work {
-            AttemptWork::Walk(paths) => (Purpose::Walk, paths),
-            AttemptWork::Paths(paths) => (Purpose::Paths, paths),
-            AttemptWork::Settle(paths) => (Purpose::Settle, paths),
-            AttemptWork::Attributes(paths) => (Purpose::Attributes, paths),
+            AttemptWork::Walk(paths) => (Purpose::Walk, paths.clone()),
+            AttemptWork::Shard { directory, range } => {
+                (Purpose::Shard(*range), vec![directory.clone()])
+            }
+            AttemptWork::Paths(paths) => (Purpose::Paths, paths.clone()),
+            AttemptWork::Settle(paths) => (Purpose::Settle, paths.clone()),
+            AttemptWork::Attributes(paths) => (Purpose::Attributes, paths.clone()),
         };
-        let mut paths = in_order(paths.clone());
+        let mut paths = in_order(paths);
         if purpose == Purpose::Attributes {
             // What lies below first: a directory's own mode may close the way to it.
             paths.reverse();
@@ -92,6 +97,10 @@ impl Engine {
         };
         match (feeder.purpose, first.split_last()) {
             (Purpose::Attributes, _) => self.set_next_attributes(&mut feeder)?,
+            (Purpose::Shard(range), _) => {
+                let directory = first.clone();
+                return self.walk_shard(&mut feeder, &directory, range, scratch);
+            }
             // Everything else lies below it.
             (_, None) => return self.walk_root(scratch),
             (_, Some((parent, _))) => self.feed_piece(&mut feeder, &parent, scratch)?,
@@ -106,8 +115,18 @@ impl Engine {
             source: Arc::clone(&self.attempt.source),
             target: self.attempt.target.clone(),
         };
-        let again = |error: Error| self.stop_again(&error, &RelPath::ROOT);
-        // The root's own descriptors have their reading positions elsewhere.
+        self.walk_passage(&both, RelPath::ROOT, None, scratch)
+    }
+
+    fn walk_passage(
+        self: &Arc<Self>,
+        both: &Both,
+        path: RelPath,
+        shard: Option<HashRange>,
+        scratch: &mut Scratch,
+    ) -> Result<(), Problem> {
+        let again = |error: Error| self.stop_again(&error, &path);
+        // These descriptors have their reading positions elsewhere.
         let both = Both {
             source: Arc::new(both.source.reopen().map_err(again)?),
             target: match &both.target {
@@ -115,13 +134,46 @@ impl Engine {
                 None => None,
             },
         };
-        let node = passage(&both, RelPath::ROOT).map_err(again)?;
-        let lister = Lister::of_root(self, node, both.source, scratch).map_err(again)?;
+        let node = passage(&both, path.clone()).map_err(again)?;
+        let lister = Lister::of_passage(self, node, both.source, shard, scratch)?;
         let thread = scratch.thread;
         match self.pool.with_queue(self, |queue| queue.open_group(thread)) {
             Some(group) => self.list(group, lister, scratch),
             None => Err(Problem::Stopping),
         }
+    }
+
+    /// Walks some names of a directory. The directory is another item's entry: should it be gone, so are its names.
+    fn walk_shard(
+        self: &Arc<Self>,
+        feeder: &mut Feeder,
+        directory: &RelPath,
+        range: HashRange,
+        scratch: &mut Scratch,
+    ) -> Result<(), Problem> {
+        let unreadable = |error: String| {
+            let mut tally = Tally::default();
+            tally.unreadable_root(directory.clone(), error);
+            self.record(tally);
+        };
+        match feeder.parents.open(self, directory) {
+            Ok(both) => return self.walk_passage(&both, directory.clone(), Some(range), scratch),
+            Err(NoWay::Source(error)) if error.is_missing() || error.is_other_kind() => {
+                // Whoever handed it over may still be at work in it.
+                self.clear_vanished_path(directory, Leftovers::OfItem);
+            }
+            Err(NoWay::Source(error)) => unreadable(describe(&error)),
+            Err(NoWay::Target(error)) => match self.target_problem(&error) {
+                Problem::Entry(Verdict::Failed { error, .. }) => unreadable(error),
+                Problem::Entry(_) => {}
+                problem => return Err(problem),
+            },
+            Err(NoWay::Problem(Problem::Entry(Verdict::Failed { error, .. }))) => unreadable(error),
+            // It is on another file system, or left out in another way: so were its names.
+            Err(NoWay::Problem(Problem::Entry(_))) => {}
+            Err(NoWay::Problem(problem)) => return Err(problem),
+        }
+        Ok(())
     }
 
     /// Takes the paths that have this parent.
@@ -145,7 +197,7 @@ impl Engine {
                 break;
             };
             tally.counters.listed += 1;
-            if self.excluded.contains(&path) {
+            if self.excluded.has_directory(&path) {
                 tally.counters.deferred += 1;
                 skip_below(feeder, &path);
                 continue;
@@ -154,7 +206,7 @@ impl Engine {
                 Ok(meta) => meta,
                 Err(error) => {
                     if error.is_missing() {
-                        self.clear_vanished_path(&path);
+                        self.clear_vanished_path(&path, Leftovers::OfAncestorsToo);
                     }
                     tally.count(feeder.purpose.unfound(&error), || path);
                     continue;
@@ -205,7 +257,7 @@ impl Engine {
             && let Some(target) = &both.target
         {
             let fresh = target.reopen().map_err(NoWay::Target)?;
-            self.names_at_target(&fresh, Leftovers::OfItem, &mut scratch.listing)
+            self.names_at_target(&fresh, Leftovers::OfItem, None, &mut scratch.listing)
                 .map_err(NoWay::Target)?;
             feeder.cleared = Some(parent.clone());
         }
@@ -223,7 +275,7 @@ impl Engine {
         if let NoWay::Source(error) = &no_way
             && error.is_missing()
         {
-            self.clear_vanished_path(parent);
+            self.clear_vanished_path(parent, Leftovers::OfAncestorsToo);
         }
         let mut tally = Tally::default();
         while let Some((path, _)) = next_of(feeder, parent) {
@@ -282,7 +334,9 @@ impl Purpose {
                 error: describe(error),
             },
             // It was there when its parent was read.
-            Purpose::Walk | Purpose::Settle => Verdict::Skipped(SkipReason::Vanished),
+            Purpose::Walk | Purpose::Shard(_) | Purpose::Settle => {
+                Verdict::Skipped(SkipReason::Vanished)
+            }
             _ if error.is_missing() => Verdict::Failed {
                 class: FailureClass::Missing,
                 error: "not in the source".into(),

@@ -5,7 +5,7 @@ use std::ffi::CStr;
 use std::sync::Arc;
 
 use model::options::Conflicts;
-use model::{FailureClass, TempName};
+use model::{FailureClass, HashRange, TempName, name_hash};
 use storage::posix::{Dir, Error, Kind, Listed, ListingBuffer, Meta};
 
 use crate::attributes::Creation;
@@ -21,10 +21,15 @@ use crate::watch;
 /// Names of a target directory that are held; in larger ones each name is looked up.
 const MAX_NAMES: usize = 200_000;
 
+/// The same, of those of which only hashes are held: 8 MiB.
+const MAX_HASHES: usize = 1 << 20;
+
 /// What is known of the names at the target.
 pub(crate) enum Names {
     None,
     All(HashSet<Box<[u8]>>),
+    /// Of a huge directory: the hashes of those in some range, sorted.
+    Hashes(Vec<u64>),
     /// Too many to hold.
     Unknown,
 }
@@ -34,6 +39,9 @@ impl Names {
         match self {
             Names::None => Presence::Absent,
             Names::All(names) if !names.contains(name) => Presence::Absent,
+            Names::Hashes(hashes) if hashes.binary_search(&name_hash(name)).is_err() => {
+                Presence::Absent
+            }
             _ => Presence::Unknown,
         }
     }
@@ -46,6 +54,14 @@ pub(crate) enum Leftovers {
     OfItem,
     /// Those of the items that handed it over, too: it is this item's now.
     OfAncestorsToo,
+}
+
+/// How a directory that is not there is made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Making {
+    Staged,
+    /// Under its final name at once: others will write into it.
+    InPlace,
 }
 
 /// A directory that is to be staged.
@@ -73,6 +89,7 @@ impl Engine {
         name: &CStr,
         presence: Presence,
         source: &Meta,
+        making: Making,
     ) -> Result<Made, Problem> {
         let imagined = Made {
             target: None,
@@ -110,7 +127,7 @@ impl Engine {
         }
         self.check_fence()?;
         let mode = self.mode_of_new_directory(source);
-        if self.attempt.target_is_shared {
+        if self.attempt.target_is_shared || making == Making::InPlace {
             if replaces {
                 into.unlink(name)
                     .map_err(|error| self.target_problem(&error))?;
@@ -212,34 +229,25 @@ impl Engine {
         &self,
         target: &Dir,
         leftovers: Leftovers,
+        within: Option<HashRange>,
         buffer: &mut ListingBuffer,
     ) -> Result<(Names, Strangers), Error> {
-        let mut names = HashSet::new();
-        let mut directories = Strangers::default();
-        let mut is_complete = true;
+        let mut names = Collected::new(within);
+        let mut directories = Strangers::new(within);
         let mut superseded = Vec::new();
         let attempt = &self.attempt;
         let has_predecessors = self.has_predecessors();
         loop {
             let listed = target.list_chunk(buffer, |name, kind| {
                 let name = name.to_bytes();
-                if TempName::parse(name).is_some_and(|temp| match leftovers {
-                    Leftovers::OfItem => {
-                        temp.is_superseded_by(attempt.run, attempt.item, attempt.epoch)
-                    }
-                    Leftovers::OfAncestorsToo => self.is_of_predecessors(&temp),
-                }) {
+                if TempName::parse(name).is_some_and(|temp| self.is_left_over(&temp, leftovers)) {
                     superseded.push(name.to_vec());
                     return;
                 }
                 if has_predecessors && matches!(kind, Kind::Directory | Kind::Unknown) {
-                    directories.add(name);
+                    directories.add(name, attempt.run);
                 }
-                if names.len() < MAX_NAMES {
-                    names.insert(name.into());
-                } else {
-                    is_complete = false;
-                }
+                names.add(name);
             })?;
             watch::got_on();
             if listed == Listed::End {
@@ -254,11 +262,50 @@ impl Engine {
                 watch::asking_for_much(|| target.remove_tree(name.as_slice()))?;
             }
         }
-        let names = if is_complete {
-            Names::All(names)
-        } else {
-            Names::Unknown
+        Ok((names.finish(), directories))
+    }
+}
+
+/// Names at the target, as they are read.
+enum Collected {
+    All(HashSet<Box<[u8]>>),
+    Hashes(HashRange, Vec<u64>),
+    TooMany,
+}
+
+impl Collected {
+    fn new(within: Option<HashRange>) -> Self {
+        match within {
+            Some(range) => Collected::Hashes(range, Vec::new()),
+            None => Collected::All(HashSet::new()),
+        }
+    }
+
+    fn add(&mut self, name: &[u8]) {
+        let is_full = match self {
+            Collected::All(names) => {
+                names.insert(name.into());
+                names.len() > MAX_NAMES
+            }
+            Collected::Hashes(range, hashes) => {
+                hashes.extend(Some(name_hash(name)).filter(|hash| range.contains(*hash)));
+                hashes.len() > MAX_HASHES
+            }
+            Collected::TooMany => false,
         };
-        Ok((names, directories))
+        if is_full {
+            *self = Collected::TooMany;
+        }
+    }
+
+    fn finish(self) -> Names {
+        match self {
+            Collected::All(names) => Names::All(names),
+            Collected::Hashes(_, mut hashes) => {
+                hashes.sort_unstable();
+                Names::Hashes(hashes)
+            }
+            Collected::TooMany => Names::Unknown,
+        }
     }
 }

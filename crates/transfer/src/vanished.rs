@@ -9,12 +9,13 @@ use std::collections::HashSet;
 use std::ffi::CString;
 use std::sync::Arc;
 
-use model::{RelPath, TempName};
+use model::{HashRange, RelPath, RunId, TempName, name_hash};
 use storage::posix::{Dir, Error, Kind, Listed, ListingBuffer};
 
 use crate::engine::{Engine, Problem, describe};
 use crate::node::Node;
 use crate::sweep::sweep_below;
+use crate::target::Leftovers;
 use crate::watch;
 
 /// Names that are held; in a larger directory the others are looked up in the source.
@@ -25,10 +26,40 @@ const MAX_HELD: usize = 200_000;
 pub(crate) struct Strangers {
     names: HashSet<Box<[u8]>>,
     has_more: bool,
+    /// Of a huge directory, only of these hashes: the others are other items', or looked at later.
+    within: Option<HashRange>,
 }
 
 impl Strangers {
-    pub(crate) fn add(&mut self, name: &[u8]) {
+    pub(crate) fn new(within: Option<HashRange>) -> Self {
+        Self {
+            within,
+            ..Self::default()
+        }
+    }
+
+    /// What is unfinished is none: somebody may be at work in it.
+    fn may_be_one(&self, name: &[u8], run: RunId) -> bool {
+        TempName::parse(name).is_none_or(|temp| temp.run != run)
+            && self
+                .within
+                .is_none_or(|range| range.contains(name_hash(name)))
+    }
+
+    /// Hashes from `cut` on have become other items'.
+    pub(crate) fn cut(&mut self, cut: u64) {
+        self.names.retain(|name| name_hash(name) < cut);
+        let range = self.within.unwrap_or(HashRange::ALL);
+        match range.before(cut) {
+            Some(left) => self.within = Some(left),
+            None => *self = Self::default(),
+        }
+    }
+
+    pub(crate) fn add(&mut self, name: &[u8], run: RunId) {
+        if !self.may_be_one(name, run) {
+            return;
+        }
         match self.names.len() < MAX_HELD {
             true => {
                 self.names.insert(name.into());
@@ -50,11 +81,12 @@ impl Engine {
         !self.options.dry_run && (attempt.epoch.0 > 1 || !attempt.ancestors.is_empty())
     }
 
-    /// Whether a temp is one of theirs, in a directory that is this item's.
-    pub(crate) fn is_of_predecessors(&self, temp: &TempName) -> bool {
+    /// Whether a temp is one of theirs.
+    pub(crate) fn is_left_over(&self, temp: &TempName, leftovers: Leftovers) -> bool {
         let attempt = &self.attempt;
+        let is_of_ancestors = || temp.run == attempt.run && attempt.ancestors.contains(&temp.item);
         temp.is_superseded_by(attempt.run, attempt.item, attempt.epoch)
-            || (temp.run == attempt.run && attempt.ancestors.contains(&temp.item))
+            || (leftovers == Leftovers::OfAncestorsToo && is_of_ancestors())
     }
 
     /// Looks through directories that only the target has, when all names of the source have been seen.
@@ -65,7 +97,9 @@ impl Engine {
         strangers: &Strangers,
         buffer: &mut ListingBuffer,
     ) -> Result<(), Problem> {
-        let Strangers { names, has_more } = strangers;
+        let Strangers {
+            names, has_more, ..
+        } = strangers;
         if names.is_empty() && !has_more {
             return Ok(());
         }
@@ -74,7 +108,7 @@ impl Engine {
         };
         for name in names {
             self.check_on()?;
-            self.clear_opened(target.open_dir(&**name));
+            self.clear_opened(target.open_dir(&**name), Leftovers::OfAncestorsToo);
         }
         if *has_more {
             self.clear_those_not_held(&target, source, strangers, buffer)?;
@@ -97,7 +131,8 @@ impl Engine {
             let mut found: Vec<CString> = Vec::new();
             let listed = fresh.list_chunk(buffer, |name, kind| {
                 let is_held = strangers.names.contains(name.to_bytes());
-                if kind == Kind::Directory && !is_held {
+                let may_be_one = strangers.may_be_one(name.to_bytes(), self.attempt.run);
+                if kind == Kind::Directory && !is_held && may_be_one {
                     found.push(name.to_owned());
                 }
             });
@@ -108,7 +143,8 @@ impl Engine {
                     .stat(name.as_c_str())
                     .is_err_and(|error| error.is_missing())
                 {
-                    self.clear_opened(target.open_dir(name.as_c_str()));
+                    let opened = target.open_dir(name.as_c_str());
+                    self.clear_opened(opened, Leftovers::OfAncestorsToo);
                 }
             }
         }
@@ -116,7 +152,7 @@ impl Engine {
     }
 
     /// Looks through a directory at the target that has vanished from the source.
-    pub(crate) fn clear_vanished_path(&self, path: &RelPath) {
+    pub(crate) fn clear_vanished_path(&self, path: &RelPath, leftovers: Leftovers) {
         let Some(root) = self.attempt.target.as_ref() else {
             return;
         };
@@ -125,11 +161,12 @@ impl Engine {
             self.clear_opened(
                 root.reopen()
                     .and_then(|root| way.try_fold(root, |dir, name| dir.open_dir(name))),
+                leftovers,
             );
         }
     }
 
-    fn clear_opened(&self, opened: Result<Dir, Error>) {
+    fn clear_opened(&self, opened: Result<Dir, Error>, leftovers: Leftovers) {
         let dir = match opened {
             Ok(dir) => dir,
             Err(error) if error.is_missing() || error.is_other_kind() => return,
@@ -144,7 +181,7 @@ impl Engine {
         let swept = sweep_below(&dir, &|name| {
             watch::got_on();
             let temp = TempName::parse(name)?;
-            let is_ours = self.is_of_predecessors(&temp) && self.check_fence().is_ok();
+            let is_ours = self.is_left_over(&temp, leftovers) && self.check_fence().is_ok();
             is_ours.then_some((temp.run, true))
         });
         for (path, error) in swept.failures {

@@ -4,7 +4,7 @@ use std::ffi::{CStr, CString};
 use std::sync::Arc;
 
 use model::filter::Above;
-use model::{Attribute, FailureClass, RelPath, SkipReason, TempName};
+use model::{Attribute, FailureClass, HashRange, RelPath, SkipReason, TempName};
 use storage::posix::{Dir, Error, Kind, Listed, Meta, Replace};
 
 use crate::engine::{Engine, Problem, describe};
@@ -12,14 +12,12 @@ use crate::entry::{FilesBuilder, Presence};
 use crate::held::{Held, HeldDirs};
 use crate::ledger::{Tally, Verdict};
 use crate::node::{Made, Node, Origin, Role};
-use crate::queue::{GroupId, MAX_PENDING};
+use crate::queue::GroupId;
+use crate::supply::{First, Supply};
 use crate::target::{Leftovers, Names, conflict};
 use crate::threads::Scratch;
 use crate::vanished::Strangers;
 use crate::watch;
-
-/// Batches read from a directory in one go.
-const CHUNK_BATCHES: usize = 32;
 
 /// A sub-directory that waits.
 pub(crate) struct Pending {
@@ -38,13 +36,19 @@ impl Pending {
 
 /// A directory that has not been read to its end.
 pub(crate) struct Lister {
-    node: Arc<Node>,
+    pub(crate) node: Arc<Node>,
     /// Read from here; it keeps its position.
-    source: Arc<Dir>,
+    pub(crate) source: Arc<Dir>,
     held: Arc<Held>,
-    names: Names,
+    /// At the target.
+    pub(crate) names: Names,
     /// Where there were earlier attempts.
-    strangers: Strangers,
+    pub(crate) strangers: Strangers,
+    pub(crate) supply: Supply,
+    /// Of a huge directory: up to this hash something is another's already, at or below some name.
+    pub(crate) others_to: Option<u64>,
+    /// What broke off its reading, to be told when what was read is taken.
+    pub(crate) broken: Option<Error>,
     /// What it means for the filter of what is in it.
     above: Above,
 }
@@ -73,7 +77,7 @@ impl Engine {
             }
             Err(Problem::Entry(verdict)) => {
                 if matches!(verdict, Verdict::Skipped(SkipReason::Vanished)) {
-                    self.clear_vanished_path(&path);
+                    self.clear_vanished_path(&path, Leftovers::OfAncestorsToo);
                 }
                 // It may have been made and removed again.
                 let wrote = matches!(&verdict, Verdict::Failed { class, .. } if *class != FailureClass::Unreadable);
@@ -128,8 +132,10 @@ impl Engine {
         }
         // Before anything is made; without them its entries stay unknown.
         let source_xattrs = self.carried(opened.own_xattrs()).map_err(unreadable)?;
-        let made = self.open_target(&parent, &name, presence, &source_meta)?;
-        let (names, strangers) = match (&made.target, &made.origin) {
+        let first = self.first_names(&opened, &path, None, scratch)?;
+        let making = first.making();
+        let made = self.open_target(&parent, &name, presence, &source_meta, making)?;
+        let there = match (&made.target, &made.origin) {
             (Some(_), Origin::Existing) if self.was_completed(&source_meta, &made) => {
                 (Names::Unknown, Strangers::default())
             }
@@ -137,7 +143,8 @@ impl Engine {
                 .held
                 .open(target)
                 .and_then(|target| {
-                    self.names_at_target(&target, Leftovers::OfAncestorsToo, &mut scratch.listing)
+                    let (leftovers, within) = (Leftovers::OfAncestorsToo, first.within());
+                    self.names_at_target(&target, leftovers, within, &mut scratch.listing)
                 })
                 .map_err(|error| self.target_problem(&error))?,
             _ => (Names::None, Strangers::default()),
@@ -147,14 +154,13 @@ impl Engine {
         self.held.may_close(&held);
         let source = (source_meta, source_xattrs);
         let node = Node::new(path, name, Role::Entry, source, made, Some(parent.reach()));
-        Ok(Lister {
-            above: self.selection.above(&node.path),
-            node: Arc::new(node),
-            source: opened,
-            held,
-            names,
-            strangers,
-        })
+        Ok(Lister::new(
+            self,
+            Arc::new(node),
+            (opened, held),
+            there,
+            first,
+        ))
     }
 
     /// Whether the directory has its time, which it gets when all in it is done: then its names are most likely there,
@@ -190,20 +196,7 @@ impl Engine {
         scratch: &mut Scratch,
     ) -> Result<(), Problem> {
         let mut found = Found::new(&mut lister);
-        let result = loop {
-            let result = lister
-                .source
-                .list_chunk(&mut scratch.listing, |name, kind| {
-                    found.add(self, &lister, name, kind);
-                });
-            watch::got_on();
-            match result {
-                Ok(Listed::Chunk)
-                    if found.files.batches() < CHUNK_BATCHES
-                        && found.directories.len() < MAX_PENDING / 4 => {}
-                result => break result,
-            }
-        };
+        let result = self.next_names(&mut lister, &mut found, scratch)?;
         let is_at_end = !matches!(result, Ok(Listed::Chunk));
         let Found {
             files,
@@ -258,7 +251,7 @@ impl Engine {
         }
         let (excluded, kept): (Vec<_>, Vec<_>) = directories
             .into_iter()
-            .partition(|pending| self.excluded.contains(&pending.path()));
+            .partition(|pending| self.excluded.has_directory(&pending.path()));
         queue(kept);
         for _ in &excluded {
             tally.counters.deferred += 1;
@@ -276,10 +269,10 @@ impl Engine {
 }
 
 /// What a chunk of a listing holds.
-struct Found {
-    files: FilesBuilder,
-    directories: Vec<Pending>,
-    strangers: Strangers,
+pub(crate) struct Found {
+    pub(crate) files: FilesBuilder,
+    pub(crate) directories: Vec<Pending>,
+    pub(crate) strangers: Strangers,
     tally: Tally,
 }
 
@@ -293,7 +286,7 @@ impl Found {
         }
     }
 
-    fn add(&mut self, engine: &Engine, lister: &Lister, name: &CStr, kind: Kind) {
+    pub(crate) fn add(&mut self, engine: &Engine, lister: &Lister, name: &CStr, kind: Kind) {
         // Only a target that lies in its own source has these.
         if TempName::parse(name.to_bytes()).is_some_and(|temp| temp.run == engine.attempt.run) {
             return;
@@ -336,27 +329,61 @@ impl Found {
 }
 
 impl Lister {
-    /// Reads the roots or a directory whose descriptors are at hand.
-    pub(crate) fn of_root(
+    fn new(
+        engine: &Engine,
+        node: Arc<Node>,
+        (source, held): (Arc<Dir>, Arc<Held>),
+        (names, strangers): (Names, Strangers),
+        first: First,
+    ) -> Self {
+        if first.is_shared_out {
+            node.mark_shared_out();
+        }
+        let others_to = match &first.supply {
+            Supply::Huge(_) => engine.excluded.highest_in(&node.path),
+            Supply::Source | Supply::Whole(_) => None,
+        };
+        Self {
+            above: engine.selection.above(&node.path),
+            others_to,
+            node,
+            source,
+            held,
+            names,
+            strangers: match first.is_empty() {
+                true => Strangers::default(),
+                false => strangers,
+            },
+            supply: first.supply,
+            broken: first.broken,
+        }
+    }
+
+    /// Reads a root or a shard, whose descriptors are at hand.
+    pub(crate) fn of_passage(
         engine: &Engine,
         node: Arc<Node>,
         source: Arc<Dir>,
+        shard: Option<HashRange>,
         scratch: &mut Scratch,
-    ) -> Result<Self, Error> {
-        let (names, strangers) = match &node.target {
+    ) -> Result<Self, Problem> {
+        let again = |error: Error| engine.stop_again(&error, &node.path);
+        let first = engine.first_names(&source, &node.path, shard, scratch)?;
+        let leftovers = match shard {
+            // Whoever handed it over is at work in the same directory.
+            Some(_) => Leftovers::OfItem,
+            None => Leftovers::OfAncestorsToo,
+        };
+        let there = match &node.target {
             Some(target) => {
-                let target = engine.held.open(target)?;
-                engine.names_at_target(&target, Leftovers::OfAncestorsToo, &mut scratch.listing)?
+                let target = engine.held.open(target).map_err(again)?;
+                engine
+                    .names_at_target(&target, leftovers, first.within(), &mut scratch.listing)
+                    .map_err(again)?
             }
             None => (Names::None, Strangers::default()),
         };
-        Ok(Self {
-            above: engine.selection.above(&node.path),
-            node,
-            held: HeldDirs::root(Arc::clone(&source)),
-            source,
-            names,
-            strangers,
-        })
+        let held = HeldDirs::root(Arc::clone(&source));
+        Ok(Self::new(engine, node, (source, held), there, first))
     }
 }

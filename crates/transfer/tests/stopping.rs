@@ -9,10 +9,10 @@ use std::sync::{Arc, Mutex};
 
 use model::{Durability, FailureClass, ItemId, NoRoom, RelPath, SkipReason};
 use rustix::io::Errno;
-use support::{Place, assert_same, temp_name, temps, tree, walk};
+use support::{Place, assert_same, directories, temp_name, temps, tree, walk};
 use testkit::fuse::{Fault, Op, SlowFs};
 use testkit::mount::Tmpfs;
-use transfer::{AttemptWork, NotTaken, RootsLost, Share, Stopped};
+use transfer::{AttemptWork, NotTaken, RootsLost, Share, Stopped, Unbegun};
 
 fn some_tree(place: &Place) {
     for directory in 0..20 {
@@ -291,7 +291,7 @@ fn what_is_handed_over_is_copied_by_the_taker_and_both_ledgers_add_up() {
     assert_eq!(given.outcome.counters.deferred, taken.len() as u64);
     let mut taker = walk();
     taker.item = 2;
-    taker.work = AttemptWork::Walk(taken.clone());
+    taker.work = AttemptWork::Walk(directories(&taken));
     let mut total = given.outcome.counters;
     total.add(&taker.run(&place).unwrap().outcome.counters);
     assert_eq!(total.listed - total.deferred, n);
@@ -321,7 +321,8 @@ impl Share for Looking {
         true
     }
 
-    fn hand_over(&self, directories: &[RelPath]) -> Result<(), NotTaken> {
+    fn hand_over(&self, work: &[Unbegun]) -> Result<(), NotTaken> {
+        let directories = directories(work);
         let parent = |path: &RelPath| path.split_last().unwrap().0;
         let is_there = |path: &RelPath| self.target.join(parent(path).to_string()).is_dir();
         let lost = directories.iter().filter(|path| !is_there(path)).cloned();

@@ -7,8 +7,8 @@ use model::location::{Location, SourceIdentity};
 use model::outcome::MAX_FAILURES;
 use model::tasks_file;
 use model::{
-    Attribute, Choice, CopyOptions, Counters, Epoch, Failure, FailureClass, FilesWork, ItemId,
-    ListPlace, Outcome, Preserve, Purpose, RelPath, RunId, SkipReason, Work,
+    Attribute, Choice, CopyOptions, Counters, Epoch, Failure, FailureClass, FilesWork, HashRange,
+    ItemId, ListPlace, Outcome, Preserve, Purpose, RelPath, RunId, SkipReason, Work,
 };
 
 use crate::{MAX_FAILURE_BYTES, proto};
@@ -78,6 +78,14 @@ impl From<&Work> for proto::Work {
                 }
                 .into(),
             }),
+            Work::Shard { directory, range } => proto::work::Kind::Walk(proto::Walk {
+                directories: vec![directory.as_bytes().to_vec()],
+                shard: Some(proto::Shard {
+                    from: range.from(),
+                    to: range.to(),
+                }),
+                purpose: proto::Purpose::Copy.into(),
+            }),
             Work::Paths { offset, length } => proto::work::Kind::Paths(proto::Paths {
                 offset: *offset,
                 length: *length,
@@ -98,9 +106,6 @@ impl TryFrom<proto::Work> for Work {
     fn try_from(work: proto::Work) -> Result<Self, BadMessage> {
         match work.kind {
             Some(proto::work::Kind::Walk(walk)) => {
-                if walk.shard.is_some() {
-                    return Err(bad("walk.shard", "not known to this version"));
-                }
                 let purpose = match walk.purpose() {
                     proto::Purpose::Copy => Purpose::Copy,
                     proto::Purpose::Attributes => Purpose::Attributes,
@@ -110,14 +115,18 @@ impl TryFrom<proto::Work> for Work {
                 if walk.directories.is_empty() {
                     return Err(bad("walk.directories", "empty"));
                 }
-                Ok(Work::Walk {
-                    directories: walk
-                        .directories
-                        .into_iter()
-                        .map(|d| rel_path("walk.directories", d))
-                        .collect::<Result<_, _>>()?,
-                    purpose,
-                })
+                let directories: Vec<RelPath> = walk
+                    .directories
+                    .into_iter()
+                    .map(|d| rel_path("walk.directories", d))
+                    .collect::<Result<_, _>>()?;
+                match walk.shard {
+                    Some(range) => shard(directories, purpose, range),
+                    None => Ok(Work::Walk {
+                        directories,
+                        purpose,
+                    }),
+                }
             }
             Some(proto::work::Kind::Paths(paths)) => Ok(Work::Paths {
                 offset: paths.offset,
@@ -136,6 +145,19 @@ impl TryFrom<proto::Work> for Work {
             }
             None => Err(bad("work", "missing")),
         }
+    }
+}
+
+fn shard(
+    directories: Vec<RelPath>,
+    purpose: Purpose,
+    range: proto::Shard,
+) -> Result<Work, BadMessage> {
+    let range = HashRange::new(range.from, range.to)
+        .ok_or_else(|| bad("walk.shard", "it ends before it begins"))?;
+    match <[RelPath; 1]>::try_from(directories) {
+        Ok([directory]) if purpose == Purpose::Copy => Ok(Work::Shard { directory, range }),
+        _ => Err(bad("walk.shard", "not of one directory that is copied")),
     }
 }
 
@@ -404,6 +426,24 @@ mod tests {
             };
             assert_eq!(Work::try_from(walk).unwrap_err().field, "walk.directories");
         }
+        let shard = |directories: &[&str], purpose: proto::Purpose, from| {
+            let walk = proto::Walk {
+                directories: directories.iter().map(|d| d.as_bytes().to_vec()).collect(),
+                shard: Some(proto::Shard { from, to: 7 }),
+                purpose: purpose.into(),
+            };
+            let kind = Some(proto::work::Kind::Walk(walk));
+            Work::try_from(proto::Work { kind })
+        };
+        for walk in [
+            shard(&["a"], proto::Purpose::Copy, 8),
+            shard(&["a", "b"], proto::Purpose::Copy, 7),
+            shard(&["a"], proto::Purpose::Close, 7),
+        ] {
+            assert_eq!(walk.unwrap_err().field, "walk.shard");
+        }
+        let shard = shard(&[""], proto::Purpose::Copy, 7).unwrap();
+        assert_eq!(Work::try_from(proto::Work::from(&shard)), Ok(shard));
         assert!(item_epoch(u64::MAX, 1).is_err());
         let spec = proto::TaskSpec {
             source: b"relative".to_vec(),

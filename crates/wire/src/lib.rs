@@ -18,7 +18,7 @@ pub mod proto {
 pub use convert::{BadMessage, item_epoch, run_from, verdict};
 
 /// Raised with every change that an older program would misread.
-pub const PROTOCOL_VERSION: u32 = 2;
+pub const PROTOCOL_VERSION: u32 = 3;
 
 /// Largest message that either side takes, in bytes.
 pub const MAX_MESSAGE_BYTES: usize = 16 * 1024 * 1024;

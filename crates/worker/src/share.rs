@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use model::{ItemId, Purpose, RelPath, Work};
 use tokio::runtime::Handle;
-use transfer::{NotTaken, Share};
+use transfer::{NotTaken, Share, Unbegun};
 use wire::proto;
 
 use crate::connection::Connection;
@@ -26,6 +26,7 @@ pub(crate) struct HandOver {
     pub(crate) epoch: u32,
     pub(crate) fence: Arc<ItemFence>,
     pub(crate) wanted: Arc<AtomicBool>,
+    pub(crate) shard_entries: Option<usize>,
 }
 
 impl Share for HandOver {
@@ -33,14 +34,21 @@ impl Share for HandOver {
         self.wanted.load(Ordering::Relaxed)
     }
 
-    fn hand_over(&self, directories: &[RelPath]) -> Result<(), NotTaken> {
+    fn shard_entries(&self) -> Option<usize> {
+        self.shard_entries
+    }
+
+    fn hand_over(&self, work: &[Unbegun]) -> Result<(), NotTaken> {
         self.wanted.store(false, Ordering::Relaxed);
-        let bytes: usize = directories.iter().map(|d| d.as_bytes().len() + 8).sum();
+        let bytes: usize = work
+            .iter()
+            .map(|unbegun| path(unbegun).as_bytes().len() + 32)
+            .sum();
         if bytes > wire::MAX_MESSAGE_BYTES / 2 {
             // Names of monstrous length; they are not worth a second message format.
             return Err(NotTaken);
         }
-        let children = children(directories);
+        let children = children(work);
         // The ids are drawn once: however often the call is repeated, the work is stored once.
         let request = proto::SplitRequest {
             session: self.session,
@@ -78,13 +86,37 @@ impl Share for Nothing {
         false
     }
 
-    fn hand_over(&self, _: &[RelPath]) -> Result<(), NotTaken> {
+    fn hand_over(&self, _: &[Unbegun]) -> Result<(), NotTaken> {
         Err(NotTaken)
     }
 }
 
+fn path(unbegun: &Unbegun) -> &RelPath {
+    match unbegun {
+        Unbegun::Directory(path) => path,
+        Unbegun::Shard { directory, .. } => directory,
+    }
+}
+
+/// Each shard is an item of its own.
+fn children(work: &[Unbegun]) -> Vec<(ItemId, Work)> {
+    let mut directories = Vec::new();
+    let mut children = Vec::new();
+    for unbegun in work {
+        match unbegun.clone() {
+            Unbegun::Directory(path) => directories.push(path),
+            Unbegun::Shard { directory, range } => {
+                let id = ItemId::from_random(crate::random());
+                children.push((id, Work::Shard { directory, range }));
+            }
+        }
+    }
+    children.extend(walks(&directories));
+    children
+}
+
 /// Cuts directories into works: few items, so that each is worth its lease, and none over a page.
-fn children(directories: &[RelPath]) -> Vec<(ItemId, Work)> {
+fn walks(directories: &[RelPath]) -> Vec<(ItemId, Work)> {
     let each = directories.len().div_ceil(ITEMS).max(1);
     let mut children = Vec::new();
     for chunk in directories.chunks(each) {
@@ -114,14 +146,20 @@ fn children(directories: &[RelPath]) -> Vec<(ItemId, Work)> {
 #[cfg(test)]
 mod tests {
     use super::{ITEMS, children};
-    use model::{RelPath, Work};
+    use model::{HashRange, RelPath, Work};
+    use transfer::Unbegun;
 
     #[test]
     fn every_directory_is_handed_over_once_in_few_items() {
         let directories: Vec<RelPath> = (0..1000)
             .map(|n| RelPath::new(format!("{n:04}/{}", "x".repeat(4000))).unwrap())
             .collect();
-        let works = children(&directories);
+        let work: Vec<Unbegun> = directories
+            .iter()
+            .cloned()
+            .map(Unbegun::Directory)
+            .collect();
+        let works = children(&work);
         let handed: Vec<RelPath> = works
             .iter()
             .flat_map(|(_, work)| match work {
@@ -131,6 +169,15 @@ mod tests {
             .collect();
         assert_eq!(handed, directories);
         assert!(works.len() <= ITEMS, "{}", works.len());
-        assert_eq!(children(&directories[..3]).len(), 3);
+        assert_eq!(children(&work[..3]).len(), 3);
+        let shards = HashRange::ALL
+            .parts(3)
+            .into_iter()
+            .map(|range| Unbegun::Shard {
+                directory: RelPath::ROOT,
+                range,
+            });
+        let work: Vec<Unbegun> = shards.chain(work).collect();
+        assert_eq!(children(&work).len(), 3 + works.len());
     }
 }

@@ -10,7 +10,7 @@ use model::{
     Work, file_list,
 };
 use storage::roots::{Guard, MarkerUse, Roots, TargetUse};
-use transfer::{Attempt, AttemptWork, Fence, FileWork, Finished, Share, Stopped, asking};
+use transfer::{Attempt, AttemptWork, Fence, FileWork, Finished, Share, Stopped, Unbegun, asking};
 use wire::{BadMessage, proto};
 
 use crate::answer::{self, volume};
@@ -249,6 +249,10 @@ impl<'a> Slot<'a> {
                 purpose: Purpose::Copy,
             } => AttemptWork::Walk(directories.clone()),
             Work::Walk { directories, .. } => AttemptWork::Attributes(directories.clone()),
+            Work::Shard { directory, range } => AttemptWork::Shard {
+                directory: directory.clone(),
+                range: *range,
+            },
             Work::Paths { .. } => AttemptWork::Paths(self.listed_paths()?),
             Work::Files(_) => return Err(Verdict::failed("files without rclone".into())),
         })
@@ -275,8 +279,8 @@ impl<'a> Slot<'a> {
         file_list::decode(&self.listed()?).map_err(|e| Verdict::failed(e.to_string()))
     }
 
-    /// Directories that earlier attempts handed to other items.
-    pub(crate) fn excluded(&self) -> Result<Vec<RelPath>, Verdict> {
+    /// What earlier attempts handed to other items.
+    pub(crate) fn excluded(&self) -> Result<Vec<Unbegun>, Verdict> {
         let mut excluded = Vec::new();
         let mut from = 0;
         let mut more = self.has_children;
@@ -290,8 +294,15 @@ impl<'a> Slot<'a> {
             from += page.children.len() as u64;
             for child in page.children {
                 let (_, work) = child.try_into()?;
-                if let Work::Walk { directories, .. } = work {
-                    excluded.extend(directories);
+                match work {
+                    Work::Walk { directories, .. } => {
+                        excluded.extend(directories.into_iter().map(Unbegun::Directory));
+                    }
+                    Work::Shard { directory, range } => {
+                        excluded.push(Unbegun::Shard { directory, range });
+                    }
+                    // What a walk for rclone wrote down comes with its end.
+                    Work::Paths { .. } | Work::Files(_) => {}
                 }
             }
         }
@@ -304,12 +315,13 @@ impl<'a> Slot<'a> {
                 purpose: Purpose::Copy,
                 ..
             }
+            | Work::Shard { .. }
             | Work::Paths { .. } => Arc::new(self.hand_over()),
             Work::Walk { .. } | Work::Files(_) => Arc::new(Nothing),
         }
     }
 
-    /// Takes directories off this item's hands.
+    /// Takes work off this item's hands.
     pub(crate) fn hand_over(&self) -> HandOver {
         HandOver {
             connection: self.session.connection.clone(),
@@ -319,7 +331,13 @@ impl<'a> Slot<'a> {
             epoch: self.running.epoch.0,
             fence: self.running.fence.clone(),
             wanted: self.running.wanted.clone(),
+            shard_entries: self.shard_entries(),
         }
+    }
+
+    fn shard_entries(&self) -> Option<usize> {
+        let entries = usize::try_from(self.task.shard_entries).unwrap_or(usize::MAX);
+        (entries > 0).then_some(entries)
     }
 
     pub(crate) fn call<T, F>(

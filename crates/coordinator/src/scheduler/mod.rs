@@ -64,6 +64,8 @@ pub struct Settings {
     pub transfers: u32,
     /// A mount that does not answer for so long hangs.
     pub hung_mount: Duration,
+    /// From so many names on, one directory is shared.
+    pub shard_entries: u64,
     pub options: CopyOptions,
     /// Of each task.
     pub engines: BTreeMap<TaskId, Engine>,

@@ -113,6 +113,10 @@ impl Scheduler {
                         directories.extend(directory.split_last().map(|(parent, _)| parent));
                     }
                 }
+                // Several items wrote into it, whoever finds it.
+                Work::Shard { directory, .. } => {
+                    directories.insert(directory);
+                }
                 // rclone's directories are set by whoever ran it.
                 Work::Walk { .. } | Work::Files(_) => {}
                 Work::Paths { .. } => has_list = true,

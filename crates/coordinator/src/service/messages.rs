@@ -35,6 +35,7 @@ pub(super) fn work_bytes(work: &model::Work) -> usize {
         model::Work::Walk { directories, .. } => {
             directories.iter().map(|d| d.as_bytes().len() + 8).sum()
         }
+        model::Work::Shard { directory, .. } => directory.as_bytes().len() + 32,
         model::Work::Paths { .. } | model::Work::Files(_) => 32,
     }
 }

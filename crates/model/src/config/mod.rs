@@ -27,8 +27,8 @@ pub use error::{ConfigError, Position};
 pub use notify::{NoticeKind, WebUrl, Webhook};
 pub use options::{
     Acl, Config, DEFAULT_CONCURRENCY, DEFAULT_HUNG_MOUNT_SECS, DEFAULT_MAX_FILES_PER_OUTPUT,
-    DEFAULT_RCLONE_STALL_SECS, DEFAULT_TRANSFERS, GlobalConfig, MAX_TRANSFERS, RcloneFlags,
-    ReportConfig, ReportFormat, S3Config,
+    DEFAULT_RCLONE_STALL_SECS, DEFAULT_SHARD_ENTRIES, DEFAULT_TRANSFERS, GlobalConfig,
+    MAX_TRANSFERS, RcloneFlags, ReportConfig, ReportFormat, S3Config,
 };
 use raw::RawConfig;
 use read::{Place, Read, Seed};

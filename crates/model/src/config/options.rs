@@ -25,6 +25,10 @@ pub const DEFAULT_MAX_FILES_PER_OUTPUT: u64 = 500_000;
 
 /// Seconds without an answer after which a mount hangs, when nothing else is said.
 pub const DEFAULT_HUNG_MOUNT_SECS: u64 = 60;
+
+/// Names from which on one directory is shared between workers, when nothing else is said.
+pub const DEFAULT_SHARD_ENTRIES: u64 = 50_000;
+
 /// Seconds without progress after which an rclone is ended, when nothing else is said.
 pub const DEFAULT_RCLONE_STALL_SECS: u64 = 600;
 
@@ -127,6 +131,8 @@ pub struct GlobalConfig {
     pub file_list_dir: Option<PathBuf>,
     pub file_list_dir_fs_type: Option<String>,
     pub max_files_per_output: u64,
+    /// From so many names on, one directory is shared between workers. A matter of speed alone.
+    pub shard_entries: u64,
     pub concurrency: Option<i64>,
     pub ultra_large_scale: bool,
     pub server_side_listing: bool,

@@ -17,7 +17,7 @@ use model::{CopyOptions, Durability, Epoch, ItemId, RelPath, RunId, TempName};
 use storage::posix::Dir;
 use transfer::{
     Attempt, AttemptWork, Cancel, Fence, FileWork, Finished, NotTaken, Progress, Share, Stopped,
-    Threads,
+    Threads, Unbegun,
 };
 
 pub const RUN: u64 = 77;
@@ -90,7 +90,7 @@ impl Fence for CountingFence {
 pub struct Taker {
     pub wants: AtomicBool,
     pub refuses: bool,
-    pub taken: Mutex<Vec<RelPath>>,
+    pub taken: Mutex<Vec<Unbegun>>,
 }
 
 impl Share for Taker {
@@ -98,11 +98,11 @@ impl Share for Taker {
         self.wants.load(Ordering::Relaxed)
     }
 
-    fn hand_over(&self, directories: &[RelPath]) -> Result<(), NotTaken> {
+    fn hand_over(&self, work: &[Unbegun]) -> Result<(), NotTaken> {
         if self.refuses {
             return Err(NotTaken);
         }
-        self.taken.lock().unwrap().extend_from_slice(directories);
+        self.taken.lock().unwrap().extend_from_slice(work);
         Ok(())
     }
 }
@@ -121,7 +121,7 @@ pub struct Try {
     pub meddle: Box<dyn Fn() + Send + Sync>,
     pub share: Arc<dyn Share>,
     pub cancel: Arc<Cancel>,
-    pub excluded: Vec<RelPath>,
+    pub excluded: Vec<Unbegun>,
     pub ancestors: Vec<model::ItemId>,
     pub target_is_shared: bool,
     pub no_target: bool,
@@ -213,6 +213,15 @@ impl Try {
         }
         finished
     }
+}
+
+/// The directories among what was handed over.
+pub fn directories(work: &[Unbegun]) -> Vec<RelPath> {
+    let directory = |unbegun: &Unbegun| match unbegun {
+        Unbegun::Directory(path) => Some(path.clone()),
+        Unbegun::Shard { .. } => None,
+    };
+    work.iter().filter_map(directory).collect()
 }
 
 pub fn path(text: &str) -> RelPath {

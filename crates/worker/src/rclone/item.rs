@@ -18,7 +18,7 @@ use transfer::rclone::{
 };
 use transfer::{
     Attempt, AttemptWork, CheckRoots, FileWork, Finished, Found, NotTaken, Progress, Settling,
-    Share, Stopped, asking,
+    Share, Stopped, Unbegun, asking,
 };
 use wire::proto::{self, UploadKind};
 
@@ -68,6 +68,10 @@ pub(crate) fn run(slot: &Slot<'_>) -> Result<Verdict, Verdict> {
             directories,
             purpose: Purpose::Copy,
         } => item.find(AttemptWork::Walk(directories.clone())),
+        Work::Shard { directory, range } => item.find(AttemptWork::Shard {
+            directory: directory.clone(),
+            range: *range,
+        }),
         Work::Paths { .. } => item.find(AttemptWork::Paths(slot.listed_paths()?)),
         Work::Files(files) => item.copy(files),
         Work::Walk {
@@ -172,6 +176,11 @@ impl Item<'_> {
             remote,
             only: match work {
                 AttemptWork::Paths(paths) => Some(paths),
+                AttemptWork::Shard { directory, .. } => {
+                    return Err(Stopped::Again(format!(
+                        "a shard of {directory} on a remote"
+                    )));
+                }
                 _ => None,
             },
             settings: &self.settings,
@@ -428,7 +437,11 @@ impl Share for ShareRest {
         self.found.is_full()
     }
 
-    fn hand_over(&self, directories: &[RelPath]) -> Result<(), NotTaken> {
-        self.hand_over.hand_over(directories)
+    fn shard_entries(&self) -> Option<usize> {
+        self.hand_over.shard_entries()
+    }
+
+    fn hand_over(&self, work: &[Unbegun]) -> Result<(), NotTaken> {
+        self.hand_over.hand_over(work)
     }
 }

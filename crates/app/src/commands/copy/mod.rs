@@ -18,7 +18,7 @@ use model::{CopyOptions, Epoch, Outcome, RelPath};
 use storage::roots::{MarkerUse, Roots, RootsError, RootsErrorKind, TargetUse};
 use transfer::{
     Attempt, AttemptWork, Cancel, Fence, FileWork, Finished, NotTaken, Progress, RootsLost, Share,
-    Stopped, Threads,
+    Stopped, Threads, Unbegun,
 };
 
 use super::filter_flags::FilterFlags;
@@ -191,7 +191,7 @@ impl Share for Alone {
         false
     }
 
-    fn hand_over(&self, _: &[RelPath]) -> Result<(), NotTaken> {
+    fn hand_over(&self, _: &[Unbegun]) -> Result<(), NotTaken> {
         Err(NotTaken)
     }
 }

@@ -40,6 +40,7 @@ impl Place {
                 item_attempts: 2,
                 full_target: Duration::from_secs(60),
                 concurrency: 3,
+                shard_entries: 50_000,
                 transfers: 4,
                 hung_mount: Duration::from_secs(60),
                 options: CopyOptions::default(),

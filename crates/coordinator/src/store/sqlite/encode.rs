@@ -5,7 +5,9 @@ use std::collections::BTreeMap;
 use std::os::unix::ffi::OsStrExt;
 
 use model::location::SourceIdentity;
-use model::{FilesWork, ListPlace, Purpose, RelPath, SkipReason, Task, TaskId, Work, WorkKind};
+use model::{
+    FilesWork, HashRange, ListPlace, Purpose, RelPath, SkipReason, Task, TaskId, Work, WorkKind,
+};
 
 use super::blob::{DecodeError, Decoder, Encoder, Problem};
 
@@ -41,6 +43,12 @@ pub(super) fn work_to_blob(work: &Work) -> Vec<u8> {
                 ListPlace::Shared => 1,
             });
         }
+        Work::Shard { directory, range } => {
+            out.number(3);
+            out.bytes(directory.as_bytes());
+            out.number(range.from());
+            out.number(range.to());
+        }
     }
     out.finish()
 }
@@ -75,6 +83,10 @@ pub(super) fn work_from_blob(blob: &[u8]) -> Result<Work, DecodeError> {
                 _ => return Err("unknown place of a list"),
             },
         })),
+        3 => Ok(Work::Shard {
+            directory: RelPath::new(input.bytes()?).map_err(|_| "illegal path")?,
+            range: HashRange::new(input.number()?, input.number()?).ok_or("an empty range")?,
+        }),
         _ => Err("unknown kind"),
     })
 }
@@ -189,7 +201,7 @@ pub(super) fn skip_reason(code: u32) -> Option<SkipReason> {
 
 #[cfg(test)]
 mod tests {
-    use model::{FilesWork, ListPlace, Purpose, RelPath, Work};
+    use model::{FilesWork, HashRange, ListPlace, Purpose, RelPath, Work};
 
     use super::{work_from_blob, work_to_blob};
 
@@ -217,7 +229,11 @@ mod tests {
                 place,
             })
         });
-        for work in [walk(), paths].into_iter().chain(files) {
+        let shard = Work::Shard {
+            directory: RelPath::new(b"a\n\xff".to_vec()).expect("a legal path"),
+            range: HashRange::new(1, u64::MAX).expect("a range"),
+        };
+        for work in [walk(), paths, shard].into_iter().chain(files) {
             assert_eq!(work_from_blob(&work_to_blob(&work)), Ok(work));
         }
     }
