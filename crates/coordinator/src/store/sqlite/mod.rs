@@ -1,8 +1,8 @@
 //! The store of one server, in one file on a local disk; needs nothing installed.
 //!
 //! What changes goes through the [`Writer`]'s one thread, which makes many calls durable
-//! with one commit. What only reads uses a connection that can't write; it sees each commit
-//! that was answered, and neither the writer nor another reader waits for it.
+//! with one commit. What only reads uses one of a few [`Readers`], which can't write; it sees each
+//! commit that was answered, and the writer never waits for it.
 
 mod attempts;
 mod blob;
@@ -10,14 +10,14 @@ mod encode;
 mod error;
 mod failures;
 mod items;
+mod readers;
 mod rows;
 mod runs;
 mod schema;
 mod tasks;
 mod writer;
 
-use std::path::{Path, PathBuf};
-use std::sync::{Mutex, PoisonError};
+use std::path::Path;
 
 use model::location::SourceIdentity;
 use model::{Epoch, Failure, Item, ItemId, Outcome, RunId, SessionId, TaskId, Work};
@@ -26,6 +26,7 @@ use rusqlite::Connection;
 use attempts::{HandBack, is_sound};
 use error::{CallError, database};
 use items::NewItem;
+use readers::Readers;
 use writer::Writer;
 
 use super::{
@@ -36,29 +37,19 @@ use super::{
 /// Dropping it waits until what was asked for is done.
 pub struct SqliteStore {
     writer: Writer,
-    path: PathBuf,
-    /// Connections for reading that nobody uses now.
-    idle_readers: Mutex<Vec<Connection>>,
+    readers: Readers,
 }
-
-/// Readers kept open. More are opened while more are at work.
-const MAX_IDLE_READERS: usize = 4;
 
 impl SqliteStore {
     /// Opens the database in the file `path`, or creates it, readable for its owner alone.
     pub fn open(path: &Path) -> Result<SqliteStore, StoreError> {
-        // Readers are opened later too, wherever the process is then.
         let path = std::path::absolute(path)
             .map_err(|error| database("find the working directory", error))?;
         let connection = schema::open_writer(&path)?;
-        let reader = schema::open_reader(&path)?;
+        let readers = Readers::new(path)?;
         let writer =
             Writer::start(connection).map_err(|error| database("start the writer", error))?;
-        Ok(SqliteStore {
-            writer,
-            path,
-            idle_readers: Mutex::new(vec![reader]),
-        })
+        Ok(SqliteStore { writer, readers })
     }
 
     /// Reads one state of the database, whatever is written meanwhile.
@@ -67,26 +58,11 @@ impl SqliteStore {
         action: &'static str,
         read: impl FnOnce(&Connection) -> Result<T, CallError>,
     ) -> Result<T, StoreError> {
-        let idle = || {
-            self.idle_readers
-                .lock()
-                .unwrap_or_else(PoisonError::into_inner)
-        };
-        let reader = idle().pop();
-        let mut reader = match reader {
-            Some(reader) => reader,
-            None => schema::open_reader(&self.path)?,
-        };
-        // After a panic, the connection is closed with all that was under way.
-        let result = match reader.transaction() {
+        let reader = self.readers.take()?;
+        match reader.unchecked_transaction() {
             Ok(snapshot) => read(&snapshot).map_err(|error| error.during(action)),
             Err(error) => Err(database(action, error)),
-        };
-        let mut idle = idle();
-        if idle.len() < MAX_IDLE_READERS {
-            idle.push(reader);
         }
-        result
     }
 }
 
