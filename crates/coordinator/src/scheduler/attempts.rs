@@ -22,10 +22,15 @@ impl Scheduler {
         identity: &SourceIdentity,
         volume: Option<PathBuf>,
     ) -> Result<SourceIdentity, Refused> {
-        let record = self.store.item(item)?;
-        record.item.check(epoch).map_err(StoreError::from)?;
-        let task = record.item.task;
-        let holds = self.store.set_source_identity(self.run, task, identity)?;
+        let standing = self.store.standing(item)?;
+        standing.check(epoch).map_err(StoreError::from)?;
+        let task = standing.task;
+        // It never changes once it is set.
+        let known = self.source_identity(task);
+        let holds = match &known {
+            Some(holds) => holds.clone(),
+            None => self.store.set_source_identity(self.run, task, identity)?,
+        };
         {
             let mut state = self.state();
             if let Some(volume) = volume {
@@ -35,9 +40,16 @@ impl Scheduler {
                 task.record.source_identity = Some(holds.clone());
             }
         }
-        // Other items of the task were waiting for this.
-        self.work.notify_waiters();
+        if known.is_none() {
+            // Other items of the task were waiting for this.
+            self.work.notify_waiters();
+        }
         Ok(holds)
+    }
+
+    fn source_identity(&self, task: TaskId) -> Option<SourceIdentity> {
+        let state = self.state();
+        state.tasks.get(&task)?.record.source_identity.clone()
     }
 
     pub fn children(
@@ -55,10 +67,9 @@ impl Scheduler {
         epoch: Epoch,
         children: &[(ItemId, Work)],
     ) -> Result<(), Refused> {
-        let record = self.store.item(item)?;
         self.store
             .split(item, epoch, children, self.clock.now_ms())?;
-        self.waiting(record.item.task);
+        self.waiting(self.store.standing(item)?.task);
         Ok(())
     }
 
@@ -70,8 +81,7 @@ impl Scheduler {
         outcome: Outcome,
         children: &[(ItemId, Work)],
     ) -> Result<(), Refused> {
-        let record = self.store.item(item)?;
-        let task = record.item.task;
+        let task = self.task_of(session, item)?;
         let has_copied = outcome.counters.copied > 0;
         let completed =
             self.store
@@ -104,8 +114,8 @@ impl Scheduler {
         message: &str,
         not_before: Duration,
     ) -> Result<(), Refused> {
-        let record = self.store.item(item)?;
-        let task = record.item.task;
+        let standing = self.store.standing(item)?;
+        let task = standing.task;
         let name = self
             .state()
             .fleet
@@ -131,11 +141,11 @@ impl Scheduler {
                 tracing::warn!(
                     "item {item} of task {task} on {name}: {message}; it is tried again"
                 );
-                (Cost::Attempt, retry_wait(record.item.attempts))
+                (Cost::Attempt, retry_wait(standing.attempts))
             }
         };
         if let ReleaseReason::TargetFull(full) = &reason
-            && record.item.check(epoch).is_ok()
+            && standing.check(epoch).is_ok()
         {
             // First, so that the item is not granted before its target is paused.
             self.pause(task, (item, epoch), full.clone(), &name, message);
@@ -156,6 +166,19 @@ impl Scheduler {
         }
         self.give_up_refused(self.clock.now())?;
         Ok(())
+    }
+
+    /// Mostly the session holds the item, and the store need not be asked.
+    fn task_of(&self, session: SessionId, item: ItemId) -> Result<TaskId, StoreError> {
+        let held = {
+            let mut state = self.state();
+            let session = state.fleet.session(session);
+            session.and_then(|session| Some(session.held.get(&item)?.task))
+        };
+        match held {
+            Some(task) => Ok(task),
+            None => Ok(self.store.standing(item)?.task),
+        }
     }
 
     /// The attempt is over; one with another epoch is not meant.
@@ -199,7 +222,7 @@ impl Scheduler {
             not_before: now + wait.as_millis() as Millis,
         };
         let to = self.store.release(item, epoch, release, now)?;
-        let task = self.store.item(item)?.item.task;
+        let task = self.store.standing(item)?.task;
         if to == ReleasedTo::Failed {
             tracing::error!("item {item} of task {task} has failed for good: {reason}");
             self.advance(task)?;

@@ -26,8 +26,7 @@ impl Scheduler {
         let Some(phase) = self.phase_of(task) else {
             return Ok(());
         };
-        let totals = self.store.totals(self.run, task)?;
-        if totals.open_items > 0 {
+        if self.store.open_items(self.run, task)? > 0 {
             return Ok(());
         }
         match phase {

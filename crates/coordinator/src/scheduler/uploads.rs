@@ -30,11 +30,11 @@ impl Scheduler {
         if self.state().fleet.session(session).is_none() {
             return Err(Refused::UnknownSession);
         }
-        let record = self.store.item(item)?;
-        record.item.check(epoch).map_err(StoreError::from)?;
+        let standing = self.store.standing(item)?;
+        standing.check(epoch).map_err(StoreError::from)?;
         let path = match sent {
-            Sent::Log => self.received.log(record.item.task, item, epoch),
-            Sent::List(list) => match self.store.item(list) {
+            Sent::Log => self.received.log(standing.task, item, epoch),
+            Sent::List(list) => match self.store.standing(list) {
                 // Ids are drawn at random: only somebody who guesses would meet one that is there.
                 Ok(_) => return Err(Refused::Misplaced("the list is another item's")),
                 Err(StoreError::NoSuchItem(_)) => self.received.list(list),

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{
     Applied, BegunRun, GrantFrom, Granted, ItemRecord, Millis, NewRun, Phase, Release, ReleasedTo,
-    RunRecord, SessionRecord, Store, StoreError, TaskRecord, TaskResult, TaskTotals, WhenFinished,
+    RunRecord, SessionRecord, Standing, Store, StoreError, TaskRecord, TaskResult, TaskTotals, WhenFinished,
 };
 use model::{
     Epoch, Failure, Item, ItemId, Outcome, RunId, SessionId, SourceIdentity, TaskId, Work,
@@ -41,6 +41,7 @@ verbs! {
     reads tasks(run: RunId) -> Vec<TaskRecord>;
     reads items(run: RunId, task: TaskId) -> Vec<ItemRecord>;
     reads item(item: ItemId) -> ItemRecord;
+    reads standing(item: ItemId) -> Standing;
     reads leased(run: RunId) -> Vec<Item>;
     writes add_session(session: SessionRecord) -> ();
     reads sessions() -> Vec<SessionRecord>;
@@ -52,6 +53,7 @@ verbs! {
     reads children(item: ItemId, from: u64, n: usize) -> Vec<(ItemId, Work)>;
     writes set_source_identity(run: RunId, task: TaskId, identity: &SourceIdentity) -> SourceIdentity;
     reads totals(run: RunId, task: TaskId) -> TaskTotals;
+    reads open_items(run: RunId, task: TaskId) -> u64;
     reads failures(run: RunId, task: TaskId, n: usize) -> Vec<Failure>;
     writes begin_phase(run: RunId, task: TaskId, phase: Phase, items: &[(ItemId, Work)], now: Millis) -> Applied;
     writes finish_task(run: RunId, task: TaskId, result: TaskResult) -> Applied;

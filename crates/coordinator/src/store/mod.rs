@@ -184,6 +184,32 @@ pub struct SessionRecord {
     pub lease: Millis,
 }
 
+/// Where an item stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Standing {
+    pub item: ItemId,
+    pub task: TaskId,
+    /// That of its newest grant.
+    pub epoch: Epoch,
+    pub is_leased: bool,
+    /// As [`Item::attempts`].
+    pub attempts: u32,
+}
+
+impl Standing {
+    /// As [`Item::check`].
+    pub fn check(&self, epoch: Epoch) -> Result<(), StaleLease> {
+        match self.is_leased && epoch == self.epoch {
+            true => Ok(()),
+            false => Err(StaleLease {
+                item: self.item,
+                presented: epoch,
+                newest: self.epoch,
+            }),
+        }
+    }
+}
+
 /// A granted item.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Granted {
@@ -243,6 +269,8 @@ pub trait Store: Send + Sync {
     /// All items of a run's task (ordered by creation), for reports.
     fn items(&self, run: RunId, task: TaskId) -> Result<Vec<ItemRecord>, StoreError>;
     fn item(&self, item: ItemId) -> Result<ItemRecord, StoreError>;
+    /// What a call about an item has to know of it, without its work: that may be large.
+    fn standing(&self, item: ItemId) -> Result<Standing, StoreError>;
     /// Items of the run that are leased now.
     fn leased(&self, run: RunId) -> Result<Vec<Item>, StoreError>;
 
@@ -323,6 +351,8 @@ pub trait Store: Send + Sync {
         identity: &SourceIdentity,
     ) -> Result<SourceIdentity, StoreError>;
     fn totals(&self, run: RunId, task: TaskId) -> Result<TaskTotals, StoreError>;
+    /// [`TaskTotals::open_items`] alone, which is asked for after each completion.
+    fn open_items(&self, run: RunId, task: TaskId) -> Result<u64, StoreError>;
     /// Failures by name over the done items of a task, at most `n`: items in the order of their
     /// creation, each one's failures as its outcome had them.
     fn failures(

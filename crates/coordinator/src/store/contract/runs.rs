@@ -205,6 +205,9 @@ pub(crate) fn what_is_not_there_is_said<F: Fixture>() {
     assert!(no_task(store.items(scene.run, task).expect_err("no task")));
     assert!(no_task(store.totals(scene.run, task).expect_err("no task")));
     assert!(no_task(
+        store.open_items(scene.run, task).expect_err("no task")
+    ));
+    assert!(no_task(
         store.failures(scene.run, task, 1).expect_err("no task")
     ));
     assert!(no_task(
@@ -212,6 +215,7 @@ pub(crate) fn what_is_not_there_is_said<F: Fixture>() {
     ));
     let no_item = |error| matches!(error, StoreError::NoSuchItem(i) if i == item);
     assert!(no_item(store.item(item).expect_err("no item")));
+    assert!(no_item(store.standing(item).expect_err("no item")));
     assert!(no_item(store.children(item, 0, 1).expect_err("no item")));
     let completed = store.complete(item, Epoch(1), outcome(1), NOW);
     assert!(no_item(completed.expect_err("no item")));

@@ -10,7 +10,7 @@ use proptest::test_runner::{Config, TestRunner};
 
 use super::book::{Answer, Book, MAX_ATTEMPTS, State, TASKS};
 use super::{Fixture, Scene, child_id, from, outcome, release, session, walk};
-use crate::store::{Applied, Cost, Release, StoreError, TaskResult};
+use crate::store::{Applied, Cost, Release, Standing, StoreError, TaskResult};
 
 #[derive(Debug, Clone)]
 enum Verb {
@@ -185,6 +185,14 @@ fn compare(scene: &Scene, book: &Book, done: &BTreeMap<ItemId, Epoch>) {
             assert_eq!((item.id, item.state), (line.id, state));
             assert_eq!((item.epoch.0, item.attempts), (line.epoch, line.attempts));
             assert_eq!(done.contains_key(&item.id), state == ItemState::Done);
+            let standing = Standing {
+                item: item.id,
+                task: item.task,
+                epoch: item.epoch,
+                is_leased: line.state == State::Leased,
+                attempts: item.attempts,
+            };
+            assert_eq!(scene.store.standing(item.id).expect("read"), standing);
         }
         let totals = scene.store.totals(scene.run, TaskId(task)).expect("sum");
         assert_eq!(totals.outcome.counters.listed, listed);
@@ -195,5 +203,7 @@ fn compare(scene: &Scene, book: &Book, done: &BTreeMap<ItemId, Epoch>) {
         let used_up: u64 = lines.iter().map(|l| u64::from(l.attempts)).sum();
         assert_eq!((totals.open_items, totals.failed_items), (open, failed));
         assert_eq!(totals.retries, used_up);
+        let counted = scene.store.open_items(scene.run, TaskId(task));
+        assert_eq!(counted.expect("count"), open);
     }
 }

@@ -1,6 +1,6 @@
 //! Items: made, granted, and read back.
 
-use model::{Item, ItemId, ItemState, Outcome, RunId, SessionId, TaskId, Work, WorkKind};
+use model::{Epoch, Item, ItemId, ItemState, Outcome, RunId, SessionId, TaskId, Work, WorkKind};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::attempts::Attempt;
@@ -9,7 +9,7 @@ use super::error::CallError;
 use super::rows::{
     ITEM_COLUMNS, count, counters, find_run, find_task, integer, item, phase, phase_code,
 };
-use crate::store::{GrantFrom, Granted, ItemRecord, Millis, Phase, RunState, StoreError};
+use crate::store::{GrantFrom, Granted, ItemRecord, Millis, Phase, RunState, Standing, StoreError};
 
 /// An item to be made, its work encoded before the writer is bothered.
 pub(super) struct NewItem {
@@ -230,6 +230,25 @@ pub(super) fn item_record(connection: &Connection, id: ItemId) -> Result<ItemRec
         .query_and_then([integer(id.get())], record)?
         .next()
         .unwrap_or_else(|| Err(StoreError::NoSuchItem(id).into()))
+}
+
+pub(super) fn standing(connection: &Connection, id: ItemId) -> Result<Standing, CallError> {
+    connection
+        .prepare_cached(
+            "SELECT task.number, epoch, state = 1 AS is_leased, attempts FROM item JOIN task ON task.seq = item.task
+             WHERE item.id = ?1",
+        )?
+        .query_row([integer(id.get())], |row| {
+            Ok(Standing {
+                item: id,
+                task: TaskId(row.get("number")?),
+                epoch: Epoch(row.get("epoch")?),
+                is_leased: row.get("is_leased")?,
+                attempts: row.get("attempts")?,
+            })
+        })
+        .optional()?
+        .ok_or_else(|| StoreError::NoSuchItem(id).into())
 }
 
 fn record(row: &Row<'_>) -> Result<ItemRecord, CallError> {

@@ -31,7 +31,7 @@ use writer::Writer;
 
 use super::{
     Applied, BegunRun, GrantFrom, Granted, ItemRecord, Millis, NewRun, Phase, Release, ReleasedTo,
-    RunRecord, SessionRecord, Store, StoreError, TaskRecord, TaskResult, TaskTotals, WhenFinished,
+    RunRecord, SessionRecord, Standing, Store, StoreError, TaskRecord, TaskResult, TaskTotals, WhenFinished,
 };
 
 /// Dropping it waits until what was asked for is done.
@@ -91,6 +91,10 @@ impl Store for SqliteStore {
 
     fn item(&self, item: ItemId) -> Result<ItemRecord, StoreError> {
         self.read("read an item", |db| items::item_record(db, item))
+    }
+
+    fn standing(&self, item: ItemId) -> Result<Standing, StoreError> {
+        self.read("read where an item stands", |db| items::standing(db, item))
     }
 
     fn leased(&self, run: RunId) -> Result<Vec<Item>, StoreError> {
@@ -197,6 +201,10 @@ impl Store for SqliteStore {
 
     fn totals(&self, run: RunId, task: TaskId) -> Result<TaskTotals, StoreError> {
         self.read("read totals", |db| tasks::totals(db, run, task))
+    }
+
+    fn open_items(&self, run: RunId, task: TaskId) -> Result<u64, StoreError> {
+        self.read("count open items", |db| tasks::open_items(db, run, task))
     }
 
     fn failures(&self, run: RunId, task: TaskId, n: usize) -> Result<Vec<Failure>, StoreError> {

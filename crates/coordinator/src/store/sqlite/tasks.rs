@@ -183,6 +183,18 @@ pub(super) fn totals(
     Ok(totals)
 }
 
+pub(super) fn open_items(
+    connection: &Connection,
+    run: RunId,
+    task: TaskId,
+) -> Result<u64, CallError> {
+    Ok(connection
+        .prepare_cached("SELECT open_items FROM task WHERE seq = ?1")?
+        .query_row([find_task(connection, run, task)?], |row| {
+            count(row, "open_items")
+        })?)
+}
+
 /// Adds a done item to what its task sums up.
 pub(super) fn add_outcome(
     connection: &Connection,
