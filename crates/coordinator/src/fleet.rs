@@ -5,9 +5,11 @@
 //! store: each rule is a function of the fleet and of `now`.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use model::{Counters, Epoch, ItemId, RelPath, SessionId, TaskId};
+use tokio::sync::Notify;
 
 use crate::mounts::{LeftBehind, Unanswered};
 use crate::store::Granted;
@@ -93,6 +95,8 @@ pub struct Session {
     pub last_lease: Option<(u64, Vec<Granted>)>,
     /// Slots for which it waits for work now.
     pub idle_slots: usize,
+    /// Wakes its calls that wait for commands.
+    pub commands: Arc<Notify>,
 }
 
 impl Session {
@@ -118,6 +122,7 @@ impl Session {
             left_behind: Vec::new(),
             last_lease: None,
             idle_slots: 0,
+            commands: Arc::default(),
         }
     }
 

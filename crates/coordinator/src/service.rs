@@ -12,7 +12,6 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Engine, SessionId, Task};
-use tokio::sync::futures::Notified;
 use tokio::time::{Instant, timeout_at};
 use tonic::{Request, Response, Status};
 use wire::proto::{self, Verdict, coordinator_server::Coordinator};
@@ -27,7 +26,7 @@ use messages::{command, newcomer, progress, whole_ms, work_bytes};
 /// Long polls end after this time at the latest.
 const MAX_WAIT: Duration = Duration::from_secs(60);
 
-/// While it waits, a call looks again this often: items may become due by time alone.
+/// While it waits for work, a call looks this often without being woken, in memory alone: refusals end by time.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Children in one page.
@@ -123,15 +122,6 @@ fn deadline(wait_ms: u32) -> Instant {
     Instant::now() + Duration::from_millis(wait_ms.into()).min(MAX_WAIT)
 }
 
-/// Waits until told or until it is time to look again; false once the deadline has passed.
-async fn wait(notified: Notified<'_>, deadline: Instant) -> bool {
-    if Instant::now() >= deadline {
-        return false;
-    }
-    let _ = timeout_at(deadline.min(Instant::now() + LOOK_AGAIN), notified).await;
-    true
-}
-
 #[tonic::async_trait]
 impl Coordinator for Service {
     async fn register(
@@ -174,11 +164,8 @@ impl Coordinator for Service {
         let slots = (request.slots as usize).min(1000);
         let deadline = deadline(request.wait_ms);
         let came = Instant::now();
-        let _idle = Idle::new(&self.scheduler, id, slots);
+        let waiting = self.scheduler.wait_for_work(id, slots);
         loop {
-            let notified = self.scheduler.work_may_be_there();
-            tokio::pin!(notified);
-            notified.as_mut().enable();
             let answer = self
                 .blocking(move |scheduler| scheduler.lease(id, request.request_id, slots))
                 .await?;
@@ -197,7 +184,13 @@ impl Coordinator for Service {
                     run_over: over,
                 }));
             }
-            let _ = timeout_at(deadline.min(Instant::now() + LOOK_AGAIN), notified).await;
+            while Instant::now() < deadline {
+                let look_again = deadline.min(Instant::now() + LOOK_AGAIN);
+                let _ = timeout_at(look_again, waiting.woken()).await;
+                if waiting.should_look() {
+                    break;
+                }
+            }
         }
     }
 
@@ -238,16 +231,19 @@ impl Coordinator for Service {
     ) -> Result<Response<proto::CommandsReply>, Status> {
         let request = request.into_inner();
         let deadline = deadline(request.wait_ms);
+        let id = session(request.session);
+        let refused = |refused| self.status_of(refused);
+        let wakes = self.scheduler.wakes_for_commands(id).map_err(refused)?;
         loop {
-            let notified = self.scheduler.commands_may_be_there();
-            let commands = self
-                .scheduler
-                .commands(session(request.session))
-                .map_err(|refused| self.status_of(refused))?;
-            if !commands.is_empty() || !wait(notified, deadline).await {
+            let woken = wakes.notified();
+            tokio::pin!(woken);
+            woken.as_mut().enable();
+            let commands = self.scheduler.commands(id).map_err(refused)?;
+            if !commands.is_empty() || Instant::now() >= deadline {
                 let commands = commands.into_iter().map(command).collect();
                 return Ok(Response::new(proto::CommandsReply { commands }));
             }
+            let _ = timeout_at(deadline, woken).await;
         }
     }
 
@@ -467,24 +463,5 @@ impl Service {
             has_children: granted.has_children,
             ancestors: granted.ancestors.iter().map(|item| item.get()).collect(),
         }
-    }
-}
-
-/// While it lives, the session waits for work in so many slots.
-struct Idle<'a> {
-    scheduler: &'a Scheduler,
-    session: SessionId,
-}
-
-impl<'a> Idle<'a> {
-    fn new(scheduler: &'a Scheduler, session: SessionId, slots: usize) -> Self {
-        scheduler.set_idle_slots(session, slots);
-        Self { scheduler, session }
-    }
-}
-
-impl Drop for Idle<'_> {
-    fn drop(&mut self) {
-        self.scheduler.set_idle_slots(self.session, 0);
     }
 }

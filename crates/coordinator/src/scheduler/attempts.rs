@@ -6,7 +6,7 @@ use std::time::Duration;
 use model::location::SourceIdentity;
 use model::{Epoch, ItemId, Outcome, SessionId, TaskId, Work};
 
-use super::{Refused, ReleaseReason, Scheduler};
+use super::{Refused, ReleaseReason, Scheduler, State};
 use crate::store::{Cost, Millis, Release, ReleasedTo, StoreError};
 
 /// No worker may hold up an item for longer.
@@ -42,7 +42,7 @@ impl Scheduler {
         }
         if known.is_none() {
             // Other items of the task were waiting for this.
-            self.work.notify_waiters();
+            self.wake_for(task, usize::MAX);
         }
         Ok(holds)
     }
@@ -69,7 +69,7 @@ impl Scheduler {
     ) -> Result<(), Refused> {
         self.store
             .split(item, epoch, children, self.clock.now_ms())?;
-        self.waiting(self.store.standing(item)?.task);
+        self.waiting(self.store.standing(item)?.task, children.len());
         Ok(())
     }
 
@@ -98,8 +98,9 @@ impl Scheduler {
             .completed((item, epoch), has_copied, now);
         self.resume(resumed);
         if !children.is_empty() {
-            self.waiting(task);
+            self.waiting(task, children.len());
         }
+        self.next_first(task);
         self.advance(task)?;
         Ok(())
     }
@@ -154,8 +155,7 @@ impl Scheduler {
         let handed_back = self.hand_back(item, epoch, cost, message, wait);
         if !matches!(&handed_back, Err(error) if error.is_no_room()) {
             self.drop_held(session, item, epoch);
-            // Of a task that nobody has begun, one item is held at a time.
-            self.work.notify_waiters();
+            self.next_first(task);
         }
         handed_back?;
         if reason == ReleaseReason::Task {
@@ -227,16 +227,28 @@ impl Scheduler {
             tracing::error!("item {item} of task {task} has failed for good: {reason}");
             self.advance(task)?;
         }
-        self.waiting(task);
+        self.waiting(task, 1);
         Ok(())
     }
 
-    /// Items of the task may be waiting: whoever idles looks again.
-    pub(super) fn waiting(&self, task: TaskId) {
-        if let Some(state) = self.state().tasks.get_mut(&task) {
-            state.may_have_waiting = true;
+    /// So many items of the task have come to wait, at most.
+    pub(super) fn waiting(&self, task: TaskId, items: usize) {
+        {
+            let mut state = self.state();
+            state.put = state.put.next();
+            let State { tasks, put, .. } = &mut *state;
+            if let Some(task) = tasks.get_mut(&task) {
+                task.stock.put(*put);
+            }
         }
-        self.work.notify_waiters();
+        self.wake_for(task, items);
+    }
+
+    /// Of a task that nobody has begun, one item is held at a time: after it comes another.
+    fn next_first(&self, task: TaskId) {
+        if self.source_identity(task).is_none() {
+            self.wake_for(task, 1);
+        }
     }
 }
 

@@ -74,13 +74,13 @@ impl Scheduler {
             for session in state.fleet.sessions.values_mut() {
                 for held in session.held.values_mut().filter(|held| held.task == task) {
                     held.cancel = true;
+                    session.commands.notify_waiters();
                 }
             }
             if let Some(state) = state.tasks.get_mut(&task) {
                 state.record.result = Some(result);
             }
         }
-        self.commands.notify_waiters();
         self.settle(Owed::Results)
     }
 
@@ -193,8 +193,10 @@ impl Scheduler {
         self.store.finish_run(self.run, self.clock.now_ms())?;
         self.remove_lists();
         self.over.send_replace(true);
-        self.work.notify_waiters();
-        self.commands.notify_waiters();
+        self.wake_all();
+        for session in self.state().fleet.sessions.values() {
+            session.commands.notify_waiters();
+        }
         Ok(())
     }
 

@@ -7,9 +7,10 @@ use std::time::{Duration, Instant};
 use model::{Item, ItemId, ListPlace, SessionId, Work};
 
 use super::owed::Owed;
+use super::stock::Mark;
 use super::targets::Place;
 use super::{Refused, Scheduler, State};
-use crate::store::{Cost, GrantFrom, Granted, Kinds, TaskRecord};
+use crate::store::{Cost, GrantFrom, Granted, StoreError, TaskRecord};
 
 /// Grants with what is known of their tasks.
 #[derive(Debug)]
@@ -54,6 +55,7 @@ impl Scheduler {
         if let Some(grants) = self.answered_before(id, request)? {
             return Ok(self.answer(id, grants));
         }
+        let since = self.state().put;
         let (from, probed) = self.may_be_granted(id, slots, self.clock.now())?;
         let _establishing = Establishing {
             scheduler: self,
@@ -66,7 +68,8 @@ impl Scheduler {
                 .store
                 .grant(self.run, &from, id, slots, self.clock.now_ms())?,
         };
-        if !self.note_grants(id, request, &from, &grants) {
+        self.note_stock(&from, slots, &grants, since)?;
+        if !self.note_grants(id, request, &grants) {
             // It left, or its lease ran out, meanwhile: nobody else knows that these are leased.
             for granted in grants {
                 let item = granted.item;
@@ -78,24 +81,36 @@ impl Scheduler {
         Ok(self.answer(id, grants))
     }
 
-    /// False if the session is gone.
-    fn note_grants(
+    /// Learns from a look that began at `since` what the store has no more of. Where it may have more, the next is woken.
+    fn note_stock(
         &self,
-        id: SessionId,
-        request: u64,
         from: &[GrantFrom],
+        slots: usize,
         grants: &[Granted],
-    ) -> bool {
-        let now = self.clock.now();
-        let mut state = self.state();
-        if grants.is_empty() {
-            // Items whose time has not come are looked for again by the tick's wake-up.
-            for granted_from in from.iter().filter(|from| from.kinds == Kinds::All) {
-                if let Some(task) = state.tasks.get_mut(&granted_from.task) {
-                    task.may_have_waiting = false;
+        since: Mark,
+    ) -> Result<(), StoreError> {
+        let mut left = slots;
+        for from in from {
+            let room = from.at_most.min(left);
+            let granted = grants.iter().filter(|g| g.item.task == from.task).count();
+            left -= granted;
+            if granted < room {
+                let now = self.clock.now_ms();
+                let due = self.store.next_due(self.run, from.task, now)?;
+                if let Some(task) = self.state().tasks.get_mut(&from.task) {
+                    task.stock.is_out_of(from.kinds, since, due);
                 }
+            } else if granted > 0 {
+                self.wake_for(from.task, 1);
             }
         }
+        Ok(())
+    }
+
+    /// False if the session is gone.
+    fn note_grants(&self, id: SessionId, request: u64, grants: &[Granted]) -> bool {
+        let now = self.clock.now();
+        let mut state = self.state();
         let Some(session) = state.fleet.session(id) else {
             return false;
         };
@@ -176,12 +191,16 @@ impl Scheduler {
             ..
         } = &mut *state;
         let session = &fleet.sessions[&id];
+        let now_ms = self.clock.now_ms();
         let mut from: Vec<GrantFrom> = tasks
             .values()
             .filter(|task| task.record.result.is_none())
             .filter(|task| fleet.may_run(id, task.record.task.id, now))
             .filter_map(|task| {
                 let kinds = self.kinds_for(session, task)?;
+                if !task.stock.may_have(kinds, now_ms) {
+                    return None;
+                }
                 let task_id = task.record.task.id;
                 let at_most = match &task.record.source_identity {
                     Some(_) => slots,
@@ -204,13 +223,6 @@ impl Scheduler {
             }
         }
         Ok((from, probed))
-    }
-
-    /// Says for how many slots a session waits; remembered while it waits.
-    pub fn set_idle_slots(&self, id: SessionId, slots: usize) {
-        if let Some(session) = self.state().fleet.session(id) {
-            session.idle_slots = slots;
-        }
     }
 
     /// A page of the paths of a piece of a list: whole paths, from byte `from` of the piece on.

@@ -17,8 +17,10 @@ mod pauses;
 mod phases;
 mod report;
 mod sessions;
+mod stock;
 mod targets;
 mod uploads;
+mod waiters;
 
 use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
 use std::path::PathBuf;
@@ -26,7 +28,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use model::{CopyOptions, Engine, Epoch, ItemId, RcloneOptions, RunId, SessionId, TaskId};
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use crate::fleet::{Fleet, Session};
 use crate::notices::Notices;
@@ -34,11 +36,13 @@ use crate::plan::StoredList;
 use crate::received::Received;
 use crate::results::Results;
 use crate::store::{
-    Cost, Millis, Phase, RunRecord, RunState, Store, StoreError, TaskRecord, TaskResult,
+    Cost, Kinds, Millis, Phase, RunRecord, RunState, Store, StoreError, TaskRecord, TaskResult,
 };
 
 use owed::{Owed, Shortage};
+use stock::{Mark, Stock};
 use targets::Targets;
+use waiters::Waiters;
 
 pub use clock::{Clock, SystemClock, now_ms};
 pub use grant::LeaseAnswer;
@@ -46,6 +50,7 @@ pub use report::{PausedSnapshot, Snapshot, TaskSnapshot};
 pub use sessions::Newcomer;
 pub use targets::Full;
 pub use uploads::Sent;
+pub use waiters::Waiting;
 
 /// What the scheduler goes by, from the config.
 #[derive(Debug, Clone)]
@@ -153,10 +158,6 @@ pub struct Scheduler {
     results: Results,
     notices: Notices,
     state: Mutex<State>,
-    /// Woken when items may have become grantable, or the run is over.
-    work: Notify,
-    /// Woken when commands may be there.
-    commands: Notify,
     /// One task ends at a time, so that the run ends after the last one's rows are written.
     ending: Mutex<()>,
     over: watch::Sender<bool>,
@@ -165,6 +166,9 @@ pub struct Scheduler {
 pub(crate) struct State {
     pub(crate) fleet: Fleet,
     tasks: BTreeMap<TaskId, TaskState>,
+    /// The newest thing that happened to any task's stock.
+    put: Mark,
+    waiters: Waiters,
     targets: Targets,
     /// Workers with attempts of a cancelled run, until when each may go on with them: nothing is granted before they
     /// have heard that the attempts are over.
@@ -181,8 +185,7 @@ pub(crate) struct State {
 #[derive(Debug, Clone)]
 struct TaskState {
     record: TaskRecord,
-    /// Items of it were waiting at the last look.
-    may_have_waiting: bool,
+    stock: Stock,
     /// The store is asked for its first item.
     is_being_granted: bool,
     /// Nothing of its phase is open, and it is time that brings the next one.
@@ -236,7 +239,7 @@ impl Scheduler {
             let is_row_done = record.row_written;
             let state = TaskState {
                 record,
-                may_have_waiting: true,
+                stock: Stock::unknown(Mark::default()),
                 is_being_granted: false,
                 waits_for_time: false,
                 last_held: None,
@@ -261,6 +264,8 @@ impl Scheduler {
             state: Mutex::new(State {
                 fleet,
                 tasks,
+                put: Mark::default(),
+                waiters: Waiters::default(),
                 targets,
                 predecessors: BTreeMap::new(),
                 owed: VecDeque::new(),
@@ -268,8 +273,6 @@ impl Scheduler {
                 shortage: None,
                 broken: None,
             }),
-            work: Notify::new(),
-            commands: Notify::new(),
             ending: Mutex::new(()),
             over: watch::Sender::new(run.state != RunState::Running),
         };
@@ -367,14 +370,6 @@ impl Scheduler {
         self.over.subscribe()
     }
 
-    pub fn work_may_be_there(&self) -> tokio::sync::futures::Notified<'_> {
-        self.work.notified()
-    }
-
-    pub fn commands_may_be_there(&self) -> tokio::sync::futures::Notified<'_> {
-        self.commands.notified()
-    }
-
     /// Unfinished tasks, in order.
     fn unfinished(&self) -> Vec<TaskId> {
         let state = self.state();
@@ -402,6 +397,7 @@ impl Scheduler {
                 self.settle(Owed::PutBack(item, held.epoch, Cost::Attempt, lost))?;
             }
             self.settle(Owed::RemoveSession(dead.id))?;
+            dead.session.commands.notify_waiters();
         }
         self.settle_owed(now)?;
         self.look_for_room(now);
@@ -412,7 +408,31 @@ impl Scheduler {
             self.advance(task)?;
         }
         self.share_out(now);
+        self.wake_for_time(now);
         Ok(())
+    }
+
+    /// Wakes whoever may take what time has brought.
+    fn wake_for_time(&self, now: Instant) {
+        let now_ms = self.clock.now_ms();
+        let (due, are_heard) = {
+            let mut state = self.state();
+            let open = state.tasks.values().filter(|t| t.record.result.is_none());
+            let due: Vec<TaskId> = open
+                .filter(|task| task.stock.is_due(now_ms))
+                .map(|task| task.record.task.id)
+                .collect();
+            let before = state.predecessors.len();
+            state.predecessors.retain(|_, until| now < *until);
+            (due, before > 0 && state.predecessors.is_empty())
+        };
+        for task in due {
+            // Who gets all it has room for wakes the next.
+            self.wake_for(task, 1);
+        }
+        if are_heard {
+            self.wake_all();
+        }
     }
 
     fn waiting_for_time(&self) -> Vec<TaskId> {
@@ -426,12 +446,12 @@ impl Scheduler {
 
     /// Asks busy workers for work if somebody idles and nothing waits that the idle ones may run.
     fn share_out(&self, now: Instant) {
-        let asked = {
-            let mut state = self.state();
-            let idle = state.fleet.idle_slots();
-            if idle == 0 {
-                return;
-            }
+        let mut state = self.state();
+        let idle = state.fleet.idle_slots();
+        if idle == 0 {
+            return;
+        }
+        let shareable: HashSet<TaskId> = {
             let State {
                 fleet,
                 tasks,
@@ -451,21 +471,25 @@ impl Scheduler {
             let is_open = |task: &TaskState| {
                 task.record.source_identity.is_some() || fleet.held_of(task.record.task.id) == 0
             };
+            let now_ms = self.clock.now_ms();
             if wanted
                 .iter()
-                .any(|task| task.may_have_waiting && is_open(task))
+                .any(|task| task.stock.may_have(Kinds::All, now_ms) && is_open(task))
             {
                 return;
             }
-            let shareable: HashSet<TaskId> = wanted
+            wanted
                 .into_iter()
                 .filter(|task| task.record.phase == Phase::Copy)
                 .map(|task| task.record.task.id)
-                .collect();
-            fleet.ask_to_share(idle, LEAST_TO_SHARE, now, |task| shareable.contains(&task))
+                .collect()
         };
-        if asked > 0 {
-            self.commands.notify_waiters();
+        let fleet = &mut state.fleet;
+        fleet.ask_to_share(idle, LEAST_TO_SHARE, now, |task| shareable.contains(&task));
+        for session in fleet.sessions.values() {
+            if session.held.values().any(|held| held.share) {
+                session.commands.notify_waiters();
+            }
         }
     }
 

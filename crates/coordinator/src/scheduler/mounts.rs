@@ -46,7 +46,7 @@ impl Scheduler {
     pub fn note_left_behind(&self, id: SessionId, left_behind: Vec<LeftBehind>) {
         if self.state().fleet.note_left_behind(id, left_behind) {
             // Its threads came back: it may have items of the task again.
-            self.work.notify_waiters();
+            self.wake_all();
         }
     }
 }

@@ -59,7 +59,7 @@ impl Scheduler {
         }
         self.resume(looked.ended);
         if looked.is_probe_due {
-            self.work.notify_waiters();
+            self.wake_all();
         }
     }
 
@@ -73,7 +73,7 @@ impl Scheduler {
                 if let Some(state) = self.state().tasks.get_mut(task) {
                     state.trouble = None;
                 }
-                self.waiting(*task);
+                self.waiting(*task, usize::MAX);
             }
             let first = pause.tasks.first();
             let notice = first.and_then(|task| self.notice(*task, &pause, "", message));

@@ -92,7 +92,7 @@ impl Scheduler {
         if let Some(state) = self.state().tasks.get_mut(&task) {
             state.record.phase = state.record.phase.max(phase);
         }
-        self.waiting(task);
+        self.waiting(task, items.len());
         Ok(())
     }
 

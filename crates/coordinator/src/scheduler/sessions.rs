@@ -1,6 +1,9 @@
 //! Workers that come, are heard of, and leave.
 
+use std::sync::Arc;
+
 use model::{Epoch, ItemId, SessionId, TaskId};
+use tokio::sync::Notify;
 
 use super::owed::Owed;
 use super::{Command, Refused, Scheduler};
@@ -64,27 +67,34 @@ impl Scheduler {
         listed: Vec<(ItemId, Epoch, Progress)>,
         address: &str,
     ) -> Result<Vec<(ItemId, Epoch)>, Refused> {
-        let heard = {
+        let (heard, has_stopped) = {
             let mut state = self.state();
             // What it was told to stop by the answer before, it no longer lists.
-            if listed.is_empty() && state.predecessors.remove(&id).is_some() {
-                self.work.notify_waiters();
-            }
+            let has_stopped = listed.is_empty() && state.predecessors.remove(&id).is_some();
             if let Some(session) = state.fleet.session(id)
                 && session.address != address
             {
                 session.address = address.to_owned();
             }
-            state
-                .fleet
-                .heard(id, listed, self.clock.now())
-                .ok_or(Refused::UnknownSession)?
+            let heard = state.fleet.heard(id, listed, self.clock.now());
+            (heard, has_stopped)
         };
+        if has_stopped {
+            self.wake_all();
+        }
+        let heard = heard.ok_or(Refused::UnknownSession)?;
         for (item, epoch) in heard.unheard {
             tracing::warn!("item {item}: its grant never reached the worker, it waits again");
             self.settle(Owed::PutBack(item, epoch, Cost::Free, "the grant was lost"))?;
         }
         Ok(heard.lost)
+    }
+
+    /// Wakes calls of the session when there may be commands for it, or it is gone.
+    pub fn wakes_for_commands(&self, id: SessionId) -> Result<Arc<Notify>, Refused> {
+        let mut state = self.state();
+        let session = state.fleet.session(id).ok_or(Refused::UnknownSession)?;
+        Ok(Arc::clone(&session.commands))
     }
 
     /// Commands for a session that are due now. That of sharing is given once: if it is lost, the
@@ -142,6 +152,7 @@ impl Scheduler {
         let Some(session) = session else {
             return Ok(());
         };
+        session.commands.notify_waiters();
         tracing::info!("worker {} has left", session.name);
         for (item, held) in session.held {
             let left = "its worker left";

@@ -8,6 +8,7 @@ mod refused;
 mod released;
 mod repeated;
 mod support;
+mod waiters;
 
 use model::{FilesWork, ItemState, ListPlace, NoRoom, Outcome, Purpose, Work};
 
@@ -225,7 +226,7 @@ fn who_idles_gets_work_of_those_who_are_busy_but_none_that_it_refused() {
         Worker::register(&scheduler, 2),
     );
     let first = busy.begin_first(&scheduler);
-    scheduler.set_idle_slots(idle.session, 2);
+    let _waiting = scheduler.wait_for_work(idle.session, 2);
     assert_eq!(idle.lease(&scheduler), []);
     let later = Instant::now() + LEAST_TO_SHARE;
     let refuse = |task| {

@@ -361,6 +361,9 @@ pub trait Store: Send + Sync {
         task: TaskId,
         n: usize,
     ) -> Result<Vec<model::Failure>, StoreError>;
+    /// When the first of the task's waiting items comes due whose time has not come by `now`.
+    fn next_due(&self, run: RunId, task: TaskId, now: Millis)
+    -> Result<Option<Millis>, StoreError>;
     /// Moves a task to a later phase with that phase's items. For a phase already begun, or a task
     /// that is over: nothing, and the answer is `Before`.
     fn begin_phase(

@@ -58,7 +58,7 @@ fn of_a_full_volume_nothing_is_granted_and_others_go_on() {
     // What waits for room keeps nobody from sharing what others have.
     let now = Instant::now() + LEAST_TO_SHARE;
     assert_eq!(worker.lease(&scheduler), []);
-    scheduler.set_idle_slots(worker.session, 1);
+    let _waiting = scheduler.wait_for_work(worker.session, 1);
     scheduler.tick(now).unwrap();
     let asked = scheduler.commands(worker.session).unwrap();
     assert_eq!(asked, [Command::Share(firsts[2].0, firsts[2].1)]);

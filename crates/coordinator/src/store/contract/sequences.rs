@@ -205,5 +205,12 @@ fn compare(scene: &Scene, book: &Book, done: &BTreeMap<ItemId, Epoch>) {
         assert_eq!(totals.retries, used_up);
         let counted = scene.store.open_items(scene.run, TaskId(task));
         assert_eq!(counted.expect("count"), open);
+        let times = lines.iter().filter_map(|line| match line.state {
+            State::Waiting { from } => Some(from),
+            _ => None,
+        });
+        let next = times.filter(|from| *from > book.now).min();
+        let due = scene.store.next_due(scene.run, TaskId(task), book.now);
+        assert_eq!(due.expect("read"), next);
     }
 }

@@ -153,6 +153,20 @@ fn wake_delayed(connection: &Connection, task: i64, now: Millis) -> Result<(), C
     Ok(())
 }
 
+pub(super) fn next_due(
+    connection: &Connection,
+    run: RunId,
+    task: TaskId,
+    now: Millis,
+) -> Result<Option<Millis>, CallError> {
+    Ok(connection
+        .prepare_cached(
+            "SELECT min(not_before) FROM item INDEXED BY item_delayed
+             WHERE task = ?1 AND state = 0 AND not_before > 0 AND not_before > ?2",
+        )?
+        .query_row((find_task(connection, run, task)?, now), |row| row.get(0))?)
+}
+
 const READY_ITEMS: &str = "
     SELECT item.seq, item.parent, item.id, item.epoch, item.attempts, work, task.number,
         item.state, item.session,

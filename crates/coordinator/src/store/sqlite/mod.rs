@@ -31,7 +31,8 @@ use writer::Writer;
 
 use super::{
     Applied, BegunRun, GrantFrom, Granted, ItemRecord, Millis, NewRun, Phase, Release, ReleasedTo,
-    RunRecord, SessionRecord, Standing, Store, StoreError, TaskRecord, TaskResult, TaskTotals, WhenFinished,
+    RunRecord, SessionRecord, Standing, Store, StoreError, TaskRecord, TaskResult, TaskTotals,
+    WhenFinished,
 };
 
 /// Dropping it waits until what was asked for is done.
@@ -209,6 +210,17 @@ impl Store for SqliteStore {
 
     fn failures(&self, run: RunId, task: TaskId, n: usize) -> Result<Vec<Failure>, StoreError> {
         self.read("read failures", |db| failures::failures(db, run, task, n))
+    }
+
+    fn next_due(
+        &self,
+        run: RunId,
+        task: TaskId,
+        now: Millis,
+    ) -> Result<Option<Millis>, StoreError> {
+        self.read("look for delayed items", |db| {
+            items::next_due(db, run, task, now)
+        })
     }
 
     fn begin_phase(

@@ -1,0 +1,163 @@
+//! Who is woken by what comes, and what it costs that many wait.
+
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use super::*;
+use crate::store::Full;
+
+/// Two workers that wait for work, beside one that holds the first item of the only task.
+struct Idlers {
+    scheduler: Scheduler,
+    is_full: Arc<AtomicBool>,
+    _place: Place,
+    busy: Worker,
+    first: Lease,
+    idle: [Worker; 2],
+}
+
+fn idlers() -> Idlers {
+    let place = Place::with_tasks(1);
+    let is_full = Arc::new(AtomicBool::new(false));
+    let scheduler = place.open_with(|store| {
+        Arc::new(Full {
+            store: Box::new(store),
+            is_full: is_full.clone(),
+        })
+    });
+    let busy = Worker::register(&scheduler, 1);
+    let first = busy.begin_first(&scheduler);
+    let idle = [2, 3].map(|n| Worker::register(&scheduler, n));
+    for worker in idle {
+        assert_eq!(worker.lease(&scheduler), []);
+    }
+    Idlers {
+        scheduler,
+        is_full,
+        _place: place,
+        busy,
+        first,
+        idle,
+    }
+}
+
+impl Idlers {
+    fn wait(&self, worker: Worker) -> Waiting<'_> {
+        self.scheduler.wait_for_work(worker.session, 1)
+    }
+
+    fn hand_over(&self, items: std::ops::Range<u64>) {
+        let children: Vec<_> = items.map(|n| (item(1000 + n), walk(&["a"]))).collect();
+        let (item, epoch) = self.first;
+        self.scheduler.split(item, epoch, &children).unwrap();
+    }
+
+    /// Whose turn it is to look.
+    fn woken(&self) -> Vec<SessionId> {
+        self.scheduler.state().waiters.woken()
+    }
+}
+
+#[test]
+fn each_item_that_comes_wakes_one_of_those_who_wait() {
+    let idlers = idlers();
+    let [one, two] = idlers.idle;
+    let waiting = [idlers.wait(one), idlers.wait(two)];
+    assert_eq!(idlers.woken(), []);
+    idlers.hand_over(0..1);
+    assert_eq!(idlers.woken(), [one.session]);
+    idlers.hand_over(1..2);
+    assert_eq!(idlers.woken(), [one.session, two.session]);
+    assert!(waiting.iter().all(Waiting::should_look));
+    assert_eq!(idlers.woken(), []);
+}
+
+#[test]
+fn who_can_not_run_it_is_not_woken_for_it() {
+    let idlers = idlers();
+    let [one, two] = idlers.idle;
+    let _waiting = [idlers.wait(one), idlers.wait(two)];
+    let now = Instant::now();
+    let refuse = |state: &mut State| {
+        state
+            .fleet
+            .refuse(one.session, TaskId(1), "no mount".into(), now);
+    };
+    refuse(&mut idlers.scheduler.state());
+    idlers.hand_over(0..2);
+    assert_eq!(idlers.woken(), [two.session]);
+}
+
+#[test]
+fn a_call_that_ends_before_its_look_hands_its_turn_on() {
+    let idlers = idlers();
+    let [one, two] = idlers.idle;
+    let (ends, _goes_on) = (idlers.wait(one), idlers.wait(two));
+    idlers.hand_over(0..1);
+    assert_eq!(idlers.woken(), [one.session]);
+    drop(ends);
+    assert_eq!(idlers.woken(), [two.session]);
+}
+
+#[test]
+fn who_gets_all_it_has_room_for_wakes_the_next() {
+    let idlers = idlers();
+    let [one, two] = idlers.idle;
+    let waiting = idlers.wait(two);
+    idlers.hand_over(0..2);
+    // It looks, and sleeps again.
+    assert!(waiting.should_look());
+    assert_eq!(idlers.woken(), []);
+    let leased = idlers.scheduler.lease(one.session, 7, 1).unwrap();
+    assert_eq!(leased.grants.len(), 1);
+    assert_eq!(idlers.woken(), [two.session]);
+}
+
+#[test]
+fn who_waits_in_vain_costs_the_store_nothing() {
+    let idlers = idlers();
+    let [one, two] = idlers.idle;
+    let waiting = idlers.wait(one);
+    // Whatever wrote now would be refused.
+    idlers.is_full.store(true, Ordering::SeqCst);
+    for worker in [one, two, idlers.busy] {
+        assert_eq!(worker.lease(&idlers.scheduler), []);
+    }
+    assert!(!waiting.should_look());
+    idlers.is_full.store(false, Ordering::SeqCst);
+    idlers.hand_over(0..1);
+    assert!(waiting.should_look());
+    idlers.is_full.store(true, Ordering::SeqCst);
+    let refused = idlers.scheduler.lease(one.session, 8, 1);
+    refused.expect_err("this one asks the store");
+}
+
+#[test]
+fn an_item_is_looked_for_again_when_its_time_has_come() {
+    let idlers = idlers();
+    let [one, two] = idlers.idle;
+    let _waiting = idlers.wait(one);
+    let (item, epoch) = idlers.first;
+    let later = Duration::from_millis(300);
+    idlers
+        .scheduler
+        .release(
+            idlers.busy.session,
+            item,
+            epoch,
+            ReleaseReason::Drain,
+            "",
+            later,
+        )
+        .unwrap();
+    // Whether its time has come by now or not: one look finds out, and from then on the tick knows.
+    let mut got = two.lease(&idlers.scheduler);
+    let give_up = Instant::now() + Duration::from_secs(60);
+    while got.is_empty() {
+        assert!(Instant::now() < give_up, "it is never granted again");
+        idlers.scheduler.tick(Instant::now()).unwrap();
+        if !idlers.woken().is_empty() {
+            got = one.lease(&idlers.scheduler);
+        }
+    }
+    assert_eq!(got.len(), 1);
+}

@@ -1,0 +1,165 @@
+//! Calls of workers that wait for work. What comes wakes those that may get it, as many as have slots for it, the longest
+//! waiting first; the others sleep on. So a thousand idle workers cost one item no thousand looks.
+//!
+//! Nothing is lost by it: a call is known before it looks, one that ends without having looked hands its turn on, and who
+//! gets all it has room for wakes the next.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Instant;
+
+use model::{SessionId, TaskId};
+use tokio::sync::Notify;
+
+use super::{Scheduler, State};
+
+#[derive(Debug, Default)]
+pub(super) struct Waiters {
+    last: u64,
+    /// In the order in which they came.
+    calls: BTreeMap<u64, Call>,
+}
+
+#[derive(Debug)]
+struct Call {
+    session: SessionId,
+    slots: usize,
+    wakes: Arc<Notify>,
+    /// It was woken for this task, and has not looked yet.
+    turn: Option<TaskId>,
+}
+
+#[cfg(test)]
+impl Waiters {
+    /// Sessions whose calls were woken and have not looked yet.
+    pub(super) fn woken(&self) -> Vec<SessionId> {
+        let calls = self.calls.values().filter(|call| call.turn.is_some());
+        calls.map(|call| call.session).collect()
+    }
+}
+
+impl Call {
+    fn wake(&mut self, task: TaskId) {
+        self.turn = Some(task);
+        self.wakes.notify_one();
+    }
+}
+
+/// While it lives, the session waits for work in so many slots.
+pub struct Waiting<'a> {
+    scheduler: &'a Scheduler,
+    session: SessionId,
+    number: u64,
+    wakes: Arc<Notify>,
+}
+
+impl Scheduler {
+    /// To be called before the first look.
+    pub fn wait_for_work(&self, session: SessionId, slots: usize) -> Waiting<'_> {
+        let mut state = self.state();
+        if let Some(session) = state.fleet.session(session) {
+            session.idle_slots = slots;
+        }
+        let waiters = &mut state.waiters;
+        waiters.last += 1;
+        let call = Call {
+            session,
+            slots,
+            wakes: Arc::default(),
+            turn: None,
+        };
+        let waiting = Waiting {
+            scheduler: self,
+            session,
+            number: waiters.last,
+            wakes: Arc::clone(&call.wakes),
+        };
+        waiters.calls.insert(waiting.number, call);
+        waiting
+    }
+
+    /// So many items of the task may have become grantable.
+    pub(super) fn wake_for(&self, task: TaskId, items: usize) {
+        let mut state = self.state();
+        let sleeping = state.waiters.calls.iter().filter(|(_, c)| c.turn.is_none());
+        let sleeping: Vec<u64> = sleeping.map(|(number, _)| *number).collect();
+        let mut left = items;
+        for number in sleeping {
+            if left == 0 {
+                return;
+            }
+            let session = state.waiters.calls[&number].session;
+            if !self.may_get(&state, session, task) {
+                continue;
+            }
+            if let Some(call) = state.waiters.calls.get_mut(&number) {
+                left = left.saturating_sub(call.slots);
+                call.wake(task);
+            }
+        }
+    }
+
+    /// Anything may have become grantable to anybody, or the run is over.
+    pub(super) fn wake_all(&self) {
+        for call in self.state().waiters.calls.values() {
+            call.wakes.notify_one();
+        }
+    }
+
+    /// Whether a look of the session could bring items of the task. It may still bring none.
+    fn may_get(&self, state: &State, session: SessionId, task: TaskId) -> bool {
+        let now = self.clock.now();
+        let Some((known, task)) = state
+            .fleet
+            .sessions
+            .get(&session)
+            .zip(state.tasks.get(&task))
+        else {
+            return false;
+        };
+        let kinds = self.kinds_for(known, task);
+        task.record.result.is_none()
+            && !task.is_being_granted
+            && kinds.is_some_and(|kinds| task.stock.may_have(kinds, self.clock.now_ms()))
+            && state.fleet.may_run(session, task.record.task.id, now)
+    }
+
+    fn may_get_any(&self, state: &State, session: SessionId, now: Instant) -> bool {
+        // A session that is gone is to hear of it.
+        !state.fleet.sessions.contains_key(&session)
+            || state.predecessors.values().all(|until| now >= *until)
+                && (state.tasks.keys()).any(|task| self.may_get(state, session, *task))
+    }
+}
+
+impl Waiting<'_> {
+    pub async fn woken(&self) {
+        self.wakes.notified().await;
+    }
+
+    /// Whether the call should look now: costs no store anything. It has had its turn with this.
+    pub fn should_look(&self) -> bool {
+        let mut state = self.scheduler.state();
+        if let Some(call) = state.waiters.calls.get_mut(&self.number) {
+            call.turn = None;
+        }
+        let now = self.scheduler.clock.now();
+        self.scheduler.is_over() || self.scheduler.may_get_any(&state, self.session, now)
+    }
+}
+
+impl Drop for Waiting<'_> {
+    fn drop(&mut self) {
+        let turn = {
+            let mut state = self.scheduler.state();
+            if let Some(session) = state.fleet.session(self.session) {
+                session.idle_slots = 0;
+            }
+            let call = state.waiters.calls.remove(&self.number);
+            call.and_then(|call| call.turn)
+        };
+        if let Some(task) = turn {
+            self.scheduler.wake_for(task, 1);
+        }
+    }
+}
