@@ -1,6 +1,6 @@
 //! The scheduler behind gRPC: messages in, verbs of the scheduler, messages out.
 //!
-//! Store calls block, so each runs on a blocking thread. Nothing that a peer sends is believed
+//! Store calls block, so each runs on a blocking thread; what needs no store is answered at once. Nothing that a peer sends is believed
 //! before `wire` has turned it into nouns.
 
 mod messages;
@@ -209,13 +209,18 @@ impl Coordinator for Service {
             })
             .collect::<Result<Vec<_>, wire::BadMessage>>()?;
         let left_behind = mounts::left_behind(request.left_behind);
-        let lost = self
-            .blocking(move |scheduler| {
-                scheduler.note_left_behind(session(request.session), left_behind);
-                scheduler.heartbeat(session(request.session), listed, &address)
-            })
-            .await?;
-        let lost = lost
+        let id = session(request.session);
+        self.scheduler.note_left_behind(id, left_behind);
+        let heard = self
+            .scheduler
+            .hear(id, listed, &address)
+            .map_err(|refused| self.status_of(refused))?;
+        if !heard.unheard.is_empty() {
+            self.blocking(move |scheduler| scheduler.put_back_unheard(heard.unheard))
+                .await?;
+        }
+        let lost = heard
+            .lost
             .into_iter()
             .map(|(item, epoch)| proto::ItemEpoch {
                 item: item.get(),

@@ -7,7 +7,7 @@ use tokio::sync::Notify;
 
 use super::owed::Owed;
 use super::{Command, Refused, Scheduler};
-use crate::fleet::{Progress, Session};
+use crate::fleet::{Heard, Progress, Session};
 use crate::store::{Cost, Millis, SessionRecord};
 
 /// What a worker says of itself when it registers.
@@ -60,13 +60,26 @@ impl Scheduler {
         Ok(id)
     }
 
-    /// Renews; returns what of the list is no longer the worker's.
+    /// [`Scheduler::hear`], and what follows from it.
     pub fn heartbeat(
         &self,
         id: SessionId,
         listed: Vec<(ItemId, Epoch, Progress)>,
         address: &str,
     ) -> Result<Vec<(ItemId, Epoch)>, Refused> {
+        let heard = self.hear(id, listed, address)?;
+        self.put_back_unheard(heard.unheard)?;
+        Ok(heard.lost)
+    }
+
+    /// Renews, in memory alone: no commit holds a heartbeat up. Says what of the list is no longer the worker's, and what
+    /// is to be given to [`Scheduler::put_back_unheard`].
+    pub fn hear(
+        &self,
+        id: SessionId,
+        listed: Vec<(ItemId, Epoch, Progress)>,
+        address: &str,
+    ) -> Result<Heard, Refused> {
         let (heard, has_stopped) = {
             let mut state = self.state();
             // What it was told to stop by the answer before, it no longer lists.
@@ -82,12 +95,16 @@ impl Scheduler {
         if has_stopped {
             self.wake_all();
         }
-        let heard = heard.ok_or(Refused::UnknownSession)?;
-        for (item, epoch) in heard.unheard {
+        heard.ok_or(Refused::UnknownSession)
+    }
+
+    /// Grants that never reached their worker.
+    pub fn put_back_unheard(&self, unheard: Vec<(ItemId, Epoch)>) -> Result<(), Refused> {
+        for (item, epoch) in unheard {
             tracing::warn!("item {item}: its grant never reached the worker, it waits again");
             self.settle(Owed::PutBack(item, epoch, Cost::Free, "the grant was lost"))?;
         }
-        Ok(heard.lost)
+        Ok(())
     }
 
     /// Wakes calls of the session when there may be commands for it, or it is gone.
