@@ -327,9 +327,26 @@ pub(super) fn children(
 
 #[cfg(test)]
 mod tests {
-    use rusqlite::Connection;
+    use model::WorkKind;
+    use rusqlite::{Connection, StatementStatus};
 
-    use super::READY_ITEMS;
+    use super::{READY_ITEMS, ready_items};
+    use crate::store::sqlite::schema;
+
+    /// Whatever it is asked for: preparing takes longer than granting.
+    #[test]
+    fn a_grant_is_prepared_once() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("state.db");
+        let connection = schema::open_writer(&path).expect("open");
+        for room in 1..=3 {
+            let ready = ready_items(&connection, room, WorkKind::Walk, room as usize);
+            assert!(ready.expect("none").is_empty());
+        }
+        let statement = connection.prepare_cached(READY_ITEMS).expect("prepare");
+        assert_eq!(statement.get_status(StatementStatus::Run), 3);
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
+    }
 
     /// A grant must not look at items that it can't grant, nor sort those that it can.
     #[test]
