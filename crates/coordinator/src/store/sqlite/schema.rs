@@ -23,6 +23,12 @@ const APPLICATION_ID: i32 = 0x444d_6967;
 pub(super) const MIGRATIONS: &[&str] =
     &[include_str!("schema_1.sql"), include_str!("schema_2.sql")];
 
+/// What grants and completions go through again and again.
+const WRITER_CACHE_KIB: i64 = 32 * 1024;
+
+/// Of each. They mostly read a row or two, and the kernel has the pages too.
+const READER_CACHE_KIB: i64 = 2 * 1024;
+
 /// Statements kept prepared; more than all verbs together have.
 const STATEMENT_CACHE: usize = 128;
 
@@ -42,7 +48,7 @@ pub(super) fn open_reader(path: &Path) -> Result<Connection, StoreError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let open = || {
         let connection = Connection::open_with_flags(path, flags)?;
-        prepare(&connection)?;
+        prepare(&connection, READER_CACHE_KIB)?;
         Ok(connection)
     };
     open().map_err(|error: rusqlite::Error| database("open the database for reading", error))
@@ -69,13 +75,13 @@ fn create_file(path: &Path) -> io::Result<()> {
     }
 }
 
-fn prepare(connection: &Connection) -> rusqlite::Result<()> {
+fn prepare(connection: &Connection, cache_kib: i64) -> rusqlite::Result<()> {
     connection.set_prepared_statement_cache_capacity(STATEMENT_CACHE);
     // Else a statement is prepared again whenever another value is bound where the plan may depend on it, as to LIMIT:
     // that took longer than what the statement does.
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.busy_timeout(Duration::from_secs(10))?;
-    connection.pragma_update(None, "cache_size", -32 * 1024)?;
+    connection.pragma_update(None, "cache_size", -cache_kib)?;
     // Sorting and the undo of savepoints stay in memory.
     connection.pragma_update(None, "temp_store", "MEMORY")
 }
@@ -83,7 +89,7 @@ fn prepare(connection: &Connection) -> rusqlite::Result<()> {
 fn configure_writer(path: &Path) -> Result<Connection, CallError> {
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
     let mut connection = Connection::open_with_flags(path, flags)?;
-    prepare(&connection)?;
+    prepare(&connection, WRITER_CACHE_KIB)?;
     refuse_strangers(&connection, path)?;
     let mode: String =
         connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
