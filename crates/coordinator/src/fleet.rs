@@ -4,7 +4,7 @@
 //! with it die the leases of all that it held. Nothing here waits, asks the clock or touches the
 //! store: each rule is a function of the fleet and of `now`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -131,6 +131,16 @@ impl Session {
         self.rclone.as_ref()?.as_ref().err().map(String::as_str)
     }
 
+    /// Whether it has listed all that the newest answer granted: then it will not ask for that again.
+    fn has_heard_answer(&self) -> bool {
+        self.last_lease.as_ref().is_some_and(|(_, grants)| {
+            grants.iter().all(|granted| {
+                let held = self.held.get(&granted.item.id);
+                held.is_some_and(|h| h.epoch == granted.item.epoch && h.listed > h.granted)
+            })
+        })
+    }
+
     /// Notes a grant. It is how a refusal of its task is tried again, so that is forgotten.
     pub fn hold(&mut self, item: ItemId, epoch: Epoch, task: TaskId, now: Instant) {
         self.refusals.remove(&task);
@@ -232,6 +242,10 @@ impl Fleet {
                 _ => heard.lost.push((item, epoch)),
             }
         }
+        // Their works may be large.
+        if session.has_heard_answer() {
+            session.last_lease = None;
+        }
         let lease = session.lease;
         let mut tasks = Vec::new();
         session.held.retain(|item, held| {
@@ -304,12 +318,18 @@ impl Fleet {
             .any(|(_, tasks)| tasks.contains(&task))
     }
 
+    /// Tasks of which something is held. It looks at all that is held, as [`Fleet::held_of`] does for one task.
+    pub fn held_tasks(&self) -> BTreeSet<TaskId> {
+        self.held().map(|held| held.task).collect()
+    }
+
     pub fn held_of(&self, task: TaskId) -> usize {
-        self.sessions
-            .values()
-            .flat_map(|session| session.held.values())
-            .filter(|held| held.task == task)
-            .count()
+        self.held().filter(|held| held.task == task).count()
+    }
+
+    fn held(&self) -> impl Iterator<Item = &Held> {
+        let sessions = self.sessions.values();
+        sessions.flat_map(|session| session.held.values())
     }
 
     pub fn refuse(&mut self, id: SessionId, task: TaskId, message: String, now: Instant) {
@@ -351,10 +371,23 @@ impl Fleet {
         })
     }
 
-    /// Whether some worker that waits for work may be granted items of the task.
-    pub fn is_wanted(&self, task: TaskId, now: Instant, fits: impl Fn(&Session) -> bool) -> bool {
-        self.sessions.iter().any(|(id, session)| {
-            session.idle_slots > 0 && fits(session) && self.may_run(*id, task, now)
+    /// Those that wait for work.
+    pub fn idle(&self) -> Vec<SessionId> {
+        let idle = self.sessions.iter().filter(|(_, s)| s.idle_slots > 0);
+        idle.map(|(id, _)| *id).collect()
+    }
+
+    /// Whether one of these sessions may be granted items of the task.
+    pub fn is_wanted(
+        &self,
+        idle: &[SessionId],
+        task: TaskId,
+        now: Instant,
+        fits: impl Fn(&Session) -> bool,
+    ) -> bool {
+        idle.iter().any(|id| {
+            let session = self.sessions.get(id);
+            session.is_some_and(&fits) && self.may_run(*id, task, now)
         })
     }
 
@@ -368,10 +401,6 @@ impl Fleet {
         now: Instant,
         fits: impl Fn(&Session) -> bool,
     ) -> Option<&Refusal> {
-        let first = self.sessions.values().map(|s| s.registered).min()?;
-        if now.duration_since(first) < grace {
-            return None;
-        }
         let mut last: Option<&Refusal> = None;
         for session in self.sessions.values().filter(|session| fits(session)) {
             let refusal = session.refusals.get(&task)?;
@@ -381,7 +410,9 @@ impl Fleet {
                 last = Some(refusal);
             }
         }
-        last
+        // After the loop, which mostly ends with the first session.
+        let first = self.sessions.values().map(|s| s.registered).min()?;
+        last.filter(|_| now.duration_since(first) >= grace)
     }
 
     /// Marks attempts that are to hand work back, since `idle` slots wait and nothing else is

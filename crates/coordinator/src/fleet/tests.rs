@@ -1,3 +1,5 @@
+use model::{Item, ItemState, Work};
+
 use super::*;
 
 const LEASE: Duration = Duration::from_secs(30);
@@ -225,4 +227,36 @@ fn a_mount_in_trouble_everywhere_fails_no_task() {
     assert!(fleet.may_run(id(1), task, now + Duration::from_secs(11)));
     fleet.refuse(id(1), task, "no mount".into(), now);
     assert!(refused(&fleet));
+}
+
+#[test]
+fn an_answer_is_kept_until_the_worker_lists_all_that_it_granted() {
+    let t0 = Instant::now();
+    let mut fleet = fleet(t0, 1);
+    let granted = [1, 2].map(|n| Granted {
+        item: Item {
+            id: ItemId::from_random(n),
+            task: TaskId(1),
+            work: Work::Paths {
+                offset: 0,
+                length: 1,
+            },
+            state: ItemState::Leased(id(0)),
+            epoch: Epoch(1),
+            attempts: 0,
+        },
+        has_children: false,
+        ancestors: Vec::new(),
+    });
+    let session = fleet.session(id(0)).unwrap();
+    session.last_lease = Some((7, granted.to_vec()));
+    let listed = granted.map(|granted| (granted.item.id, Epoch(1), Progress::default()));
+    for (item, epoch, _) in &listed {
+        session.hold(*item, *epoch, TaskId(1), t0);
+    }
+    for (listed, is_kept) in [(&listed[..1], true), (&listed[..], false)] {
+        fleet.heard(id(0), listed.to_vec(), t0 + BEAT).unwrap();
+        let session = fleet.session(id(0)).unwrap();
+        assert_eq!(session.last_lease.is_some(), is_kept);
+    }
 }

@@ -183,10 +183,13 @@ impl Scheduler {
 
     /// The attempt is over; one with another epoch is not meant.
     pub(super) fn drop_held(&self, session: SessionId, item: ItemId, epoch: Epoch) {
-        if let Some(session) = self.state().fleet.session(session) {
-            session
-                .held
-                .retain(|held, h| *held != item || h.epoch != epoch);
+        if let Some(session) = self.state().fleet.session(session)
+            && session.held.get(&item).is_some_and(|h| h.epoch == epoch)
+        {
+            session.held.remove(&item);
+            if let Some((_, grants)) = &mut session.last_lease {
+                grants.retain(|granted| granted.item.id != item);
+            }
         }
     }
 

@@ -219,6 +219,7 @@ impl Scheduler {
     /// Ends tasks that no worker can run.
     pub(super) fn give_up_refused(&self, now: Instant) -> Result<(), StoreError> {
         let grace = self.settings.ineligible_grace;
+        self.note_held(now);
         for task in self.unfinished() {
             if let Some(message) = self.refused_for_good(task, grace, now) {
                 self.fail_task(task, message)?;
@@ -227,23 +228,27 @@ impl Scheduler {
         Ok(())
     }
 
+    fn note_held(&self, now: Instant) {
+        let mut state = self.state();
+        let State { fleet, tasks, .. } = &mut *state;
+        for task in fleet.held_tasks() {
+            if let Some(task) = tasks.get_mut(&task) {
+                task.last_held = Some(now);
+            }
+        }
+    }
+
     /// Why no worker can run the task, if none can. One that was able to, and is gone, has `grace`
     /// to come back.
     fn refused_for_good(&self, task: TaskId, grace: Duration, now: Instant) -> Option<String> {
-        let mut state = self.state();
-        let State { fleet, tasks, .. } = &mut *state;
-        let task_state = tasks.get_mut(&task)?;
-        if fleet.held_of(task) > 0 {
-            task_state.last_held = Some(now);
-            return None;
-        }
-        let task_state = &*task_state;
+        let state = self.state();
+        let State { fleet, tasks, .. } = &*state;
+        let task_state = tasks.get(&task)?;
         let fits = |session: &Session| self.could_begin(session, task_state);
-        task_state
-            .last_held
-            .is_none_or(|held| now.duration_since(held) >= grace)
-            .then(|| fleet.refused_by_all(task, grace, now, fits))?
-            .map(|refusal| refusal.message.clone())
+        let refusal = fleet.refused_by_all(task, grace, now, fits)?;
+        let is_long_ago = |held| now.duration_since(held) >= grace;
+        let has_ended = task_state.last_held.is_none_or(is_long_ago) && fleet.held_of(task) == 0;
+        has_ended.then(|| refusal.message.clone())
     }
 
     pub(super) fn ledger(&self, task: TaskId) -> Result<Ledger, StoreError> {

@@ -1,5 +1,6 @@
 //! Which items a worker gets, and with what it needs to run them.
 
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use model::{Item, ItemId, ListPlace, SessionId, Work};
 use super::owed::Owed;
 use super::stock::Mark;
 use super::targets::Place;
-use super::{Refused, Scheduler, State};
+use super::{Refused, Scheduler, State, TaskState};
 use crate::store::{Cost, GrantFrom, Granted, StoreError, TaskRecord};
 
 /// Grants with what is known of their tasks.
@@ -191,6 +192,10 @@ impl Scheduler {
             ..
         } = &mut *state;
         let session = &fleet.sessions[&id];
+        let held = match tasks.values().any(TaskState::is_unbegun) {
+            true => fleet.held_tasks(),
+            false => BTreeSet::new(),
+        };
         let now_ms = self.clock.now_ms();
         let mut from: Vec<GrantFrom> = tasks
             .values()
@@ -205,7 +210,7 @@ impl Scheduler {
                 let at_most = match &task.record.source_identity {
                     Some(_) => slots,
                     None if task.is_being_granted => 0,
-                    None => 1usize.saturating_sub(fleet.held_of(task_id)),
+                    None => usize::from(!held.contains(&task_id)),
                 };
                 Some(GrantFrom {
                     task: task_id,

@@ -202,6 +202,13 @@ struct TaskState {
     is_row_done: bool,
 }
 
+impl TaskState {
+    /// No worker has said yet what it found at the roots.
+    fn is_unbegun(&self) -> bool {
+        self.record.result.is_none() && self.record.source_identity.is_none()
+    }
+}
+
 impl Scheduler {
     /// Takes up a run that the store has begun or resumed.
     pub fn new(
@@ -447,10 +454,11 @@ impl Scheduler {
     /// Asks busy workers for work if somebody idles and nothing waits that the idle ones may run.
     fn share_out(&self, now: Instant) {
         let mut state = self.state();
-        let idle = state.fleet.idle_slots();
-        if idle == 0 {
+        let idle = state.fleet.idle();
+        if idle.is_empty() {
             return;
         }
+        let idle_slots = state.fleet.idle_slots();
         let shareable: HashSet<TaskId> = {
             let State {
                 fleet,
@@ -464,7 +472,7 @@ impl Scheduler {
                 .filter(|task| targets.pause_of(task.record.task.id).is_none())
                 .filter(|task| {
                     let fits = |session: &Session| self.kinds_for(session, task).is_some();
-                    fleet.is_wanted(task.record.task.id, now, fits)
+                    fleet.is_wanted(&idle, task.record.task.id, now, fits)
                 })
                 .collect();
             // What waits for the first worker to say what it found helps nobody who idles.
@@ -485,7 +493,9 @@ impl Scheduler {
                 .collect()
         };
         let fleet = &mut state.fleet;
-        fleet.ask_to_share(idle, LEAST_TO_SHARE, now, |task| shareable.contains(&task));
+        fleet.ask_to_share(idle_slots, LEAST_TO_SHARE, now, |task| {
+            shareable.contains(&task)
+        });
         for session in fleet.sessions.values() {
             if session.held.values().any(|held| held.share) {
                 session.commands.notify_waiters();
