@@ -122,9 +122,18 @@ impl Scheduler {
         if !grants.is_empty() {
             session.last_lease = Some((request, grants.to_vec()));
         }
-        for granted in grants {
-            let item = &granted.item;
-            state.targets.granted(item.task, item.id, item.epoch, now);
+        let State {
+            tasks,
+            targets,
+            turns,
+            ..
+        } = &mut *state;
+        for Granted { item, .. } in grants {
+            targets.granted(item.task, item.id, item.epoch, now);
+            if let Some(task) = tasks.get_mut(&item.task) {
+                *turns += 1;
+                task.turn = *turns;
+            }
         }
         true
     }
@@ -170,7 +179,7 @@ impl Scheduler {
         }
     }
 
-    /// The tasks that the session may get items of, in order, and the full targets that are probed with them.
+    /// The tasks that the session may get items of, in turn, and the full targets that are probed with them.
     fn may_be_granted(
         &self,
         id: SessionId,
@@ -220,7 +229,8 @@ impl Scheduler {
             })
             .filter(|from| from.at_most > 0)
             .collect();
-        from.sort_by_key(|from| from.task);
+        // In turn, so that a large task leaves the others their share; those that nobody has begun in their order.
+        from.sort_by_key(|from| (tasks[&from.task].turn, from.task));
         let probed = targets.admit(&mut from, now);
         for granted_from in &from {
             if let Some(task) = tasks.get_mut(&granted_from.task) {

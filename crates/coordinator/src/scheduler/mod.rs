@@ -168,6 +168,8 @@ pub(crate) struct State {
     tasks: BTreeMap<TaskId, TaskState>,
     /// The newest thing that happened to any task's stock.
     put: Mark,
+    /// How many tasks were granted from so far.
+    turns: u64,
     waiters: Waiters,
     targets: Targets,
     /// Workers with attempts of a cancelled run, until when each may go on with them: nothing is granted before they
@@ -186,6 +188,8 @@ pub(crate) struct State {
 struct TaskState {
     record: TaskRecord,
     stock: Stock,
+    /// When it was last granted from, by [`State::turns`].
+    turn: u64,
     /// The store is asked for its first item.
     is_being_granted: bool,
     /// Nothing of its phase is open, and it is time that brings the next one.
@@ -247,6 +251,7 @@ impl Scheduler {
             let state = TaskState {
                 record,
                 stock: Stock::unknown(Mark::default()),
+                turn: 0,
                 is_being_granted: false,
                 waits_for_time: false,
                 last_held: None,
@@ -272,6 +277,7 @@ impl Scheduler {
                 fleet,
                 tasks,
                 put: Mark::default(),
+                turns: 0,
                 waiters: Waiters::default(),
                 targets,
                 predecessors: BTreeMap::new(),

@@ -173,7 +173,7 @@ impl Targets {
                 from.at_most = 1;
             }
         }
-        from.sort_by_key(|from| (!probing.contains(&from.task), from.task));
+        from.sort_by_key(|from| !probing.contains(&from.task));
         asked
     }
 

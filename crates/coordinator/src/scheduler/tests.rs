@@ -1,5 +1,6 @@
 //! The scheduler without gRPC: lives of tasks, with everything that can come between.
 
+mod fairness;
 mod full_targets;
 mod mounts;
 mod no_room;
