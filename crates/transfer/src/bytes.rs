@@ -8,9 +8,10 @@ use model::Durability;
 use model::options::Sparse;
 use storage::posix::{Error, File, Meta};
 
-use crate::engine::Problem;
+use crate::engine::{Engine, Problem};
 use crate::entry::Entry;
-use crate::threads::BUFFER_BYTES;
+use crate::parts::{AllDone, PartDone, Work};
+use crate::threads::{BUFFER_BYTES, Scratch};
 use crate::watch;
 
 /// Most bytes of one kernel-side copy; between two the fence is asked.
@@ -25,8 +26,15 @@ const HOLE_BYTES: usize = 64 << 10;
 /// What was written.
 pub(crate) struct Content {
     pub(crate) bytes: u64,
-    /// Of all bytes that were read, where it was asked for.
-    pub(crate) hash: Option<blake3::Hash>,
+    /// Of all bytes that were read, one for each part, where it was asked for.
+    pub(crate) hashes: Vec<blake3::Hash>,
+}
+
+/// A file and its copy, both open.
+pub(crate) struct Copying {
+    pub(crate) source: Arc<File>,
+    pub(crate) target: Arc<File>,
+    pub(crate) keeps_holes: bool,
 }
 
 /// Which side broke a copy.
@@ -60,7 +68,7 @@ impl Entry<'_> {
             }
             length += read;
         }
-        self.count_read(length as u64);
+        self.engine.count_read(length as u64);
         // One that fills the buffer has more, and no size to tell how much.
         let is_unsized = size == 0 && length < BUFFER_BYTES;
         let is_whole = length == size || is_unsized;
@@ -77,7 +85,7 @@ impl Entry<'_> {
         let hash = self.engine.reads_back().then(|| blake3::hash(content));
         Ok(Some(Content {
             bytes: length as u64,
-            hash,
+            hashes: hash.into_iter().collect(),
         }))
     }
 
@@ -87,121 +95,162 @@ impl Entry<'_> {
         Ok(is_looked_at_later || source.meta_again()?.is_same_content_as(before))
     }
 
-    fn count_read(&self, bytes: u64) {
-        let progress = &self.engine.attempt.progress;
-        progress.read_bytes.fetch_add(bytes, Ordering::Relaxed);
-    }
-
     /// `None`: the source changed meanwhile.
     pub(crate) fn copy_large(
         &mut self,
-        source: &File,
-        target: &File,
+        copying: Copying,
         meta: &Meta,
-        keeps_holes: bool,
     ) -> Result<Option<Content>, Broken> {
+        let engine = self.engine;
         if meta.size >= LONG_BYTES {
             self.leave_rest();
             watch::at(Some(Arc::new(self.path())));
         }
-        let mut hash = None;
-        let end = if self.engine.reads_back() {
-            let (end, content) = self.copy_hashed(source, target, meta, keeps_holes)?;
-            hash = Some(content);
-            end
-        } else if keeps_holes {
-            self.copy_sparse(source, target, meta)?
-        } else {
-            self.copy_range(source, target, 0, meta.size)?
+        if copying.keeps_holes {
+            // Parts come in any order, and the last may be a hole.
+            engine.check_fence()?;
+            copying.target.set_size(meta.size).map_err(Broken::Target)?;
+        }
+        let source = Arc::clone(&copying.source);
+        let done = match engine.does_in_parts(meta.size) {
+            true => self.do_in_parts(meta.size, Work::Copy(copying))?,
+            false => {
+                let whole = copying.part(engine, 0, meta.size, self.scratch)?;
+                AllDone {
+                    are_right: whole.is_right,
+                    hashes: whole.hash.into_iter().collect(),
+                }
+            }
         };
-        let is_whole = end == meta.size;
-        let is_whole = is_whole && self.is_unchanged(source, meta).map_err(Broken::Source)?;
+        let is_whole =
+            done.are_right && self.is_unchanged(&source, meta).map_err(Broken::Source)?;
         Ok(is_whole.then_some(Content {
             bytes: meta.size,
-            hash,
+            hashes: done.hashes,
         }))
+    }
+}
+
+impl Engine {
+    fn count_read(&self, bytes: u64) {
+        let progress = &self.attempt.progress;
+        progress.read_bytes.fetch_add(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Copying {
+    /// Copies from `begin` to `end`. It is not right when the source ends before.
+    pub(crate) fn part(
+        &self,
+        engine: &Engine,
+        begin: u64,
+        end: u64,
+        scratch: &mut Scratch,
+    ) -> Result<PartDone, Broken> {
+        let buffer = &mut scratch.buffer[..BUFFER_BYTES];
+        let (mut hash, mut next_data) = (None, 0);
+        let is_right = if engine.reads_back() {
+            let (reached, content) = self.copy_hashed(engine, begin, end, buffer)?;
+            hash = Some(content);
+            reached == end
+        } else if self.keeps_holes {
+            let (is_right, next) = self.copy_sparse(engine, begin, end, buffer)?;
+            next_data = next;
+            is_right
+        } else {
+            self.copy_range(engine, begin, end, buffer)? == end
+        };
+        Ok(PartDone {
+            is_right,
+            hash,
+            next_data,
+        })
     }
 
     /// Reads everything, whatever the source says of holes; how far it came, and the hash of it.
     fn copy_hashed(
-        &mut self,
-        source: &File,
-        target: &File,
-        meta: &Meta,
-        keeps_holes: bool,
+        &self,
+        engine: &Engine,
+        mut offset: u64,
+        end: u64,
+        buffer: &mut [u8],
     ) -> Result<(u64, blake3::Hash), Broken> {
         let mut hasher = blake3::Hasher::new();
-        let mut offset = 0;
-        while offset < meta.size {
-            self.engine.check_on()?;
-            self.engine.check_fence()?;
-            let length = (meta.size - offset).min(BUFFER_BYTES as u64) as usize;
-            let read = source
-                .read_at(&mut self.scratch.buffer[..length], offset)
-                .map_err(Broken::Source)?;
+        while offset < end {
+            engine.check_on()?;
+            engine.check_fence()?;
+            let length = (end - offset).min(BUFFER_BYTES as u64) as usize;
+            let read = self.source.read_at(&mut buffer[..length], offset);
+            let read = read.map_err(Broken::Source)?;
             if read == 0 {
                 break;
             }
-            let data = &self.scratch.buffer[..read];
+            let data = &buffer[..read];
             hasher.update(data);
             for piece in data.chunks(HOLE_BYTES) {
-                let is_hole = keeps_holes && piece.iter().all(|&byte| byte == 0);
+                let is_hole = self.keeps_holes && piece.iter().all(|&byte| byte == 0);
                 if !is_hole {
-                    target.write_all_at(piece, offset).map_err(Broken::Target)?;
+                    let written = self.target.write_all_at(piece, offset);
+                    written.map_err(Broken::Target)?;
                 }
                 offset += piece.len() as u64;
             }
-            self.count_read(read as u64);
-        }
-        if keeps_holes && offset == meta.size {
-            target.set_size(meta.size).map_err(Broken::Target)?;
+            engine.count_read(read as u64);
         }
         Ok((offset, hasher.finalize()))
     }
 
-    /// Copies only what isn't a hole. Where holes can't be told, all of it.
-    fn copy_sparse(&mut self, source: &File, target: &File, meta: &Meta) -> Result<u64, Broken> {
-        let mut offset = 0;
-        while offset < meta.size {
-            let data = match source.next_data(offset) {
-                Ok(Some(data)) => data.min(meta.size),
-                Ok(None) => break,
+    /// Copies only what isn't a hole. Where holes can't be told, all of it. Whether that was all, and where data begins after
+    /// it.
+    fn copy_sparse(
+        &self,
+        engine: &Engine,
+        mut offset: u64,
+        end: u64,
+        buffer: &mut [u8],
+    ) -> Result<(bool, u64), Broken> {
+        while offset < end {
+            engine.check_on()?;
+            let data = match self.source.next_data(offset) {
+                Ok(Some(data)) => data,
+                Ok(None) => u64::MAX,
                 Err(_) => offset,
             };
-            if data >= meta.size {
-                break;
+            if data >= end {
+                return Ok((true, data));
             }
-            let end = match source.next_hole(data) {
-                Ok(hole) if hole > data => hole.min(meta.size),
-                _ => meta.size,
+            let end_of_data = match self.source.next_hole(data) {
+                Ok(hole) if hole > data => hole.min(end),
+                _ => end,
             };
-            offset = self.copy_range(source, target, data, end)?;
-            if offset < end {
-                return Ok(offset);
+            offset = self.copy_range(engine, data, end_of_data, buffer)?;
+            if offset < end_of_data {
+                return Ok((false, 0));
             }
         }
-        target.set_size(meta.size).map_err(Broken::Target)?;
-        Ok(meta.size)
+        Ok((true, end))
     }
 
     /// Copies from `offset` to `end`; returns how far it came before the file's end.
     fn copy_range(
-        &mut self,
-        source: &File,
-        target: &File,
+        &self,
+        engine: &Engine,
         mut offset: u64,
         end: u64,
+        buffer: &mut [u8],
     ) -> Result<u64, Broken> {
         // A copy that shares the source's storage would share its holes too.
-        let mut by_kernel = self.engine.options.sparse == Sparse::Auto;
+        let mut by_kernel = engine.options.sparse == Sparse::Auto;
         while offset < end {
-            self.engine.check_on()?;
-            self.engine.check_fence()?;
+            engine.check_on()?;
+            engine.check_fence()?;
             let left = end - offset;
             let mut copied = 0;
             if by_kernel {
                 let length = left.min(CHUNK_BYTES) as usize;
-                match watch::asking_for_much(|| source.copy_range_to(target, offset, length)) {
+                match watch::asking_for_much(|| {
+                    self.source.copy_range_to(&self.target, offset, length)
+                }) {
                     Ok(n) if n > 0 => copied = n as u64,
                     Err(error) if error.no_room().is_some() => {
                         return Err(Broken::Target(error));
@@ -212,17 +261,17 @@ impl Entry<'_> {
             }
             if !by_kernel {
                 let length = left.min(BUFFER_BYTES as u64) as usize;
-                let buffer = &mut self.scratch.buffer[..length];
-                let read = source.read_at(buffer, offset).map_err(Broken::Source)?;
+                let read = self.source.read_at(&mut buffer[..length], offset);
+                let read = read.map_err(Broken::Source)?;
                 if read == 0 {
                     return Ok(offset);
                 }
-                let data = &self.scratch.buffer[..read];
-                target.write_all_at(data, offset).map_err(Broken::Target)?;
+                let written = self.target.write_all_at(&buffer[..read], offset);
+                written.map_err(Broken::Target)?;
                 copied = read as u64;
             }
             offset += copied;
-            self.count_read(copied);
+            engine.count_read(copied);
         }
         Ok(offset)
     }

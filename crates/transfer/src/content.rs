@@ -4,11 +4,13 @@
 //! The source is stat before and after; a copy of something that changed is thrown away and made again, a few times.
 //! So is one that is not what was written when it is read back.
 
+use std::sync::Arc;
+
 use model::options::{Sparse, Verify};
 use storage::posix::{Dir, Error, File, Kind, Meta, Xattrs};
 
 use crate::attributes::{At, CreationMode, Present, Wanted, creation_mode, inherited};
-use crate::bytes::{Broken, Content};
+use crate::bytes::{Broken, Content, Copying};
 use crate::engine::Problem;
 use crate::entry::{Entry, Part, changed};
 use crate::ledger::{Note, Verdict};
@@ -86,6 +88,7 @@ impl Entry<'_> {
             }
             source_problem(error)
         })?;
+        let source = Arc::new(source);
         let meta = source.meta().map_err(source_problem)?;
         if meta.kind != Kind::File {
             return Err(changed("it became another kind of entry"));
@@ -123,12 +126,19 @@ impl Entry<'_> {
             engine.opening(|| target_dir.create_file(name, mode.mode))
         });
         let target = match created {
-            Ok(target) => target,
+            Ok(target) => Arc::new(target),
             Err(error) => return Err(self.not_made(temp.as_ref(), &error)),
         };
         let written = match small {
             Some(length) => self.write_small(&target, length),
-            None => self.copy_large(&source, &target, &meta, keeps_holes),
+            None => {
+                let copying = Copying {
+                    source,
+                    target: Arc::clone(&target),
+                    keeps_holes,
+                };
+                self.copy_large(copying, &meta)
+            }
         };
         let finished = written.and_then(|content| match content {
             Some(content) => {
@@ -147,7 +157,8 @@ impl Entry<'_> {
             None => Ok(Err(Tried::Changed)),
         });
         // Whatever came before, it is closed here; the first error counts.
-        let closed = target.close().map_err(Broken::Target);
+        let closed = self.take_back(target);
+        let closed = closed.and_then(|target| target.close().map_err(Broken::Target));
         let finished = match (finished, closed) {
             (Ok(_), Err(error)) => Err(error),
             (finished, _) => finished,

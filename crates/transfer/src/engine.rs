@@ -231,6 +231,10 @@ impl Engine {
             Job::Late(files) => self.do_late(files, scratch),
             Job::Publish(files) => self.publish_synced(files, scratch),
             Job::Flush => self.flush(scratch),
+            Job::Help(parts) => {
+                self.help(&parts, scratch);
+                Ok(())
+            }
             Job::Sync | Job::Clean => self.sync_names(),
         };
         debug_assert!(result.is_ok() || self.is_stopping());

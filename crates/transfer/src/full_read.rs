@@ -1,19 +1,42 @@
-//! The hash of all bytes of a file, read to its end: also past the cache, where each read has to begin at a whole block.
+//! The hash of all bytes of a file, read to its end, or of a part of it: also past the cache, where each read has to begin at a whole block.
+
+use std::ops::Range;
 
 use storage::posix::{Error, File};
 
 /// Reads past the cache begin at such addresses and offsets.
 const ALIGNMENT: usize = 4_096;
 
-/// `None` when there are not as many bytes as expected. `go_on` is asked before each read, and told how many bytes came
-/// with the one before.
-///
-/// # Panics
-/// Where the buffer has less than two blocks.
+/// What is to come after the bytes that are read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ends {
+    /// Nothing: more would be wrong.
+    There,
+    Later,
+}
+
+/// Of a whole file; else as [`hash_part`].
 pub(crate) fn hash<E>(
     file: &File,
     buffer: &mut [u8],
     expected_bytes: u64,
+    of_file: impl Fn(Error) -> E,
+    go_on: impl FnMut(u64) -> Result<(), E>,
+) -> Result<Option<blake3::Hash>, E> {
+    hash_part(file, buffer, 0..expected_bytes, Ends::There, of_file, go_on)
+}
+
+/// Of some bytes, which begin at a whole block, and end at one where the file goes on. `None` when there are not as many
+/// as expected. `go_on` is asked before each read, and told how many bytes came
+/// with the one before.
+///
+/// # Panics
+/// Where the buffer has less than two blocks.
+pub(crate) fn hash_part<E>(
+    file: &File,
+    buffer: &mut [u8],
+    bytes: Range<u64>,
+    ends: Ends,
     of_file: impl Fn(Error) -> E,
     mut go_on: impl FnMut(u64) -> Result<(), E>,
 ) -> Result<Option<blake3::Hash>, E> {
@@ -22,12 +45,17 @@ pub(crate) fn hash<E>(
     let length = (buffer.len() - begin) / ALIGNMENT * ALIGNMENT;
     assert!(length > 0, "the buffer holds a block");
     let buffer = &mut buffer[begin..begin + length];
-    let mut left_bytes = expected_bytes;
+    let mut left_bytes = bytes.end - bytes.start;
     let mut read = 0;
     loop {
         go_on(read as u64)?;
-        read =
-            read_full(file, buffer, expected_bytes - left_bytes, left_bytes).map_err(&of_file)?;
+        // Where the file goes on, more would come than is asked for.
+        let wanted = match ends {
+            Ends::There => length,
+            Ends::Later => length.min(usize::try_from(left_bytes).unwrap_or(length)),
+        };
+        let buffer = &mut buffer[..wanted];
+        read = read_full(file, buffer, bytes.end - left_bytes, left_bytes).map_err(&of_file)?;
         // Where nothing is left, nothing must come.
         match read as u64 {
             0 if left_bytes == 0 => return Ok(Some(hasher.finalize())),
@@ -37,7 +65,7 @@ pub(crate) fn hash<E>(
         }
         hasher.update(&buffer[..read]);
         let was_more_asked_for = !read.is_multiple_of(ALIGNMENT);
-        if left_bytes == 0 && was_more_asked_for {
+        if left_bytes == 0 && (was_more_asked_for || ends == Ends::Later) {
             go_on(read as u64)?;
             return Ok(Some(hasher.finalize()));
         }

@@ -36,6 +36,7 @@ mod link;
 mod load;
 mod node;
 mod parents;
+mod parts;
 mod patterns;
 mod policy;
 mod progress;

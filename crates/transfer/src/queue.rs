@@ -2,15 +2,17 @@
 //!
 //! A thread stays with the directory it has listed (creations in one directory wait for each other
 //! in the kernel), then takes the deepest waiting directory, and only when there is none helps with
-//! others' files. Files go before directories and depth before breadth, so little waits; a
+//! others' files, and at last with parts of big ones. Files go before directories and depth before breadth, so little waits; a
 //! directory is read on only while fewer than [`MAX_PENDING`] sub-directories wait.
 
 use std::collections::{BTreeMap, VecDeque};
+use std::sync::Arc;
 use std::time::Instant;
 
 use crate::batch::Synced;
 use crate::entry::Files;
 use crate::late::LateFiles;
+use crate::parts::Parts;
 use crate::start::Feeder;
 use crate::walk::{Lister, Pending};
 
@@ -43,6 +45,8 @@ pub(crate) enum Job {
     Sync,
     /// Remove what is unfinished.
     Clean,
+    /// Do a part of a big file that another thread is at.
+    Help(Arc<Parts>),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -73,6 +77,8 @@ pub(crate) struct Queue {
     feeder: Option<Feeder>,
     /// What is due only then.
     later: BTreeMap<Instant, Vec<LateFiles>>,
+    /// For those who find nothing else.
+    help: Vec<Job>,
 }
 
 impl Queue {
@@ -99,6 +105,10 @@ impl Queue {
         {
             self.first.extend(due.remove().into_iter().map(Job::Late));
         }
+    }
+
+    pub(crate) fn push_help(&mut self, job: Job) {
+        self.help.push(job);
     }
 
     pub(crate) fn push_feeder(&mut self, feeder: Feeder) {
@@ -156,6 +166,7 @@ impl Queue {
             && self.pending.is_empty()
             && self.feeder.is_none()
             && self.later.is_empty()
+            && self.help.is_empty()
     }
 
     /// Whether [`Queue::pop`] would find something for some thread.
@@ -163,6 +174,7 @@ impl Queue {
         !self.first.is_empty()
             || !self.pending.is_empty()
             || self.feeder.is_some()
+            || !self.help.is_empty()
             || self
                 .groups
                 .iter()
@@ -189,8 +201,10 @@ impl Queue {
         let fullest = (0..self.groups.len()).max_by_key(|&at| {
             let group = &self.groups[at];
             group.batches.len() + usize::from(group.lister.is_some())
-        })?;
-        self.take(fullest, may_list)
+        });
+        fullest
+            .and_then(|at| self.take(at, may_list))
+            .or_else(|| self.help.pop())
     }
 
     /// Takes a batch of this group, or reads on when few are left.

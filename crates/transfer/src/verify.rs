@@ -3,6 +3,8 @@
 //! What is read back was synced, its cached pages are dropped, and it is read past the cache where the file
 //! system allows that. What a storage server caches is out of reach.
 
+use std::sync::Arc;
+
 use storage::posix::{File, Kind, Side};
 
 use crate::bytes::{Broken, Content};
@@ -10,6 +12,7 @@ use crate::content::Unfinished;
 use crate::engine::Problem;
 use crate::entry::Entry;
 use crate::full_read;
+use crate::parts::Work;
 use crate::watch;
 
 impl Entry<'_> {
@@ -26,16 +29,24 @@ impl Entry<'_> {
         file.drop_cache();
         let engine = self.engine;
         let opened = engine.opening(|| dir.open_file_past_cache(name));
-        let file = opened.map_err(Broken::Target)?;
-        let read = match self.hash(&file, content.bytes) {
+        let read = self.reads_as(opened.map_err(Broken::Target)?, content);
+        match read {
             Err(Broken::Target(error)) if error.is_not_held() => {
                 // It can be opened so, but not read.
                 let file = engine.opening(|| dir.open_file(name));
-                self.hash(&file.map_err(Broken::Target)?, content.bytes)
+                self.reads_as(file.map_err(Broken::Target)?, content)
             }
             read => read,
-        };
-        Ok(read? == content.hash)
+        }
+    }
+
+    fn reads_as(&mut self, file: File, content: &Content) -> Result<bool, Broken> {
+        if self.engine.does_in_parts(content.bytes) {
+            let work = Work::ReadBack(Arc::new(file), content.hashes.clone());
+            return Ok(self.do_in_parts(content.bytes, work)?.are_right);
+        }
+        let read = self.hash(&file, content.bytes)?;
+        Ok(read.as_ref() == content.hashes.first())
     }
 
     /// Whether the target's file holds the same bytes as the source's; both are read to the end.
