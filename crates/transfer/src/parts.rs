@@ -1,4 +1,4 @@
-//! A big file is copied, and read back, in parts: by the thread that met it, and by all that have nothing else to do.
+//! A big file is copied, read back, and compared in parts: by the thread that met it, and by all that have nothing else to do.
 //!
 //! The thread that met it stays with it. It does parts itself, waits for those that others have in hand, and judges
 //! the whole alone, so that a file of which a part failed is dropped like any other. No part is handed out after one
@@ -17,6 +17,7 @@ use crate::entry::Entry;
 use crate::full_read::{Ends, hash_part};
 use crate::queue::Job;
 use crate::threads::Scratch;
+use crate::verify::Sides;
 use crate::watch;
 
 /// Bytes of one part: long enough that taking it costs nothing, and whole for every alignment asked for.
@@ -29,7 +30,9 @@ const MIN_BYTES: u64 = 2 * PART_BYTES;
 pub(crate) enum Work {
     Copy(Copying),
     /// Compare what is read with the hashes of what was written.
-    ReadBack(Arc<File>, Vec<blake3::Hash>),
+    ReadBack(File, Vec<blake3::Hash>),
+    /// Compare what both sides hold.
+    Compare(Sides),
 }
 
 /// What became of one part.
@@ -71,6 +74,11 @@ struct Part<'a> {
     parts: &'a Parts,
     begin: u64,
     work: Option<Arc<Work>>,
+}
+
+/// Whether it is worth while to have several threads read and hash a file of this size.
+pub(crate) fn is_big(size: u64) -> bool {
+    size >= MIN_BYTES
 }
 
 impl Parts {
@@ -156,28 +164,27 @@ impl Part<'_> {
         let Some(work) = &self.work else {
             return;
         };
-        let done = engine
-            .check_on()
-            .map_err(Broken::Problem)
-            .and_then(|()| match &**work {
-                Work::Copy(copying) => copying.part(engine, self.begin, end, scratch),
-                Work::ReadBack(file, hashes) => {
-                    let ends = match end == self.parts.size {
-                        true => Ends::There,
-                        false => Ends::Later,
-                    };
-                    let bytes = self.begin..end;
-                    let go_on = |_| Ok(engine.check_on()?);
-                    let buffer = &mut scratch.buffer;
-                    let read = hash_part(file, buffer, bytes, ends, Broken::Target, go_on)?;
-                    let expected = hashes.get((self.begin / PART_BYTES) as usize);
-                    Ok(PartDone {
-                        is_right: read.as_ref() == expected,
-                        hash: None,
-                        next_data: 0,
-                    })
-                }
-            });
+        let bytes = self.begin..end;
+        let ends = match end == self.parts.size {
+            true => Ends::There,
+            false => Ends::Later,
+        };
+        let of_hash = |is_right| PartDone {
+            is_right,
+            hash: None,
+            next_data: 0,
+        };
+        let done = match &**work {
+            Work::Copy(copying) => copying.part(engine, self.begin, end, scratch),
+            Work::ReadBack(file, hashes) => {
+                let buffer = &mut scratch.buffer;
+                let go_on = |_| Ok(engine.check_on()?);
+                let expected = hashes.get((self.begin / PART_BYTES) as usize);
+                let read = hash_part(file, buffer, bytes, ends, Broken::Target, go_on);
+                read.map(|read| of_hash(read.as_ref() == expected))
+            }
+            Work::Compare(sides) => sides.are_same(engine, bytes, ends, scratch).map(of_hash),
+        };
         self.parts.put_back(self.begin, done);
         self.work = None;
     }
@@ -198,10 +205,10 @@ impl Drop for Part<'_> {
 }
 
 impl Engine {
-    /// Whether a file of this size is shared. On this machine's own file systems those who write to one file wait for each
+    /// Whether a file of this size is copied in parts. On this machine's own file systems those who write to one file wait for each
     /// other in the kernel, so that only hashing is worth it.
     pub(crate) fn does_in_parts(&self, size: u64) -> bool {
-        size >= MIN_BYTES && (self.reads_back() || !self.is_local)
+        is_big(size) && (self.reads_back() || !self.is_local)
     }
 
     /// Helps with one part; what is left after it is there for the next.

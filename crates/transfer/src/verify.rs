@@ -3,16 +3,17 @@
 //! What is read back was synced, its cached pages are dropped, and it is read past the cache where the file
 //! system allows that. What a storage server caches is out of reach.
 
-use std::sync::Arc;
+use std::ops::Range;
 
-use storage::posix::{File, Kind, Side};
+use storage::posix::{File, Kind};
 
 use crate::bytes::{Broken, Content};
 use crate::content::Unfinished;
-use crate::engine::Problem;
+use crate::engine::{Engine, Problem};
 use crate::entry::Entry;
-use crate::full_read;
-use crate::parts::Work;
+use crate::full_read::{self, Ends, hash_part};
+use crate::parts::{Work, is_big};
+use crate::threads::Scratch;
 use crate::watch;
 
 impl Entry<'_> {
@@ -42,7 +43,7 @@ impl Entry<'_> {
 
     fn reads_as(&mut self, file: File, content: &Content) -> Result<bool, Broken> {
         if self.engine.does_in_parts(content.bytes) {
-            let work = Work::ReadBack(Arc::new(file), content.hashes.clone());
+            let work = Work::ReadBack(file, content.hashes.clone());
             return Ok(self.do_in_parts(content.bytes, work)?.are_right);
         }
         let read = self.hash(&file, content.bytes)?;
@@ -76,19 +77,19 @@ impl Entry<'_> {
         {
             return Ok(false);
         }
-        let problem = |side: Side| {
-            move |broken| match (broken, side) {
-                (Broken::Problem(problem), _) => problem,
-                (Broken::Target(error) | Broken::Source(error), Side::Source) => of_source(error),
-                (Broken::Target(error) | Broken::Source(error), Side::Target) => of_target(error),
-            }
+        let size = source_meta.size;
+        let sides = Sides { source, found };
+        let are_same = match is_big(size) {
+            true => self
+                .do_in_parts(size, Work::Compare(sides))
+                .map(|done| done.are_right),
+            false => sides.are_same(engine, 0..size, Ends::There, self.scratch),
         };
-        let expected = self.hash(&source, source_meta.size);
-        let Some(expected) = expected.map_err(problem(Side::Source))? else {
-            return Ok(false);
-        };
-        let read = self.hash(&found, found_meta.size);
-        Ok(read.map_err(problem(Side::Target))? == Some(expected))
+        are_same.map_err(|broken| match broken {
+            Broken::Source(error) => of_source(error),
+            Broken::Target(error) => of_target(error),
+            Broken::Problem(problem) => problem,
+        })
     }
 
     fn hash(&mut self, file: &File, expected_bytes: u64) -> Result<Option<blake3::Hash>, Broken> {
@@ -97,5 +98,38 @@ impl Entry<'_> {
         full_read::hash(file, buffer, expected_bytes, Broken::Target, |_| {
             Ok(engine.check_on()?)
         })
+    }
+}
+
+/// A file and what has its name at the target.
+pub(crate) struct Sides {
+    source: File,
+    found: File,
+}
+
+impl Sides {
+    /// Whether both hold the same in these bytes.
+    pub(crate) fn are_same(
+        &self,
+        engine: &Engine,
+        bytes: Range<u64>,
+        ends: Ends,
+        scratch: &mut Scratch,
+    ) -> Result<bool, Broken> {
+        let go_on = |_| Ok(engine.check_on()?);
+        let buffer = &mut scratch.buffer;
+        let expected = hash_part(
+            &self.source,
+            buffer,
+            bytes.clone(),
+            ends,
+            Broken::Source,
+            go_on,
+        )?;
+        if expected.is_none() {
+            return Ok(false);
+        }
+        let found = hash_part(&self.found, buffer, bytes, ends, Broken::Target, go_on)?;
+        Ok(found == expected)
     }
 }

@@ -13,7 +13,7 @@ use std::sync::{Arc, Mutex};
 use std::thread::{self, ThreadId};
 use std::time::Duration;
 
-use model::options::Verify;
+use model::options::{Compare, Verify};
 use model::{Durability, FailureClass};
 use rustix::io::Errno;
 use support::judge::{assert_no_temps, wait_until};
@@ -328,6 +328,28 @@ fn what_one_part_is_read_back_as_is_written_again() {
         let fault = Fault::write(WriteLie::FlipByte { at: 9 }).nth(nth);
         let (fired, is_there, ended) = with_fault(fault, Verify::Checksum, Goes::FromBelow);
         assert_eq!((fired, is_there), (1, true), "{nth} {ended}");
+    }
+}
+
+#[test]
+fn one_byte_that_differs_in_any_part_is_found_where_both_sides_are_read() {
+    let place = Place::new("compared");
+    let (source, target) = (place.source("file"), place.target("file"));
+    make(&source, 3 * PART + 1, parts_but(3 * PART + 1, 9, 10));
+    place.run(attempt(Verify::None)).unwrap();
+    let times = fs::metadata(&target).unwrap().modified().unwrap();
+    let again = || {
+        let mut again = attempt(Verify::None);
+        again.options.compare = Compare::Checksum;
+        place.run(again).unwrap().outcome.counters
+    };
+    assert_eq!(again().unchanged, 1);
+    for at in [0, PART - 1, PART, 2 * PART + 5, 3 * PART] {
+        let file = OpenOptions::new().write(true).open(&target).unwrap();
+        file.write_all_at(&[0xff], at).unwrap();
+        file.set_modified(times).unwrap();
+        assert_eq!(again().copied_files, 1, "{at}");
+        assert!(is_same(&source, &target), "{at}");
     }
 }
 
