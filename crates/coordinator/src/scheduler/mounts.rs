@@ -3,7 +3,7 @@
 //! It blames nobody: the worker goes on with other tasks, the task with other workers, and both come together again
 //! when the mount is well.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use model::{SessionId, TaskId};
 
@@ -23,7 +23,7 @@ impl Scheduler {
         reason: &ReleaseReason,
         message: &str,
     ) {
-        let now = Instant::now();
+        let now = self.clock.now();
         let mut state = self.state();
         let lasts = match reason {
             ReleaseReason::Hung => {

@@ -43,7 +43,11 @@ impl Scheduler {
                 }
             }
             Phase::Attributes => self.close(task),
-            Phase::Close => self.finish_task(task),
+            // The close item may have been lost with its worker, too.
+            Phase::Close => match self.waits_for_superseded(task) {
+                true => Ok(()),
+                false => self.finish_task(task),
+            },
         }
     }
 
@@ -53,21 +57,27 @@ impl Scheduler {
         task.record.result.is_none().then_some(task.record.phase)
     }
 
-    /// The last item. It waits until no superseded attempt can be alive any more: such a one could
-    /// otherwise write below a task that was called done.
+    /// Whether a superseded attempt may still be alive: such a one could otherwise write below a task that was called done.
+    fn waits_for_superseded(&self, task: TaskId) -> bool {
+        let mut state = self.state();
+        let State { fleet, tasks, .. } = &mut *state;
+        let may_be_written_to = fleet.may_be_written_to(task, self.clock.now());
+        if let Some(state) = tasks.get_mut(&task) {
+            state.waits_for_time = may_be_written_to;
+        }
+        may_be_written_to
+    }
+
+    /// The last item.
     fn close(&self, task: TaskId) -> Result<(), StoreError> {
-        let nothing_was_begun = {
-            let mut state = self.state();
-            let State { fleet, tasks, .. } = &mut *state;
-            let Some(state) = tasks.get_mut(&task) else {
-                return Ok(());
-            };
-            state.waits_for_time = fleet.may_be_written_to(task, self.clock.now());
-            if state.waits_for_time {
-                return Ok(());
-            }
-            state.record.source_identity.is_none()
-        };
+        if self.waits_for_superseded(task) {
+            return Ok(());
+        }
+        let nothing_was_begun = self
+            .state()
+            .tasks
+            .get(&task)
+            .is_some_and(|task| task.record.source_identity.is_none());
         if self.settings.options.dry_run || nothing_was_begun || self.target_is_remote(task) {
             return self.finish_task(task);
         }

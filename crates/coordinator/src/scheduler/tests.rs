@@ -169,6 +169,28 @@ fn what_a_dead_attempt_handed_over_is_left_out_by_the_next_and_may_vanish() {
 }
 
 #[test]
+fn a_lost_attempt_at_closing_is_waited_for_like_any_other() {
+    let place = Place::with_tasks(1);
+    let scheduler = place.open();
+    let lost = Worker::register(&scheduler, 1);
+    let first = lost.begin_first(&scheduler);
+    lost.complete(&scheduler, first, copied(1, 0));
+    assert!(is_close(&lost.lease_one(&scheduler).1));
+    let begun = Instant::now();
+    pass(&scheduler, begun, LEASE + Duration::from_secs(1));
+    let worker = Worker::register(&scheduler, 2);
+    let (closing, _) = worker.lease_one(&scheduler);
+    worker.complete(&scheduler, closing, copied(0, 0));
+    // It may be about to set the root's attributes.
+    scheduler.tick(Instant::now()).unwrap();
+    assert!(!scheduler.is_over());
+    scheduler.leave(lost.session).unwrap();
+    scheduler.tick(Instant::now()).unwrap();
+    assert!(scheduler.is_over());
+    assert!(result(&scheduler, 1).success);
+}
+
+#[test]
 fn two_workers_are_never_both_the_first_at_a_task() {
     let place = Place::with_works(vec![vec![walk(&["a"]), walk(&["b"])]]);
     let scheduler = place.open();
