@@ -73,8 +73,8 @@ fn add_up(totals: TaskTotals, taken_over: u64, refused: &[Failure]) -> Ledger {
     }
 }
 
-/// What items took over from others: all walked directories but the root, and all files of lists that walks
-/// wrote down.
+/// What items took over from others: all walked directories but the root, all files of lists that walks wrote down,
+/// and all names that were left to the links phase.
 fn taken_over(items: &[ItemRecord]) -> u64 {
     items
         .iter()
@@ -84,12 +84,13 @@ fn taken_over(items: &[ItemRecord]) -> u64 {
                 purpose: Purpose::Copy,
             } => directories.iter().filter(|d| !d.is_root()).count() as u64,
             Work::Files(files) => files.files,
+            Work::Links { names } => *names,
             _ => 0,
         })
         .sum()
 }
 
-/// Files of lists whose items failed for good.
+/// Files and names of lists whose items failed for good.
 fn left_in_lists(items: &[ItemRecord]) -> u64 {
     let failed = items
         .iter()
@@ -97,6 +98,7 @@ fn left_in_lists(items: &[ItemRecord]) -> u64 {
     failed
         .map(|record| match &record.item.work {
             Work::Files(files) => files.files,
+            Work::Links { names } => *names,
             _ => 0,
         })
         .sum()

@@ -4,7 +4,7 @@
 //! From outside in: [`server`] reads what the user wrote and serves; `callers` tells who speaks
 //! no HTTP, `http` answers probes, `service` turns calls into verbs of the [`scheduler`], which
 //! decides with the help of the `fleet` (who is there) and the [`store`] (what must not be
-//! forgotten); `ledger` adds up what a task did, `results` and [`report`] show it, `notices` tell
+//! forgotten); `links` deals out files with several names, `ledger` adds up what a task did, `results` and [`report`] show it, `notices` tell
 //! of it, [`uploads`] bring it to S3. What leaves this process over HTTP goes through `https`.
 
 mod callers;
@@ -13,6 +13,7 @@ mod fleet;
 mod http;
 mod https;
 mod ledger;
+mod links;
 mod mounts;
 mod no_room;
 mod notices;

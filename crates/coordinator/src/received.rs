@@ -34,6 +34,11 @@ impl Received {
         self.lists.join(item.to_string())
     }
 
+    /// What one attempt left to the links phase.
+    pub fn links(&self, item: ItemId, epoch: Epoch) -> PathBuf {
+        self.lists.join(format!("links_{item}_{}", epoch.0))
+    }
+
     /// The log of one attempt.
     pub fn log(&self, task: TaskId, item: ItemId, epoch: Epoch) -> PathBuf {
         let name = format!("{}_{task}_{item}_{}.txt.gz", self.log_prefix, epoch.0);
@@ -46,6 +51,11 @@ impl Received {
             .rev()
             .map(|epoch| self.log(task, item, Epoch(epoch)))
             .find(|path| path.exists())
+    }
+
+    /// Makes the names of new lists durable.
+    pub fn sync_lists(&self) -> io::Result<()> {
+        std::fs::File::open(&self.lists)?.sync_all()
     }
 
     /// Removes the lists of a run that is over.

@@ -383,6 +383,7 @@ impl Coordinator for Service {
         let sent = match request.kind() {
             proto::UploadKind::Log => Sent::Log,
             proto::UploadKind::List => Sent::List(wire::item_epoch(request.list, 0)?.0),
+            proto::UploadKind::Links => Sent::Links,
             proto::UploadKind::Unspecified => {
                 return Err(Status::invalid_argument("bad message: kind: missing"));
             }

@@ -35,6 +35,9 @@ pub enum Work {
     /// A piece of the task's file list: `length` bytes from `offset` of the list as
     /// the server keeps it (NUL after each path).
     Paths { offset: u64, length: u64 },
+    /// Names of files that have others, which several items found; the first of each file is copied, the others are
+    /// linked to it. Their list goes by the item's id.
+    Links { names: u64 },
     /// Regular files for one process of rclone, as a walk wrote them down; their list goes by
     /// the item's id.
     Files(FilesWork),
@@ -70,7 +73,9 @@ pub enum WorkKind {
 impl Work {
     pub fn kind(&self) -> WorkKind {
         match self {
-            Work::Walk { .. } | Work::Shard { .. } | Work::Paths { .. } => WorkKind::Walk,
+            Work::Walk { .. } | Work::Shard { .. } | Work::Paths { .. } | Work::Links { .. } => {
+                WorkKind::Walk
+            }
             Work::Files(_) => WorkKind::Files,
         }
     }

@@ -11,6 +11,7 @@ mod error_chain;
 pub mod file_list;
 pub mod filter;
 pub mod found_files;
+pub mod found_links;
 pub mod fs_type;
 pub mod go_duration;
 pub mod identity;

@@ -60,6 +60,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             files: FileWork::Copy,
             excluded: Vec::new(),
             ancestors: Vec::new(),
+            links: None,
             check_roots: Arc::new(|| Ok(())),
             fence: Arc::new(Always),
             share: Arc::new(Always),

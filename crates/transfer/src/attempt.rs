@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use model::found_links::FoundLink;
 use model::{CopyOptions, Epoch, HashRange, ItemId, NoRoom, Outcome, RelPath, RunId};
 use storage::posix::Dir;
 
@@ -125,6 +126,8 @@ pub struct Attempt {
     /// Items that this one was handed over by. What they left unfinished in its directories is removed: they are
     /// dead, or work elsewhere.
     pub ancestors: Vec<ItemId>,
+    /// Who takes down names of files that have others outside of this attempt; `None`: they are made files of their own.
+    pub links: Option<Arc<dyn FoundLinks>>,
     /// Called at each publish batch and at most once a second besides.
     pub check_roots: CheckRoots,
     pub fence: Arc<dyn Fence>,
@@ -147,6 +150,8 @@ pub enum AttemptWork {
     Paths(Vec<RelPath>),
     /// These files, which rclone has copied: see [`FileWork::Settle`].
     Settle(Vec<RelPath>),
+    /// These names, found by other attempts: the first of each file is copied, the others are linked to it.
+    Links(Vec<FoundLink>),
     /// The attributes of just these directories. They are counted elsewhere; only failures are
     /// listed and counted here.
     Attributes(Vec<RelPath>),
@@ -170,6 +175,13 @@ pub trait Found: Send + Sync {
     /// # Errors
     /// Why it could not be taken down, which ends the attempt.
     fn add(&self, path: &RelPath, size: Option<u64>) -> Result<(), String>;
+}
+
+/// Takes down names of files for the links phase.
+pub trait FoundLinks: Send + Sync {
+    /// # Errors
+    /// Why it could not be taken down, which ends the attempt.
+    fn add(&self, link: &FoundLink) -> Result<(), String>;
 }
 
 /// What rclone says of the files that are settled.

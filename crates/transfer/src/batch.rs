@@ -229,7 +229,7 @@ impl Engine {
             }
             Ok(now) => {
                 entry.drop_copy(file.written.temp.as_ref())?;
-                self.late.add(&now, file.path(), Some(Seen::now(&now)));
+                self.late.add(&now, file.path(), Some(Seen::now(&now)), 1);
                 Ok(Published::AtEnd)
             }
             Err(error) => {
@@ -239,7 +239,7 @@ impl Engine {
                     return Err(self.source_problem(&error));
                 }
                 tracing::debug!(error = describe(&error), "cannot look again");
-                self.late.add(&file.written.source, file.path(), None);
+                self.late.add(&file.written.source, file.path(), None, 1);
                 Ok(Published::AtEnd)
             }
         }

@@ -19,7 +19,7 @@ use crate::ledger::{Tally, Verdict};
 use crate::policy::Losses;
 use crate::queue::{Job, Queue};
 use crate::selection::Selection;
-use crate::start::Feeder;
+use crate::start::{Feeder, Purpose};
 use crate::threads::{Pool, Scratch};
 use crate::unfinished::Unfinished;
 use crate::watch;
@@ -208,7 +208,17 @@ impl Engine {
     }
 
     pub(crate) fn first_jobs(&self, queue: &mut Queue) {
-        queue.push_feeder(Feeder::new(&self.attempt.work));
+        let (purpose, paths) = match &self.attempt.work {
+            AttemptWork::Walk(paths) => (Purpose::Walk, paths.clone()),
+            AttemptWork::Shard { directory, range } => {
+                (Purpose::Shard(*range), vec![directory.clone()])
+            }
+            AttemptWork::Paths(paths) => (Purpose::Paths, paths.clone()),
+            AttemptWork::Settle(paths) => (Purpose::Settle, paths.clone()),
+            AttemptWork::Attributes(paths) => (Purpose::Attributes, paths.clone()),
+            AttemptWork::Links(names) => return self.begin_links(names, queue),
+        };
+        queue.push_feeder(Feeder::new(purpose, paths));
     }
 
     /// Does one job; when the attempt is stopping, drops it.
@@ -256,9 +266,7 @@ impl Engine {
             return Some(Job::Late(files));
         }
         if let Some(directories) = self.late.take_directories() {
-            return Some(Job::Feed(Feeder::new(&AttemptWork::Attributes(
-                directories,
-            ))));
+            return Some(Job::Feed(Feeder::new(Purpose::Attributes, directories)));
         }
         if self.wrote.load(Ordering::Relaxed) && self.durability != Durability::None {
             return Some(Job::Sync);

@@ -11,7 +11,7 @@ use storage::posix::{Dir, Kind, Meta, Replace};
 
 use crate::engine::{Engine, Problem};
 use crate::entry::{Done, Entry, Part, changed};
-use crate::late::{Identity, LateFile};
+use crate::late::{FileId, Identity, LateFile};
 use crate::ledger::{Note, Tally, Verdict};
 use crate::parents::Parents;
 use crate::threads::Scratch;
@@ -37,6 +37,7 @@ impl Engine {
             let mut tally = Tally::default();
             let verdict = match self.place(&path, parents) {
                 Ok((node, both, name)) => {
+                    self.clear_for_links(&node, &both, scratch)?;
                     let mut entry = Entry {
                         engine: self,
                         node: &node,
@@ -48,7 +49,7 @@ impl Engine {
                         scratch: &mut *scratch,
                         tally: &mut tally,
                     };
-                    let mut done = entry.copy_or_link(late.file, late.known, &mut late.first);
+                    let mut done = entry.copy_or_link(&mut late.file, late.known, &mut late.first);
                     if let (Ok(Done::AtEnd), Part::End(Some(seen))) = (&done, entry.part) {
                         if late.waits(&path, seen) {
                             return Ok(Some(late));
@@ -72,7 +73,7 @@ impl Engine {
 impl Entry<'_> {
     fn copy_or_link(
         &mut self,
-        file: Identity,
+        file: &mut FileId,
         known: u64,
         first: &mut Option<First>,
     ) -> Result<Done, Problem> {
@@ -81,7 +82,7 @@ impl Entry<'_> {
             .stat(self.name)
             .map_err(|error| self.engine.source_problem(&error))?;
         let present = self.look_at_target()?;
-        let is_same = (meta.dev, meta.ino) == file;
+        let is_same = file.is_of(&meta);
         if let (true, Some(first)) = (is_same && self.engine.keeps_links(), &*first)
             && let Some(done) = self.link_to(first, &meta, present)?
         {

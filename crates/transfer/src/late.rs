@@ -15,6 +15,7 @@ use crate::engine::{Engine, Problem, lock};
 use crate::entry::{Done, Entry};
 use crate::hard_links::First;
 use crate::ledger::Verdict;
+use crate::links_phase::Links;
 use crate::node::Node;
 use crate::parents::{Both, NoWay, Parents};
 use crate::queue::Job;
@@ -38,16 +39,34 @@ const BIG_BYTES: u64 = 64 << 20;
 /// Device and inode.
 pub(crate) type Identity = (u64, u64);
 
+/// A file of the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct FileId {
+    /// `None` until it is looked at: other machines have other numbers for it.
+    pub(crate) device: Option<u64>,
+    pub(crate) inode: u64,
+}
+
+impl FileId {
+    /// Whether what was found is this file. The first with its inode says on which device it is.
+    pub(crate) fn is_of(&mut self, meta: &Meta) -> bool {
+        self.inode == meta.ino && *self.device.get_or_insert(meta.dev) == meta.dev
+    }
+}
+
 /// Files met so far, and directories into which such files were put, so that their times are not right any more.
 #[derive(Default)]
 pub(crate) struct Late {
     files: Mutex<HashMap<Identity, Names>>,
     directories: Mutex<HashSet<RelPath>>,
+    pub(crate) links: Links,
 }
 
 #[derive(Default)]
 struct Names {
     paths: Vec<RelPath>,
+    /// That the file has; 1 where they do not matter.
+    nlink: u64,
     seen: Option<Seen>,
     bytes: u64,
 }
@@ -57,16 +76,18 @@ pub(crate) struct LateFiles(Vec<LateFile>);
 
 /// A file with its names, one or several.
 pub(crate) struct LateFile {
-    pub(crate) file: Identity,
+    pub(crate) file: FileId,
     pub(crate) paths: Vec<RelPath>,
+    /// Names that it had when it was met; 1 where they do not matter.
+    pub(crate) nlink: u64,
     /// It changed just before.
     pub(crate) seen: Option<Seen>,
-    bytes: u64,
+    pub(crate) bytes: u64,
     /// All names that were met, those too that are done.
     pub(crate) known: u64,
     /// What was made of the first of them.
     pub(crate) first: Option<First>,
-    waits: u32,
+    pub(crate) waits: u32,
 }
 
 impl LateFile {
@@ -89,10 +110,12 @@ impl LateFile {
 }
 
 impl Late {
-    pub(crate) fn add(&self, meta: &Meta, path: RelPath, seen: Option<Seen>) {
+    /// `nlink`: how many names the file has; 1 where they do not matter.
+    pub(crate) fn add(&self, meta: &Meta, path: RelPath, seen: Option<Seen>, nlink: u64) {
         let mut files = lock(&self.files);
         let names = files.entry((meta.dev, meta.ino)).or_default();
         names.paths.push(path);
+        names.nlink = names.nlink.max(nlink);
         names.seen = seen.or(names.seen);
         names.bytes = meta.size;
     }
@@ -103,8 +126,12 @@ impl Late {
         let files = files.into_iter().map(|(file, mut names)| {
             names.paths.sort_unstable();
             LateFile {
-                file,
+                file: FileId {
+                    device: Some(file.0),
+                    inode: file.1,
+                },
                 known: names.paths.len() as u64,
+                nlink: names.nlink,
                 first: None,
                 waits: 0,
                 paths: names.paths,
@@ -112,10 +139,8 @@ impl Late {
                 bytes: names.bytes,
             }
         });
-        let mut files: Vec<LateFile> = files.collect();
-        // Taken from the end; neighbours share the way to them.
-        files.sort_unstable_by(|a, b| b.paths.cmp(&a.paths));
-        (!files.is_empty()).then_some(LateFiles(files))
+        let files: Vec<LateFile> = files.collect();
+        (!files.is_empty()).then(|| LateFiles::new(files))
     }
 
     /// The directories whose attributes are to be set once more; `None`: there are none.
@@ -126,6 +151,12 @@ impl Late {
 }
 
 impl LateFiles {
+    pub(crate) fn new(mut files: Vec<LateFile>) -> Self {
+        // Taken from the end; neighbours share the way to them.
+        files.sort_unstable_by(|a, b| b.paths.cmp(&a.paths));
+        Self(files)
+    }
+
     /// Those that one thread does in one go, from the end.
     fn take_some(&mut self) -> Vec<LateFile> {
         let mut bytes = 0;
@@ -143,9 +174,9 @@ impl Entry<'_> {
     /// Writes the name down if the file has others.
     pub(crate) fn waits_for_links(&self, meta: &Meta) -> bool {
         let waits = meta.nlink > 1 && self.is_walk() && self.engine.keeps_links();
-        if waits {
+        if waits && !self.engine.leaves_name(meta, || self.path()) {
             let seen = self.seen_recently(meta);
-            self.engine.late.add(meta, self.path(), seen);
+            self.engine.late.add(meta, self.path(), seen, meta.nlink);
         }
         waits
     }
@@ -161,7 +192,7 @@ impl Entry<'_> {
         }
         let waits = seen.is_some() || (self.node.is_staged && meta.size >= BIG_BYTES);
         if waits {
-            self.engine.late.add(meta, self.path(), seen);
+            self.engine.late.add(meta, self.path(), seen, 1);
         }
         waits
     }
@@ -179,10 +210,11 @@ impl Engine {
             self.pool
                 .with_queue(self, |queue| queue.push_first(Job::Late(files)));
         }
+        let mut parents = Parents::default();
+        let mine = self.leave_links(mine, &mut parents)?;
         let now = Instant::now();
         let is_due = |file: &LateFile| file.due().is_none_or(|due| due <= now);
         let (mine, mut waiting): (Vec<_>, Vec<_>) = mine.into_iter().partition(is_due);
-        let mut parents = Parents::default();
         for file in mine.into_iter().rev() {
             waiting.extend(self.copy_and_link(file, &mut parents, scratch)?);
         }
@@ -231,7 +263,7 @@ impl Engine {
             Err(problem) => return Err(problem),
         };
         if verdict.may_have_written() {
-            if node.path.split_last().is_some() {
+            if node.path.split_last().is_some() && !self.is_links_phase() {
                 lock(&self.late.directories).insert(RelPath::clone(&node.path));
             }
             if let Some(target) = &both.target {

@@ -33,6 +33,7 @@ mod held;
 mod late;
 mod ledger;
 mod link;
+mod links_phase;
 mod load;
 mod node;
 mod parents;
@@ -60,8 +61,8 @@ mod watch;
 mod window;
 
 pub use attempt::{
-    Attempt, AttemptWork, Cancel, CheckRoots, Fence, FileWork, Finished, Found, NotTaken,
-    RootsLost, Settling, Share, Stopped, Unbegun, run,
+    Attempt, AttemptWork, Cancel, CheckRoots, Fence, FileWork, Finished, Found, FoundLinks,
+    NotTaken, RootsLost, Settling, Share, Stopped, Unbegun, run,
 };
 pub use progress::Progress;
 pub use sweep::{Remove, Swept, sweep};

@@ -7,9 +7,8 @@ use std::sync::Arc;
 
 use model::filter::Above;
 use model::{FailureClass, HashRange, RelPath, SkipReason};
-use storage::posix::{Error, Kind, Side, Xattrs};
+use storage::posix::{Dir, Error, Kind, Side, Xattrs};
 
-use crate::attempt::AttemptWork;
 use crate::attributes::{Creation, attributes_of_directory};
 use crate::engine::{Engine, Problem, describe};
 use crate::entry::{FilesBuilder, Presence};
@@ -38,7 +37,7 @@ pub(crate) struct Feeder {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Purpose {
+pub(crate) enum Purpose {
     Walk,
     /// Of the one directory.
     Shard(HashRange),
@@ -48,16 +47,7 @@ enum Purpose {
 }
 
 impl Feeder {
-    pub(crate) fn new(work: &AttemptWork) -> Self {
-        let (purpose, paths) = match work {
-            AttemptWork::Walk(paths) => (Purpose::Walk, paths.clone()),
-            AttemptWork::Shard { directory, range } => {
-                (Purpose::Shard(*range), vec![directory.clone()])
-            }
-            AttemptWork::Paths(paths) => (Purpose::Paths, paths.clone()),
-            AttemptWork::Settle(paths) => (Purpose::Settle, paths.clone()),
-            AttemptWork::Attributes(paths) => (Purpose::Attributes, paths.clone()),
-        };
+    pub(crate) fn new(purpose: Purpose, paths: Vec<RelPath>) -> Self {
         let mut paths = in_order(paths);
         if purpose == Purpose::Attributes {
             // What lies below first: a directory's own mode may close the way to it.
@@ -256,13 +246,19 @@ impl Engine {
             && feeder.cleared.as_ref() != Some(parent)
             && let Some(target) = &both.target
         {
-            let fresh = target.reopen().map_err(NoWay::Target)?;
-            self.names_at_target(&fresh, Leftovers::OfItem, None, &mut scratch.listing)
+            self.clear_leftovers(target, scratch)
                 .map_err(NoWay::Target)?;
             feeder.cleared = Some(parent.clone());
         }
         let node = passage(&both, parent.clone()).map_err(NoWay::Source)?;
         Ok((both, node))
+    }
+
+    /// Removes what earlier attempts at the item left unfinished in a directory at the target.
+    pub(crate) fn clear_leftovers(&self, target: &Dir, scratch: &mut Scratch) -> Result<(), Error> {
+        let fresh = target.reopen()?;
+        self.names_at_target(&fresh, Leftovers::OfItem, None, &mut scratch.listing)
+            .map(drop)
     }
 
     /// Counts the next paths of a parent that can't be entered.

@@ -90,6 +90,7 @@ impl From<&Work> for proto::Work {
                 offset: *offset,
                 length: *length,
             }),
+            Work::Links { names } => proto::work::Kind::Links(proto::Links { names: *names }),
             Work::Files(files) => proto::work::Kind::Files(proto::Files {
                 files: files.files,
                 bytes: files.bytes,
@@ -132,6 +133,7 @@ impl TryFrom<proto::Work> for Work {
                 offset: paths.offset,
                 length: paths.length,
             }),
+            Some(proto::work::Kind::Links(links)) => Ok(Work::Links { names: links.names }),
             Some(proto::work::Kind::Files(files)) => Ok(Work::Files(FilesWork {
                 files: files.files,
                 bytes: files.bytes,

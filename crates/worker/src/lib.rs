@@ -9,11 +9,13 @@ mod answer;
 mod behind;
 mod connection;
 mod lease;
+mod links;
 mod rclone;
 mod running;
 mod session;
 mod share;
 mod slot;
+mod upload;
 mod verdict;
 
 use std::future::Future;

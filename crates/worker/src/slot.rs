@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
+use model::found_links::FoundLink;
 use model::fs_type::AllowedTypes;
 use model::temp_name::MarkerName;
 use model::{
@@ -10,11 +11,14 @@ use model::{
     Work, file_list,
 };
 use storage::roots::{Guard, MarkerUse, Roots, TargetUse};
-use transfer::{Attempt, AttemptWork, Fence, FileWork, Finished, Share, Stopped, Unbegun, asking};
+use transfer::{
+    Attempt, AttemptWork, Fence, FileWork, Finished, FoundLinks, Share, Stopped, Unbegun, asking,
+};
 use wire::{BadMessage, proto};
 
 use crate::answer::{self, volume};
 use crate::connection::CallError;
+use crate::links::LeftNames;
 use crate::rclone;
 use crate::running::Running;
 use crate::session::{ANSWER_WITHIN, Session};
@@ -78,10 +82,13 @@ impl<'a> Slot<'a> {
         if self.is_rclone_s()? {
             return rclone::run(self);
         }
-        let attempt = self.attempt()?;
+        let left = Arc::<LeftNames>::default();
+        let attempt = self.attempt(&left)?;
         self.log_begin();
         let finished = transfer::run(&self.session.threads, attempt);
-        Ok(Verdict::complete(self.ended(finished)?))
+        let outcome = self.ended(finished)?;
+        self.send_left_names(&left)?;
+        Ok(Verdict::complete(outcome))
     }
 
     /// Says that all is ready, and what is done now.
@@ -117,7 +124,7 @@ impl<'a> Slot<'a> {
         Ok(finished?.outcome)
     }
 
-    fn attempt(&self) -> Result<Attempt, Verdict> {
+    fn attempt(&self, left: &Arc<LeftNames>) -> Result<Attempt, Verdict> {
         let roots = Arc::new(self.open_roots()?);
         self.agree_on_source(&roots.source_identity())?;
         let closing = matches!(
@@ -146,6 +153,9 @@ impl<'a> Slot<'a> {
             files: FileWork::Copy,
             excluded: self.excluded()?,
             ancestors: self.ancestors.clone(),
+            links: self
+                .leaves_links()
+                .then(|| left.clone() as Arc<dyn FoundLinks>),
             check_roots: Arc::new(move || match closing {
                 true => Ok(()),
                 false => checked.check().map_err(lost),
@@ -155,6 +165,16 @@ impl<'a> Slot<'a> {
             progress: self.running.progress.clone(),
             cancel: self.running.cancel.clone(),
         })
+    }
+
+    /// A dry run has no links phase.
+    fn leaves_links(&self) -> bool {
+        let finds = match &self.work {
+            Work::Walk { purpose, .. } => *purpose == Purpose::Copy,
+            Work::Shard { .. } | Work::Paths { .. } => true,
+            Work::Links { .. } | Work::Files(_) => false,
+        };
+        finds && !self.options.dry_run
     }
 
     /// From when the filter counts ages back.
@@ -254,6 +274,7 @@ impl<'a> Slot<'a> {
                 range: *range,
             },
             Work::Paths { .. } => AttemptWork::Paths(self.listed_paths()?),
+            Work::Links { .. } => AttemptWork::Links(self.listed_links()?),
             Work::Files(_) => return Err(Verdict::failed("files without rclone".into())),
         })
     }
@@ -279,6 +300,10 @@ impl<'a> Slot<'a> {
         file_list::decode(&self.listed()?).map_err(|e| Verdict::failed(e.to_string()))
     }
 
+    fn listed_links(&self) -> Result<Vec<FoundLink>, Verdict> {
+        FoundLink::decode_all(&self.listed()?).map_err(|e| Verdict::failed(e.to_string()))
+    }
+
     /// What earlier attempts handed to other items.
     pub(crate) fn excluded(&self) -> Result<Vec<Unbegun>, Verdict> {
         let mut excluded = Vec::new();
@@ -302,7 +327,7 @@ impl<'a> Slot<'a> {
                         excluded.push(Unbegun::Shard { directory, range });
                     }
                     // What a walk for rclone wrote down comes with its end.
-                    Work::Paths { .. } | Work::Files(_) => {}
+                    Work::Paths { .. } | Work::Links { .. } | Work::Files(_) => {}
                 }
             }
         }
@@ -317,7 +342,7 @@ impl<'a> Slot<'a> {
             }
             | Work::Shard { .. }
             | Work::Paths { .. } => Arc::new(self.hand_over()),
-            Work::Walk { .. } | Work::Files(_) => Arc::new(Nothing),
+            Work::Walk { .. } | Work::Links { .. } | Work::Files(_) => Arc::new(Nothing),
         }
     }
 

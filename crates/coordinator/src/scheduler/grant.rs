@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use model::{Item, ItemId, ListPlace, SessionId, Work};
+use model::{FilesWork, Item, ItemId, ListPlace, SessionId, Work};
 
 use super::owed::Owed;
 use super::stock::Mark;
@@ -283,7 +283,11 @@ impl Scheduler {
                 let list = list.ok_or(Refused::Misplaced("the task has no list"))?;
                 Ok((list.file.clone(), *offset, *length))
             }
-            Work::Files(files) if files.place == ListPlace::Server => {
+            Work::Links { .. }
+            | Work::Files(FilesWork {
+                place: ListPlace::Server,
+                ..
+            }) => {
                 let path = self.received.list(item.id);
                 match std::fs::metadata(&path) {
                     Ok(metadata) => Ok((path, 0, metadata.len())),

@@ -160,6 +160,8 @@ pub struct Scheduler {
     state: Mutex<State>,
     /// One task ends at a time, so that the run ends after the last one's rows are written.
     ending: Mutex<()>,
+    /// Held while names that several items left are dealt out.
+    dealing: Mutex<()>,
     over: watch::Sender<bool>,
 }
 
@@ -287,6 +289,7 @@ impl Scheduler {
                 broken: None,
             }),
             ending: Mutex::new(()),
+            dealing: Mutex::new(()),
             over: watch::Sender::new(run.state != RunState::Running),
         };
         scheduler.take_up_leases(now)?;

@@ -1,12 +1,15 @@
 //! When the items of a task's phase are done, what comes next.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
+use std::io::{self, BufRead, BufReader};
+use std::path::PathBuf;
 
-use model::{ItemId, Purpose, RelPath, Task, TaskId, Work};
+use model::{ItemId, ItemState, Purpose, RelPath, Task, TaskId, Work};
 
 use super::owed::Owed;
 use super::{Scheduler, State};
+use crate::links;
+use crate::no_room::is_no_room;
 use crate::store::{Applied, Phase, StoreError};
 
 /// Directories in one item of the attributes phase.
@@ -30,7 +33,8 @@ impl Scheduler {
             return Ok(());
         }
         match phase {
-            Phase::Copy => {
+            Phase::Copy if self.begin_links(task)? => Ok(()),
+            Phase::Copy | Phase::Links => {
                 let nothing_to_set = self.settings.options.dry_run || self.has_remote_end(task);
                 let directories = match nothing_to_set {
                     true => BTreeSet::new(),
@@ -88,14 +92,48 @@ impl Scheduler {
         self.begin(task, Phase::Close, vec![work])
     }
 
+    /// Begins the phase of names that several items left; whether there are any.
+    fn begin_links(&self, task: TaskId) -> Result<bool, StoreError> {
+        // Its lists are dealt once, however often the end of the last item is told.
+        let _dealing = self
+            .dealing
+            .lock()
+            .unwrap_or_else(|poisoned| poisoned.into_inner());
+        if self.phase_of(task) != Some(Phase::Copy) {
+            return Ok(true);
+        }
+        let items = self.store.items(self.run, task)?;
+        let left = items
+            .iter()
+            .filter(|record| record.item.state == ItemState::Done)
+            .map(|record| self.received.links(record.item.id, record.item.epoch));
+        let left: Vec<PathBuf> = left.filter(|list| list.exists()).collect();
+        if left.is_empty() {
+            return Ok(false);
+        }
+        let new_item = || ItemId::from_random(self.clock.random());
+        let dealt = links::deal(&left, &self.received, new_item).map_err(of_links)?;
+        self.begin_with(task, Phase::Links, &dealt)?;
+        Ok(true)
+    }
+
     fn begin(&self, task: TaskId, phase: Phase, works: Vec<Work>) -> Result<(), StoreError> {
         let items: Vec<(ItemId, Work)> = works
             .into_iter()
             .map(|work| (ItemId::from_random(self.clock.random()), work))
             .collect();
+        self.begin_with(task, phase, &items)
+    }
+
+    fn begin_with(
+        &self,
+        task: TaskId,
+        phase: Phase,
+        items: &[(ItemId, Work)],
+    ) -> Result<(), StoreError> {
         let applied = self
             .store
-            .begin_phase(self.run, task, phase, &items, self.clock.now_ms())?;
+            .begin_phase(self.run, task, phase, items, self.clock.now_ms())?;
         if applied == Applied::Now {
             tracing::debug!("task {task}: phase {phase:?} with {} items", items.len());
         }
@@ -129,6 +167,10 @@ impl Scheduler {
                 // rclone's directories are set by whoever ran it.
                 Work::Walk { .. } | Work::Files(_) => {}
                 Work::Paths { .. } => has_list = true,
+                Work::Links { .. } => {
+                    let list = self.received.list(record.item.id);
+                    links::parents(&list, &mut directories).map_err(of_links)?;
+                }
             }
         }
         if has_list && let Err(e) = self.directories_of_list(task, &mut directories) {
@@ -179,6 +221,20 @@ impl Scheduler {
             }
         }
         Ok(())
+    }
+}
+
+fn of_links(source: io::Error) -> StoreError {
+    let action = "deal out names of files that have several";
+    match is_no_room(&source) {
+        true => StoreError::NoRoom {
+            action,
+            source: source.into(),
+        },
+        false => StoreError::Database {
+            action,
+            source: source.into(),
+        },
     }
 }
 

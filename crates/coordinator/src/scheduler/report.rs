@@ -121,6 +121,7 @@ impl TaskSnapshot {
     pub fn phase_name(&self) -> &'static str {
         match self.record.phase {
             Phase::Copy => "copy",
+            Phase::Links => "links",
             Phase::Attributes => "attributes",
             Phase::Close => "close",
         }

@@ -14,6 +14,8 @@ pub enum Sent {
     Log,
     /// The list of an item that the attempt will hand in.
     List(ItemId),
+    /// Names for the links phase.
+    Links,
 }
 
 impl Scheduler {
@@ -34,6 +36,7 @@ impl Scheduler {
         standing.check(epoch).map_err(StoreError::from)?;
         let path = match sent {
             Sent::Log => self.received.log(standing.task, item, epoch),
+            Sent::Links => self.received.links(item, epoch),
             Sent::List(list) => match self.store.standing(list) {
                 // Ids are drawn at random: only somebody who guesses would meet one that is there.
                 Ok(_) => return Err(Refused::Misplaced("the list is another item's")),

@@ -36,7 +36,7 @@ pub(super) fn work_bytes(work: &model::Work) -> usize {
             directories.iter().map(|d| d.as_bytes().len() + 8).sum()
         }
         model::Work::Shard { directory, .. } => directory.as_bytes().len() + 32,
-        model::Work::Paths { .. } | model::Work::Files(_) => 32,
+        model::Work::Paths { .. } | model::Work::Links { .. } | model::Work::Files(_) => 32,
     }
 }
 

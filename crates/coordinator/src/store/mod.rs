@@ -131,6 +131,8 @@ pub struct RunRecord {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Phase {
     Copy,
+    /// Names of files that have others, where several items found them.
+    Links,
     /// Directories that several items wrote into.
     Attributes,
     /// The run's marker, and the attributes of the root.

@@ -16,8 +16,8 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 use model::{CopyOptions, Durability, Epoch, ItemId, RelPath, RunId, TempName};
 use storage::posix::Dir;
 use transfer::{
-    Attempt, AttemptWork, Cancel, Fence, FileWork, Finished, NotTaken, Progress, Share, Stopped,
-    Threads, Unbegun,
+    Attempt, AttemptWork, Cancel, Fence, FileWork, Finished, FoundLinks, NotTaken, Progress, Share,
+    Stopped, Threads, Unbegun,
 };
 
 pub const RUN: u64 = 77;
@@ -125,6 +125,7 @@ pub struct Try {
     pub ancestors: Vec<model::ItemId>,
     pub target_is_shared: bool,
     pub no_target: bool,
+    pub links: Option<Arc<dyn FoundLinks>>,
     pub check_roots: transfer::CheckRoots,
     pub progress: Arc<Progress>,
     /// Asked instead of the one that counts.
@@ -152,6 +153,7 @@ pub fn walk() -> Try {
         ancestors: Vec::new(),
         target_is_shared: false,
         no_target: false,
+        links: None,
         check_roots: Arc::new(|| Ok(())),
         progress: Arc::default(),
         fence: None,
@@ -195,6 +197,7 @@ impl Try {
             files: FileWork::Copy,
             excluded: self.excluded,
             ancestors: self.ancestors,
+            links: self.links,
             check_roots: self.check_roots,
             fence: self.fence.unwrap_or_else(|| {
                 Arc::new(CountingFence {

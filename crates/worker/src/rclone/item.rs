@@ -74,6 +74,9 @@ pub(crate) fn run(slot: &Slot<'_>) -> Result<Verdict, Verdict> {
         }),
         Work::Paths { .. } => item.find(AttemptWork::Paths(slot.listed_paths()?)),
         Work::Files(files) => item.copy(files),
+        Work::Links { .. } => Err(Verdict::failed(
+            "rclone makes each name a file of its own".into(),
+        )),
         Work::Walk {
             purpose: Purpose::Attributes,
             ..
@@ -412,6 +415,8 @@ impl Item<'_> {
             files,
             excluded: Vec::new(),
             ancestors: slot.ancestors.clone(),
+            // rclone writes files of their own.
+            links: None,
             check_roots: self.check_roots.clone(),
             fence: slot.running.fence.clone(),
             share: Arc::new(crate::share::Nothing),

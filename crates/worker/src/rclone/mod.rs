@@ -7,6 +7,5 @@
 mod ends;
 mod found;
 mod item;
-mod upload;
 
 pub(crate) use item::run;

@@ -159,6 +159,7 @@ impl Copy {
             files: FileWork::Copy,
             excluded: Vec::new(),
             ancestors: Vec::new(),
+            links: None,
             check_roots: Arc::new(move || {
                 roots
                     .check()

@@ -49,6 +49,10 @@ pub(super) fn work_to_blob(work: &Work) -> Vec<u8> {
             out.number(range.from());
             out.number(range.to());
         }
+        Work::Links { names } => {
+            out.number(4);
+            out.number(*names);
+        }
     }
     out.finish()
 }
@@ -86,6 +90,9 @@ pub(super) fn work_from_blob(blob: &[u8]) -> Result<Work, DecodeError> {
         3 => Ok(Work::Shard {
             directory: RelPath::new(input.bytes()?).map_err(|_| "illegal path")?,
             range: HashRange::new(input.number()?, input.number()?).ok_or("an empty range")?,
+        }),
+        4 => Ok(Work::Links {
+            names: input.number()?,
         }),
         _ => Err("unknown kind"),
     })
@@ -233,7 +240,8 @@ mod tests {
             directory: RelPath::new(b"a\n\xff".to_vec()).expect("a legal path"),
             range: HashRange::new(1, u64::MAX).expect("a range"),
         };
-        for work in [walk(), paths, shard].into_iter().chain(files) {
+        let links = Work::Links { names: u64::MAX };
+        for work in [walk(), paths, shard, links].into_iter().chain(files) {
             assert_eq!(work_from_blob(&work_to_blob(&work)), Ok(work));
         }
     }

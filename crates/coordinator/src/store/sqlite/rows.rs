@@ -40,16 +40,18 @@ pub(super) fn run_state_code(state: RunState) -> u32 {
 pub(super) fn phase_code(phase: Phase) -> u32 {
     match phase {
         Phase::Copy => 0,
-        Phase::Attributes => 1,
-        Phase::Close => 2,
+        Phase::Links => 1,
+        Phase::Attributes => 2,
+        Phase::Close => 3,
     }
 }
 
 pub(super) fn phase(row: &Row<'_>) -> rusqlite::Result<Phase> {
     match row.get("phase")? {
         0 => Ok(Phase::Copy),
-        1 => Ok(Phase::Attributes),
-        2 => Ok(Phase::Close),
+        1 => Ok(Phase::Links),
+        2 => Ok(Phase::Attributes),
+        3 => Ok(Phase::Close),
         code => Err(unknown_code(code)),
     }
 }

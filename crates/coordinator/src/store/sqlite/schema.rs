@@ -20,8 +20,11 @@ use crate::store::StoreError;
 const APPLICATION_ID: i32 = 0x444d_6967;
 
 /// The n-th brings a file from version n to n + 1.
-pub(super) const MIGRATIONS: &[&str] =
-    &[include_str!("schema_1.sql"), include_str!("schema_2.sql")];
+pub(super) const MIGRATIONS: &[&str] = &[
+    include_str!("schema_1.sql"),
+    include_str!("schema_2.sql"),
+    include_str!("schema_3.sql"),
+];
 
 /// What grants and completions go through again and again.
 const WRITER_CACHE_KIB: i64 = 32 * 1024;
@@ -190,7 +193,7 @@ mod tests {
             .execute_batch(
                 "INSERT INTO run (id, identity, state, started) VALUES (5, 'i', 0, 1);
                  INSERT INTO task (run, number, definition) VALUES (1, 1, x'00');
-                 INSERT INTO item (id, task, phase) VALUES (7, 1, 0);",
+                 INSERT INTO item (id, task, phase) VALUES (7, 1, 0), (8, 1, 1);",
             )
             .expect("insert");
         older.pragma_update(None, "user_version", 1).expect("set");
@@ -199,12 +202,15 @@ mod tests {
             .expect("set");
         drop(older);
         let newer = open_writer(&path).expect("migrate");
-        let item: (i64, i64) = newer
-            .query_row("SELECT id, kind FROM item", [], |row| {
-                Ok((row.get(0)?, row.get(1)?))
-            })
-            .expect("ask");
-        assert_eq!(item, (7, 0));
+        let item = |id: i64| -> (i64, i64) {
+            newer
+                .query_row("SELECT kind, phase FROM item WHERE id = ?1", [id], |row| {
+                    Ok((row.get(0)?, row.get(1)?))
+                })
+                .expect("ask")
+        };
+        // The links phase came between the two.
+        assert_eq!((item(7), item(8)), ((0, 0), (0, 2)));
     }
 
     #[test]
@@ -220,7 +226,7 @@ mod tests {
                 error,
                 StoreError::Format {
                     found: 99,
-                    known: 2
+                    known: 3
                 }
             ),
             "{error}"

@@ -14,7 +14,7 @@ const PIECE: u64 = 1 << 20;
 
 impl Slot<'_> {
     /// Sends a whole file; when this returns, the server has it on its disk. `list`: of a list, the item it is for.
-    pub(super) fn upload(&self, path: &Path, kind: UploadKind, list: u64) -> Result<(), Verdict> {
+    pub(crate) fn upload(&self, path: &Path, kind: UploadKind, list: u64) -> Result<(), Verdict> {
         let failed = |e: io::Error| Verdict::failed(format!("cannot read {}: {e}", path.display()));
         let mut file = File::open(path).map_err(failed)?;
         let length = file.metadata().map_err(failed)?.len();
