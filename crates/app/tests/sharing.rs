@@ -1,5 +1,5 @@
 //! P2, P6: one large tree is worked on by several workers: the server asks the busy one to hand work over, and
-//! every entry is still counted once.
+//! every entry is still counted once. What takes long hands its rest back unasked.
 
 mod fleet;
 
@@ -13,7 +13,7 @@ fn two_workers_share_one_tree() {
     let mut fleet = Fleet::new(
         "sharing",
         &Settings {
-            // Slow enough that the second worker is asked in: work younger than 2 s is not shared.
+            // Slow enough that the second worker is asked in: what is soon done is not shared.
             durability: "file",
             concurrency: 1,
             transfers: 1,
@@ -48,4 +48,28 @@ fn two_workers_share_one_tree() {
         first.len() + second.len(),
         "an item was begun twice"
     );
+}
+
+#[test]
+fn an_item_that_has_run_for_its_time_hands_back_what_it_has_not_begun() {
+    let mut fleet = Fleet::new(
+        "item-target",
+        &Settings {
+            durability: "file",
+            concurrency: 1,
+            transfers: 1,
+            more_global: vec!["item_target_secs: 1".to_owned()],
+            ..Settings::default()
+        },
+    );
+    fleet.add_tree(&Recipe::odd(200, 8_000), 4);
+    let server = fleet.server();
+    let worker = start(fleet.worker_command("alone").arg("--debug"));
+    assert_exit(&server, 0);
+    assert_exit(&worker, 0);
+    fleet.assert_migrated();
+    let begun = begun(&worker);
+    // The walk of the root, its end, and what was handed back.
+    assert!(begun.len() > 3, "{begun:?}");
+    assert!(begun.iter().all(|begun| begun.epoch == 1), "{begun:?}");
 }

@@ -416,12 +416,12 @@ impl Fleet {
     }
 
     /// Marks attempts that are to hand work back, since `idle` slots wait and nothing else is
-    /// there for them: those that have run longest first, none that began less than `least` ago
-    /// or was asked within that time. Returns how many were marked.
+    /// there for them: those that have run longest first, none that was asked less than `again` ago.
+    /// Whether it is worth it, each knows for itself. Returns how many were marked.
     pub fn ask_to_share(
         &mut self,
         idle: usize,
-        least: Duration,
+        again: Duration,
         now: Instant,
         eligible: impl Fn(TaskId) -> bool,
     ) -> usize {
@@ -432,10 +432,9 @@ impl Fleet {
             .filter(|held| {
                 eligible(held.task)
                     && !held.share
-                    && now.duration_since(held.granted) >= least
                     && held
                         .asked
-                        .is_none_or(|asked| now.duration_since(asked) >= least)
+                        .is_none_or(|asked| now.duration_since(asked) >= again)
             })
             .collect();
         candidates.sort_by_key(|held| held.granted);

@@ -401,6 +401,7 @@ fn settings(config: &Config, options: &Options, tasks: &[TaskRecord]) -> Setting
         transfers: config.global.transfers(),
         hung_mount: Duration::from_secs(config.global.hung_mount_secs),
         shard_entries: config.global.shard_entries,
+        item_target: Duration::from_secs(config.global.item_target_secs),
         options: config.global.copy_options(),
         source_fs_types: config.global.source_fs_types.clone(),
         target_fs_types: config.global.target_fs_types.clone(),

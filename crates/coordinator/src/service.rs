@@ -465,6 +465,7 @@ impl Service {
                 rclone: (engine == Engine::Rclone).then(|| (&settings.rclone).into()),
                 run_started_ms: self.scheduler.started(),
                 shard_entries: settings.shard_entries,
+                item_target_ms: u32::try_from(settings.item_target.as_millis()).unwrap_or(u32::MAX),
             }),
             has_children: granted.has_children,
             ancestors: granted.ancestors.iter().map(|item| item.get()).collect(),

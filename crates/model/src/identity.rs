@@ -181,7 +181,7 @@ mod tests {
         let with = |key: &str| CONFIG.replace("tasks_file", &format!("{key}, tasks_file"));
         for (config, tasks, hash) in [
             (with("transfers: 9, concurrency: 8"), TASKS, "h"),
-            (with("shard_entries: 1000"), TASKS, "h"),
+            (with("shard_entries: 1000, item_target_secs: 1"), TASKS, "h"),
             (with("size_only: false, durability: batch"), TASKS, "h"),
             (with("exclude: [], one_file_system: false"), TASKS, "h"),
             (with("feishu_url: 'http://x'"), TASKS, "h"),

@@ -166,6 +166,10 @@ fn defaults(config: &Config) -> Keys {
             global.shard_entries.to_string(),
         ),
         (
+            "global_config.item_target_secs",
+            global.item_target_secs.to_string(),
+        ),
+        (
             "global_config.concurrency",
             global.concurrency().to_string(),
         ),

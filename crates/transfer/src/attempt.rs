@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use model::found_links::FoundLink;
 use model::{CopyOptions, Epoch, HashRange, ItemId, NoRoom, Outcome, RelPath, RunId};
@@ -37,6 +38,14 @@ pub trait Share: Send + Sync {
     fn shard_entries(&self) -> Option<usize> {
         None
     }
+
+    /// Work that is done in less time, by this attempt's own measure, is not worth handing over.
+    fn least_time(&self) -> Duration {
+        Duration::ZERO
+    }
+
+    /// There is nothing to hand over, now or when more is published: whoever wants work asks again.
+    fn decline(&self) {}
 
     /// Hands work over for good; it is forgotten only after Ok.
     ///

@@ -64,6 +64,8 @@ pub(crate) struct Engine {
     pub(crate) sync_target: Option<Dir>,
     /// Device and inode of the target root: a walk must not enter it.
     pub(crate) target_root: Option<(u64, u64)>,
+    /// Directories that were begun.
+    pub(crate) begun: AtomicU64,
     pub(crate) is_sharing: AtomicBool,
     /// Microseconds after `started`.
     pub(crate) shares_again_at: AtomicU64,
@@ -180,6 +182,7 @@ impl Engine {
             publishing: Mutex::default(),
             sync_target,
             target_root,
+            begun: AtomicU64::new(0),
             is_sharing: AtomicBool::new(false),
             shares_again_at: AtomicU64::new(0),
             ledger: Mutex::default(),

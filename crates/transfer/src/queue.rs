@@ -115,6 +115,15 @@ impl Queue {
         self.feeder = Some(feeder);
     }
 
+    pub(crate) fn take_feeder(&mut self) -> Option<Feeder> {
+        self.feeder.take()
+    }
+
+    /// Whether files wait, whatever becomes of directories.
+    pub(crate) fn has_files(&self) -> bool {
+        self.groups.iter().any(|group| !group.batches.is_empty())
+    }
+
     /// A thread begins to read a directory.
     pub(crate) fn open_group(&mut self, thread: ThreadNo) -> GroupId {
         self.next_group += 1;

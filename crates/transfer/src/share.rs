@@ -1,5 +1,5 @@
-//! Handing work over: about half of the sub-directories that wait, nearest the root first, and of each huge directory the
-//! upper half of what is not begun.
+//! Handing work over: about half of the sub-directories that wait, nearest the root first, of those that the
+//! item is made of, and of each huge directory the upper half of what is not begun; if that is worth it.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -11,6 +11,7 @@ use crate::attempt::Unbegun;
 use crate::engine::{Engine, Problem, lock};
 use crate::ledger::Tally;
 use crate::queue::{GroupId, Job, Queue};
+use crate::start::Feeder;
 use crate::supply::Supply;
 use crate::walk::{Lister, Pending};
 use crate::watch;
@@ -62,12 +63,34 @@ impl Engine {
             return Ok(false);
         };
         let work = offer.work();
-        if work.is_empty() || watch::waiting(|| self.attempt.share.hand_over(&work)).is_err() {
+        let is_worth_it =
+            !work.is_empty() && self.time_of(&offer) >= self.attempt.share.least_time();
+        if !is_worth_it && !offer.others_wait {
+            self.attempt.share.decline();
+        }
+        if !is_worth_it || watch::waiting(|| self.attempt.share.hand_over(&work)).is_err() {
             self.take_back(offer);
             return Ok(false);
         }
         self.forget(offer)?;
         Ok(true)
+    }
+
+    /// How long this attempt would take for it, by what it has done so far. Of names, as long as none has its result, any
+    /// time: a batch may be waiting.
+    fn time_of(&self, offer: &Offer) -> Duration {
+        let so_far = self.elapsed_us() as f64 / 1e6;
+        let names = offer.huge.iter().filter_map(|huge| huge.cut);
+        let names: u64 = names.map(|cut| cut.names).sum();
+        let directories = offer.directories.len() + offer.rest.len();
+        let done = self.attempt.progress.done();
+        let begun = self.begun.load(Ordering::Relaxed).max(1);
+        let time = |n: u64, done: u64| n as f64 * so_far / done as f64;
+        let seconds = time(directories as u64, begun).max(time(names, done));
+        match seconds.is_nan() {
+            true => Duration::ZERO,
+            false => Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX),
+        }
     }
 
     /// Takes out of the queue what others may have.
@@ -81,12 +104,14 @@ impl Engine {
             // What lies in directories that wait for their files can be shared then.
             queue.push_first(Job::Flush);
         }
+        let others_wait = !kept.is_empty();
         queue.pending = kept.into();
         free.sort_by_key(Pending::depth);
         let n = match is_all_wanted {
             true => free.len(),
-            false if free.len() >= 2 => free.len() / 2,
-            false => 0,
+            // The last one goes, too, if there is something else to do.
+            false if queue.has_files() => free.len().div_ceil(2),
+            false => free.len() / 2,
         };
         let rest = free.split_off(n);
         // The nearest to the root wait longest, at the front.
@@ -101,9 +126,22 @@ impl Engine {
                 HugeOffer { group, lister, cut }
             })
             .collect();
+        let feeder = queue.take_feeder();
+        let (from, rest) = match &feeder {
+            Some(feeder) => {
+                let (from, rest) = feeder.unbegun(is_all_wanted);
+                let rest = rest.filter(|path| !self.excluded.has_within(path));
+                (from, rest.cloned().collect())
+            }
+            None => (0, Vec::new()),
+        };
         Offer {
             directories: free,
+            others_wait,
             huge,
+            feeder,
+            from,
+            rest,
         }
     }
 
@@ -120,6 +158,9 @@ impl Engine {
             for huge in offer.huge {
                 queue.push_files(huge.group, [], Some(huge.lister));
             }
+            if let Some(feeder) = offer.feeder {
+                queue.push_feeder(feeder);
+            }
         });
     }
 
@@ -133,9 +174,16 @@ impl Engine {
                 }
                 queue.push_files(huge.group, [], Some(huge.lister));
             }
+            if let Some(mut feeder) = offer.feeder {
+                if !offer.rest.is_empty() {
+                    feeder.forget(offer.from, |path| self.excluded.has_within(path));
+                }
+                queue.push_feeder(feeder);
+            }
         });
         let mut tally = Tally::default();
-        tally.counters.deferred = offer.directories.len() as u64;
+        tally.counters.listed = offer.rest.len() as u64;
+        tally.counters.deferred = (offer.directories.len() + offer.rest.len()) as u64;
         self.record(tally);
         for pending in offer.directories {
             pending.parent.sub_directory_deferred(self)?;
@@ -147,6 +195,13 @@ impl Engine {
 /// What is offered to others, and forgotten only when it is taken.
 struct Offer {
     directories: Vec<Pending>,
+    /// There are more that wait, until they can be found under their paths.
+    others_wait: bool,
+    /// What the item is made of and has not come to, out of the queue for now.
+    feeder: Option<Feeder>,
+    /// Of that, from here on, the directories offered.
+    from: usize,
+    rest: Vec<RelPath>,
     huge: Vec<HugeOffer>,
 }
 
@@ -160,7 +215,10 @@ struct HugeOffer {
 impl Offer {
     fn work(&self) -> Vec<Unbegun> {
         let directories = self.directories.iter();
-        let directories = directories.map(|pending| Unbegun::Directory(pending.path()));
+        let directories = directories
+            .map(Pending::path)
+            .chain(self.rest.iter().cloned());
+        let directories = directories.map(Unbegun::Directory);
         let shards = self.huge.iter().flat_map(|huge| {
             let directory = &huge.lister.node.path;
             let ranges = huge.cut.map_or_else(Vec::new, |cut| cut.shards());
@@ -196,7 +254,7 @@ impl Lister {
             return None;
         };
         let (left, names) = (window.left()?, window.left_names());
-        if !self.node.is_reachable() {
+        if !self.node.is_reachable() || (is_all_wanted && !window.has_paid()) {
             return None;
         }
         let free = match self.others_to {

@@ -63,6 +63,26 @@ impl Feeder {
     }
 }
 
+impl Feeder {
+    /// Directories to walk that may be another's, from a place in the middle on, or all; and where that is.
+    pub(crate) fn unbegun(&self, is_all_wanted: bool) -> (usize, impl Iterator<Item = &RelPath>) {
+        let n = match (self.purpose, is_all_wanted) {
+            (Purpose::Walk, true) => self.paths.len(),
+            (Purpose::Walk, false) => self.paths.len() / 2,
+            _ => 0,
+        };
+        let from = self.paths.len() - n;
+        (from, self.paths.range(from..))
+    }
+
+    /// Forgets those, from a place on, that are another's now.
+    pub(crate) fn forget(&mut self, from: usize, is_kept: impl Fn(&RelPath) -> bool) {
+        let rest = self.paths.split_off(from);
+        self.paths
+            .extend(rest.into_iter().filter(|path| is_kept(path)));
+    }
+}
+
 fn in_order(mut paths: Vec<RelPath>) -> Vec<RelPath> {
     paths.sort_by(|a, b| a.components().cmp(b.components()));
     paths.dedup();

@@ -2,6 +2,7 @@
 
 use std::ffi::{CStr, CString};
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use model::filter::Above;
 use model::{Attribute, FailureClass, HashRange, RelPath, SkipReason, TempName};
@@ -62,6 +63,7 @@ impl Engine {
     ) -> Result<(), Problem> {
         let parent = Arc::clone(&pending.parent);
         let path = pending.path();
+        self.begun.fetch_add(1, Ordering::Relaxed);
         match self.open_both(pending, path.clone(), scratch) {
             Ok(lister) => {
                 if !lister.node.is_staged {

@@ -57,6 +57,10 @@ impl Drop for Reserved {
     }
 }
 
+/// Of so many names that were read, one is to be taken before all that is left may go to others: who gets it has to read them
+/// all again.
+const PAYS_FOR: u64 = 16;
+
 /// Names, and how many of them are taken.
 #[derive(Default)]
 pub(crate) struct NameList {
@@ -119,9 +123,16 @@ pub(crate) struct Window {
     held_to: u64,
     /// Names beyond.
     beyond: u64,
+    /// Names to be taken before the reading has paid.
+    owed: u64,
 }
 
 impl Window {
+    /// Whether so much of what was read is begun that reading it was not for nothing.
+    pub(crate) fn has_paid(&self) -> bool {
+        self.owed == 0
+    }
+
     /// What of the directory is not begun; none: all is.
     pub(crate) fn left(&self) -> Option<HashRange> {
         self.left
@@ -153,6 +164,7 @@ impl Window {
             n += 1;
         }
         self.names.take(n, each);
+        self.owed = self.owed.saturating_sub(n as u64);
         let begun = match self.names.left() {
             [] => self.held_to.checked_add(1),
             [next, ..] => Some(next.hash),
@@ -203,6 +215,8 @@ pub(crate) struct Reading {
     /// Of them, those whose names are kept.
     kept: HashRange,
     beyond: u64,
+    /// All names that were met, whosever they are.
+    met: u64,
 }
 
 impl Reading {
@@ -217,6 +231,7 @@ impl Reading {
             asked: HashRange::ALL,
             kept: HashRange::ALL,
             beyond: 0,
+            met: 0,
         }
     }
 
@@ -236,6 +251,7 @@ impl Reading {
             asked,
             kept: asked,
             beyond: 0,
+            met: 0,
         }
     }
 
@@ -259,6 +275,7 @@ impl Reading {
     }
 
     fn add(&mut self, name: &CStr, kind: Kind) {
+        self.met += 1;
         if !self.is_huge {
             return self.names.push(0, name, kind);
         }
@@ -340,6 +357,7 @@ impl Reading {
             left: Some(self.asked),
             held_to: self.kept.to(),
             beyond: self.beyond,
+            owed: self.met / PAYS_FOR,
         }
     }
 }

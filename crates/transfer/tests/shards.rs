@@ -131,19 +131,25 @@ impl<'a> Server<'a> {
     }
 
     fn take(&mut self, item: &mut Kept, taken: Vec<Unbegun>) {
+        let mut directories = Vec::new();
+        let mut works = Vec::new();
         for unbegun in &taken {
-            let work = match unbegun.clone() {
+            match unbegun.clone() {
                 Unbegun::Directory(path) => {
                     self.open
                         .extend(path.split_last().map(|(parent, _)| parent));
-                    AttemptWork::Walk(vec![path])
+                    directories.push(path);
                 }
                 Unbegun::Shard { directory, range } => {
                     self.shards += 1;
                     self.open.push(directory.clone());
-                    AttemptWork::Shard { directory, range }
+                    works.push(AttemptWork::Shard { directory, range });
                 }
-            };
+            }
+        }
+        let walks = directories.chunks(60);
+        works.extend(walks.map(|some| AttemptWork::Walk(some.to_vec())));
+        for work in works {
             let mut ancestors = vec![item.id];
             ancestors.extend(&item.ancestors);
             self.items.push_back(Kept {

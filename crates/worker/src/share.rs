@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::{ItemId, Purpose, RelPath, Work};
 use tokio::runtime::Handle;
@@ -14,6 +14,9 @@ use crate::lease::ItemFence;
 
 /// Items that one hand-over makes, at most.
 const ITEMS: usize = 8;
+
+/// Less is sooner done than handed over.
+const LEAST_TIME: Duration = Duration::from_secs(1);
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
@@ -27,11 +30,25 @@ pub(crate) struct HandOver {
     pub(crate) fence: Arc<ItemFence>,
     pub(crate) wanted: Arc<AtomicBool>,
     pub(crate) shard_entries: Option<usize>,
+    /// From then on all that is not begun is handed over, asked or not.
+    pub(crate) done_enough_at: Option<Instant>,
 }
 
 impl Share for HandOver {
     fn is_wanted(&self) -> bool {
-        self.wanted.load(Ordering::Relaxed)
+        self.wanted.load(Ordering::Relaxed) || self.is_all_wanted()
+    }
+
+    fn is_all_wanted(&self) -> bool {
+        self.done_enough_at.is_some_and(|at| Instant::now() >= at)
+    }
+
+    fn least_time(&self) -> Duration {
+        LEAST_TIME
+    }
+
+    fn decline(&self) {
+        self.wanted.store(false, Ordering::Relaxed);
     }
 
     fn shard_entries(&self) -> Option<usize> {

@@ -2,6 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use model::found_links::FoundLink;
 use model::fs_type::AllowedTypes;
@@ -357,7 +358,13 @@ impl<'a> Slot<'a> {
             fence: self.running.fence.clone(),
             wanted: self.running.wanted.clone(),
             shard_entries: self.shard_entries(),
+            done_enough_at: self.done_enough_at(),
         }
+    }
+
+    fn done_enough_at(&self) -> Option<Instant> {
+        let time = Duration::from_millis(self.task.item_target_ms.into());
+        (!time.is_zero()).then(|| Instant::now() + time)
     }
 
     fn shard_entries(&self) -> Option<usize> {

@@ -167,16 +167,16 @@ fn a_refusal_that_is_tried_again_no_longer_speaks_for_its_worker() {
 #[test]
 fn the_longest_running_are_asked_first_and_not_twice_at_once() {
     let t0 = Instant::now();
-    let least = Duration::from_secs(2);
+    let again = Duration::from_secs(2);
     let mut fleet = fleet(t0, 1);
     let session = fleet.session(id(0)).unwrap();
-    session.hold(ItemId::from_random(1), Epoch(1), TaskId(1), t0 + least);
+    session.hold(ItemId::from_random(1), Epoch(1), TaskId(1), t0 + again);
     session.hold(ItemId::from_random(2), Epoch(1), TaskId(1), t0);
-    let now = t0 + least * 2;
-    assert_eq!(fleet.ask_to_share(1, least, now, |_| true), 1);
+    let now = t0 + again * 2;
+    assert_eq!(fleet.ask_to_share(1, again, now, |_| true), 1);
     assert!(fleet.session(id(0)).unwrap().held[&ItemId::from_random(2)].share);
-    assert_eq!(fleet.ask_to_share(9, least, now, |_| true), 1);
-    assert_eq!(fleet.ask_to_share(9, least, now, |_| true), 0);
+    assert_eq!(fleet.ask_to_share(9, again, now, |_| true), 1);
+    assert_eq!(fleet.ask_to_share(9, again, now, |_| true), 0);
 }
 
 fn left(task: u32) -> LeftBehind {

@@ -71,6 +71,8 @@ pub struct Settings {
     pub hung_mount: Duration,
     /// From so many names on, one directory is shared.
     pub shard_entries: u64,
+    /// An attempt that has run for so long hands back what it has not begun.
+    pub item_target: Duration,
     pub options: CopyOptions,
     /// Of each task.
     pub engines: BTreeMap<TaskId, Engine>,
@@ -84,8 +86,8 @@ pub struct Settings {
     pub config_file: PathBuf,
 }
 
-/// Work that began less than this long ago is not shared: handing it over would cost more than it wins.
-const LEAST_TO_SHARE: Duration = Duration::from_secs(2);
+/// An attempt is asked to share at most this often: it may have had nothing worth it, or not yet.
+const ASK_AGAIN: Duration = Duration::from_millis(500);
 
 /// What a call can be answered with besides success.
 #[derive(Debug, thiserror::Error)]
@@ -502,9 +504,7 @@ impl Scheduler {
                 .collect()
         };
         let fleet = &mut state.fleet;
-        fleet.ask_to_share(idle_slots, LEAST_TO_SHARE, now, |task| {
-            shareable.contains(&task)
-        });
+        fleet.ask_to_share(idle_slots, ASK_AGAIN, now, |task| shareable.contains(&task));
         for session in fleet.sessions.values() {
             if session.held.values().any(|held| held.share) {
                 session.commands.notify_waiters();

@@ -251,7 +251,7 @@ fn who_idles_gets_work_of_those_who_are_busy_but_none_that_it_refused() {
     let first = busy.begin_first(&scheduler);
     let _waiting = scheduler.wait_for_work(idle.session, 2);
     assert_eq!(idle.lease(&scheduler), []);
-    let later = Instant::now() + LEAST_TO_SHARE;
+    let later = Instant::now() + ASK_AGAIN;
     let refuse = |task| {
         let now = Instant::now();
         scheduler

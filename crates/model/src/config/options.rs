@@ -29,6 +29,9 @@ pub const DEFAULT_HUNG_MOUNT_SECS: u64 = 60;
 /// Names from which on one directory is shared between workers, when nothing else is said.
 pub const DEFAULT_SHARD_ENTRIES: u64 = 50_000;
 
+/// Seconds after which an item hands back what it has not begun, when nothing else is said.
+pub const DEFAULT_ITEM_TARGET_SECS: u64 = 120;
+
 /// Seconds without progress after which an rclone is ended, when nothing else is said.
 pub const DEFAULT_RCLONE_STALL_SECS: u64 = 600;
 
@@ -133,6 +136,8 @@ pub struct GlobalConfig {
     pub max_files_per_output: u64,
     /// From so many names on, one directory is shared between workers. A matter of speed alone.
     pub shard_entries: u64,
+    /// An item that has run for so long hands back all that it has not begun. A matter of speed alone.
+    pub item_target_secs: u64,
     pub concurrency: Option<i64>,
     pub ultra_large_scale: bool,
     pub server_side_listing: bool,

@@ -71,6 +71,7 @@ section! {
         "file_list_dir_fs_type" file_list_dir_fs_type: Names,
         "max_files_per_output" max_files_per_output: Number<0, { i64::MAX }>,
         "shard_entries" shard_entries: Number<100, { i64::MAX }>,
+        "item_target_secs" item_target_secs: Seconds<1>,
         "concurrency" concurrency: Number<{ i64::MIN }, { i64::MAX }>,
         "ultra_large_scale" ultra_large_scale: bool,
         "server_side_listing" server_side_listing: bool,

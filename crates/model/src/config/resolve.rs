@@ -5,8 +5,9 @@ use std::path::PathBuf;
 use super::list::List;
 use super::notify::{NoticeKind, Webhook};
 use super::options::{
-    DEFAULT_HUNG_MOUNT_SECS, DEFAULT_MAX_FILES_PER_OUTPUT, DEFAULT_RCLONE_STALL_SECS,
-    DEFAULT_SHARD_ENTRIES, GlobalConfig, MAX_TRANSFERS, RcloneFlags, ReportConfig, S3Config,
+    DEFAULT_HUNG_MOUNT_SECS, DEFAULT_ITEM_TARGET_SECS, DEFAULT_MAX_FILES_PER_OUTPUT,
+    DEFAULT_RCLONE_STALL_SECS, DEFAULT_SHARD_ENTRIES, GlobalConfig, MAX_TRANSFERS, RcloneFlags,
+    ReportConfig, S3Config,
 };
 use super::raw::{RawGlobal, RawNotify, RawRcloneFlags, RawReport, RawS3, RawServer};
 use super::server::ServerConfig;
@@ -115,6 +116,9 @@ pub(crate) fn global(raw: RawGlobal, warnings: &mut Vec<String>) -> GlobalConfig
             .filter(|&files| files > 0)
             .unwrap_or(DEFAULT_MAX_FILES_PER_OUTPUT),
         shard_entries: raw.shard_entries.map_or(DEFAULT_SHARD_ENTRIES, Number::to),
+        item_target_secs: raw
+            .item_target_secs
+            .map_or(DEFAULT_ITEM_TARGET_SECS, Number::to),
         concurrency: raw.concurrency.map(Number::get),
         ultra_large_scale: raw.ultra_large_scale.unwrap_or(false),
         server_side_listing: raw.server_side_listing.unwrap_or(false),

@@ -3,8 +3,8 @@ use std::path::{Path, PathBuf};
 use proptest::prelude::{ProptestConfig, any, proptest};
 
 use super::{
-    Acl, Config, ConfigError, DEFAULT_MAX_FILES_PER_OUTPUT, DEFAULT_SHARD_ENTRIES, Parsed,
-    ReportConfig, ReportFormat, ServerConfig, parse,
+    Acl, Config, ConfigError, DEFAULT_ITEM_TARGET_SECS, DEFAULT_MAX_FILES_PER_OUTPUT,
+    DEFAULT_SHARD_ENTRIES, Parsed, ReportConfig, ReportFormat, ServerConfig, parse,
 };
 use crate::engine::{Engine, LogLevel};
 use crate::filter::Filter;
@@ -94,6 +94,7 @@ fn missing_and_empty_sections_have_defaults() {
         assert_eq!((global.concurrency(), global.transfers()), (3, 64));
         assert_eq!(global.max_files_per_output, DEFAULT_MAX_FILES_PER_OUTPUT);
         assert_eq!(global.shard_entries, DEFAULT_SHARD_ENTRIES);
+        assert_eq!(global.item_target_secs, DEFAULT_ITEM_TARGET_SECS);
         assert_eq!(global.copy_options(), CopyOptions::default());
         assert_eq!(global.feishu_url, None);
     }
@@ -106,7 +107,7 @@ fn each_key_is_understood() {
           bucket: b, acl: public-read}}
 global_config: {source_fs_type: gpfs, source_fs_types: [nfs, GPFS, 0x6969], target_fs_types: any,
   tasks_file: t, check_source_entry: true, file_list_dir: /l, file_list_dir_fs_type: yrfs_ec,
-  max_files_per_output: 7, shard_entries: 100, concurrency: -1, ultra_large_scale: true, server_side_listing: true,
+  max_files_per_output: 7, shard_entries: 100, item_target_secs: 9, concurrency: -1, ultra_large_scale: true, server_side_listing: true,
   feishu_url: 'https://open.feishu.cn/hook/x', engine: Native, transfers: 9, checkers: 8,
   durability: file, size_only: false, update: true, dryrun: no, local_no_set_modtime: true,
   rclone_flags: {transfers: 2048, size_only: true, update: false, log_level: debug}}
@@ -120,7 +121,7 @@ server: {port: 0, data_dir: /d, lease_secs: 10, heartbeat_secs: 5, progress_secs
     let global = config.global;
     assert_eq!(global.source_fs_types, ["nfs", "GPFS", "0x6969"]);
     assert_eq!(global.target_fs_types, ["any"]);
-    assert_eq!(global.shard_entries, 100);
+    assert_eq!((global.shard_entries, global.item_target_secs), (100, 9));
     assert_eq!((global.concurrency, global.concurrency()), (Some(-1), 3));
     assert_eq!(
         (global.transfers(), global.rclone_options().checkers),

@@ -105,6 +105,23 @@ fn what_is_left_is_counted_also_beyond_what_is_held() {
 }
 
 #[test]
+fn a_reading_has_paid_when_a_part_of_what_was_met_is_taken() {
+    let room = Arc::default();
+    let upper = HashRange::ALL.since(HashRange::ALL.middle()).unwrap();
+    let all = match read(Reading::all(&room, 500), &names_of(3_200)) {
+        Read::Huge(window) => window,
+        Read::Whole(_) => panic!("it is huge"),
+    };
+    // Names that are another's had to be met, too.
+    for mut window in [all, window_of(&room, 500, upper, &names_of(3_200))] {
+        window.take(199, |_, _| ());
+        assert!(!window.has_paid());
+        window.take(1, |_, _| ());
+        assert!(window.has_paid());
+    }
+}
+
+#[test]
 fn what_all_directories_hold_has_a_bound() {
     let room: Arc<Room> = Arc::default();
     let huge: Vec<Reading> = (0..200)

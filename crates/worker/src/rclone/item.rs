@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::io::{BufWriter, Write};
 use std::sync::{Arc, Once};
+use std::time::Duration;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -439,7 +440,18 @@ impl Share for ShareRest {
     }
 
     fn is_all_wanted(&self) -> bool {
-        self.found.is_full()
+        self.found.is_full() || self.hand_over.is_all_wanted()
+    }
+
+    fn least_time(&self) -> Duration {
+        match self.found.is_full() {
+            true => Duration::ZERO,
+            false => self.hand_over.least_time(),
+        }
+    }
+
+    fn decline(&self) {
+        self.hand_over.decline();
     }
 
     fn shard_entries(&self) -> Option<usize> {

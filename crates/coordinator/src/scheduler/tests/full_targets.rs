@@ -56,7 +56,7 @@ fn of_a_full_volume_nothing_is_granted_and_others_go_on() {
         );
     }
     // What waits for room keeps nobody from sharing what others have.
-    let now = Instant::now() + LEAST_TO_SHARE;
+    let now = Instant::now() + ASK_AGAIN;
     assert_eq!(worker.lease(&scheduler), []);
     let _waiting = scheduler.wait_for_work(worker.session, 1);
     scheduler.tick(now).unwrap();

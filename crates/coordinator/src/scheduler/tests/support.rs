@@ -41,6 +41,7 @@ impl Place {
                 full_target: Duration::from_secs(60),
                 concurrency: 3,
                 shard_entries: 50_000,
+                item_target: Duration::from_secs(120),
                 transfers: 4,
                 hung_mount: Duration::from_secs(60),
                 options: CopyOptions::default(),
