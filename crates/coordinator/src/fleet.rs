@@ -323,6 +323,10 @@ impl Fleet {
         self.held().map(|held| held.task).collect()
     }
 
+    pub fn holds_any_of(&self, task: TaskId) -> bool {
+        self.held().any(|held| held.task == task)
+    }
+
     pub fn held_of(&self, task: TaskId) -> usize {
         self.held().filter(|held| held.task == task).count()
     }

@@ -1,12 +1,14 @@
 //! The scheduler behind gRPC: messages in, verbs of the scheduler, messages out.
 //!
-//! Store calls block, so each runs on a blocking thread; what needs no store is answered at once. Nothing that a peer sends is believed
+//! Store calls block, so each runs on a blocking thread, but for the two that come in thousands a second: these are told
+//! when the store has answered. What needs no store is answered at once. Nothing that a peer sends is believed
 //! before `wire` has turned it into nouns.
 
 mod messages;
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,7 +20,7 @@ use wire::proto::{self, Verdict, coordinator_server::Coordinator};
 
 use crate::mounts;
 use crate::no_room;
-use crate::scheduler::{Full, Refused, ReleaseReason, Scheduler, Sent};
+use crate::scheduler::{Attempt, Full, Refused, ReleaseReason, Scheduler, Sent};
 use crate::status;
 use crate::store::{Granted, TaskRecord};
 use messages::{command, newcomer, progress, whole_ms, work_bytes};
@@ -53,6 +55,18 @@ impl Service {
             Err(panic) => return Err(Status::internal(format!("the call failed: {panic}"))),
         };
         Err(self.status_of(refused))
+    }
+
+    /// Goes on with it even if the caller gives up: what the store was asked has to be noted.
+    async fn to_its_end<T: Send + 'static>(
+        &self,
+        call: impl Future<Output = Result<T, Refused>> + Send + 'static,
+    ) -> Result<T, Status> {
+        match tokio::spawn(call).await {
+            Ok(Ok(answer)) => Ok(answer),
+            Ok(Err(refused)) => Err(self.status_of(refused)),
+            Err(panic) => Err(Status::internal(format!("the call failed: {panic}"))),
+        }
     }
 
     fn status_of(&self, refused: Refused) -> Status {
@@ -166,8 +180,9 @@ impl Coordinator for Service {
         let came = Instant::now();
         let waiting = self.scheduler.wait_for_work(id, slots);
         loop {
+            let scheduler = Arc::clone(&self.scheduler);
             let answer = self
-                .blocking(move |scheduler| scheduler.lease(id, request.request_id, slots))
+                .to_its_end(scheduler.lease_soon(id, request.request_id, slots))
                 .await?;
             let over = answer.run_over;
             let age = answer.age;
@@ -368,10 +383,36 @@ impl Coordinator for Service {
             .into_iter()
             .map(TryInto::try_into)
             .collect::<Result<Vec<_>, wire::BadMessage>>()?;
-        self.change(move |scheduler| {
-            scheduler.complete(session(request.session), item, epoch, outcome, &children)
-        })
-        .await
+        let session = session(request.session);
+        let Some(task) = self.scheduler.held_task(session, item) else {
+            // It is repeated, or late.
+            return self
+                .change(move |scheduler| {
+                    scheduler.complete(session, item, epoch, outcome, &children)
+                })
+                .await;
+        };
+        let attempt = Attempt {
+            session,
+            item,
+            epoch,
+            task,
+        };
+        let scheduler = Arc::clone(&self.scheduler);
+        let completed = self.to_its_end(async move {
+            match scheduler.complete_held(attempt, outcome, &children).await {
+                Err(refused) if refused.is_stale() => Ok(Verdict::Stale),
+                Err(refused) => Err(refused),
+                Ok(None) => Ok(Verdict::Stored),
+                Ok(Some(task)) => {
+                    let advance = move || scheduler.advance(task);
+                    let advanced = tokio::task::spawn_blocking(advance).await;
+                    advanced.unwrap_or_else(|panic| resume_unwind(panic.into_panic()))?;
+                    Ok(Verdict::Stored)
+                }
+            }
+        });
+        Ok(Response::new(wire::verdict(completed.await?)))
     }
 
     async fn upload(

@@ -6,11 +6,21 @@ use std::time::Duration;
 use model::location::SourceIdentity;
 use model::{Epoch, ItemId, Outcome, SessionId, TaskId, Work};
 
+use super::soon::answer;
 use super::{Refused, ReleaseReason, Scheduler, State};
-use crate::store::{Cost, Millis, Release, ReleasedTo, StoreError};
+use crate::store::{Applied, Cost, Millis, Release, ReleasedTo, StoreError};
 
 /// No worker may hold up an item for longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
+
+/// An attempt, and of which task it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Attempt {
+    pub session: SessionId,
+    pub item: ItemId,
+    pub epoch: Epoch,
+    pub task: TaskId,
+}
 
 impl Scheduler {
     /// The first worker at a task's roots sets the identity of its source; all hear what holds. `volume`: where what
@@ -81,11 +91,58 @@ impl Scheduler {
         outcome: Outcome,
         children: &[(ItemId, Work)],
     ) -> Result<(), Refused> {
-        let task = self.task_of(session, item)?;
+        let task = match self.held_task(session, item) {
+            Some(task) => task,
+            None => self.store.standing(item)?.task,
+        };
         let has_copied = outcome.counters.copied > 0;
         let completed =
             self.store
                 .complete_with(item, epoch, outcome, children, self.clock.now_ms());
+        let attempt = Attempt {
+            session,
+            item,
+            epoch,
+            task,
+        };
+        let next = self.completed(attempt, has_copied, children.len(), completed)?;
+        next.map_or(Ok(()), |task| Ok(self.advance(task)?))
+    }
+
+    /// As [`Scheduler::complete`] of an item that the session holds, but it keeps no thread waiting. Answers with the task
+    /// if the caller has to let it [`Scheduler::advance`]. It must run to its end: what was stored has to be noted.
+    pub async fn complete_held(
+        &self,
+        attempt: Attempt,
+        outcome: Outcome,
+        children: &[(ItemId, Work)],
+    ) -> Result<Option<TaskId>, Refused> {
+        let has_copied = outcome.counters.copied > 0;
+        let Attempt { item, epoch, .. } = attempt;
+        let completed = answer(|then| {
+            let now = self.clock.now_ms();
+            self.store
+                .complete_then(item, epoch, outcome, children, now, then);
+        });
+        let completed = completed.await;
+        self.completed(attempt, has_copied, children.len(), completed)
+    }
+
+    /// Notes how an attempt's outcome was taken, in memory alone. Answers with its task if that may have to advance: while
+    /// something else of it is held, it has not.
+    fn completed(
+        &self,
+        attempt: Attempt,
+        has_copied: bool,
+        children: usize,
+        completed: Result<Applied, StoreError>,
+    ) -> Result<Option<TaskId>, Refused> {
+        let Attempt {
+            session,
+            item,
+            epoch,
+            task,
+        } = attempt;
         // Taken or refused, this attempt is over; where there is no room, its worker holds it until there is.
         if !matches!(&completed, Err(error) if error.is_no_room()) {
             self.drop_held(session, item, epoch);
@@ -97,12 +154,12 @@ impl Scheduler {
             .targets
             .completed((item, epoch), has_copied, now);
         self.resume(resumed);
-        if !children.is_empty() {
-            self.waiting(task, children.len());
+        if children > 0 {
+            self.waiting(task, children);
         }
         self.next_first(task);
-        self.advance(task)?;
-        Ok(())
+        let is_last = !self.state().fleet.holds_any_of(task);
+        Ok(is_last.then_some(task))
     }
 
     /// Hands an item back. It is not granted again before its worker says (`not_before` from now on) and the reason allows.
@@ -158,6 +215,8 @@ impl Scheduler {
             self.next_first(task);
         }
         handed_back?;
+        // Another's completion may have found this one still held.
+        self.advance(task)?;
         if reason == ReleaseReason::Task {
             self.fail_task(task, message.to_owned())?;
         }
@@ -168,17 +227,10 @@ impl Scheduler {
         Ok(())
     }
 
-    /// Mostly the session holds the item, and the store need not be asked.
-    fn task_of(&self, session: SessionId, item: ItemId) -> Result<TaskId, StoreError> {
-        let held = {
-            let mut state = self.state();
-            let session = state.fleet.session(session);
-            session.and_then(|session| Some(session.held.get(&item)?.task))
-        };
-        match held {
-            Some(task) => Ok(task),
-            None => Ok(self.store.standing(item)?.task),
-        }
+    /// The task of an item that the session holds.
+    pub fn held_task(&self, session: SessionId, item: ItemId) -> Option<TaskId> {
+        let mut state = self.state();
+        Some(state.fleet.session(session)?.held.get(&item)?.task)
     }
 
     /// The attempt is over; one with another epoch is not meant.

@@ -3,11 +3,13 @@
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use model::{FilesWork, Item, ItemId, ListPlace, SessionId, Work};
 
 use super::owed::Owed;
+use super::soon::answer;
 use super::stock::Mark;
 use super::targets::Place;
 use super::{Refused, Scheduler, State, TaskState};
@@ -20,6 +22,32 @@ pub struct LeaseAnswer {
     /// Since they were granted: an answer may be a repeated one.
     pub age: Duration,
     pub run_over: bool,
+}
+
+enum Looked {
+    Knows(LeaseAnswer),
+    Asks(Look),
+}
+
+/// What the store is asked for a session.
+#[derive(Debug, Clone)]
+struct Look {
+    session: SessionId,
+    request: u64,
+    slots: usize,
+    from: Vec<GrantFrom>,
+    probed: Vec<Place>,
+    since: Mark,
+}
+
+impl Look {
+    fn establishing<'a>(&'a self, scheduler: &'a Scheduler) -> Establishing<'a> {
+        Establishing {
+            scheduler,
+            from: &self.from,
+            probed: &self.probed,
+        }
+    }
 }
 
 /// Until the first worker of a task has said what it found at the roots, the task's other items wait; two grants at
@@ -46,31 +74,77 @@ impl Drop for Establishing<'_> {
 impl Scheduler {
     /// Grants up to `slots` items. The same request again gets the same answer.
     pub fn lease(&self, id: SessionId, request: u64, slots: usize) -> Result<LeaseAnswer, Refused> {
+        let look = match self.look(id, request, slots)? {
+            Looked::Knows(answer) => return Ok(answer),
+            Looked::Asks(look) => look,
+        };
+        let _establishing = look.establishing(self);
+        let now = self.clock.now_ms();
+        let grants = self.store.grant(self.run, &look.from, id, slots, now)?;
+        self.granted(&look, grants)
+    }
+
+    /// As [`Scheduler::lease`], but it keeps no thread waiting. It must run to its end: what was granted has to be noted.
+    pub async fn lease_soon(
+        self: Arc<Self>,
+        id: SessionId,
+        request: u64,
+        slots: usize,
+    ) -> Result<LeaseAnswer, Refused> {
+        let look = match self.look(id, request, slots)? {
+            Looked::Knows(answer) => return Ok(answer),
+            Looked::Asks(look) => look,
+        };
+        let _establishing = look.establishing(&self);
+        let grants = answer(|then| {
+            let now = self.clock.now_ms();
+            self.store
+                .grant_then(self.run, &look.from, id, slots, now, then);
+        });
+        let grants = grants.await?;
+        let is_known = self.state().fleet.session(id).is_some();
+        if grants.len() == slots && is_known {
+            return self.granted(&look, grants);
+        }
+        // The store is asked once more.
+        let (scheduler, also) = (Arc::clone(&self), look.clone());
+        tokio::task::spawn_blocking(move || scheduler.granted(&also, grants))
+            .await
+            .unwrap_or_else(|panic| std::panic::resume_unwind(panic.into_panic()))
+    }
+
+    /// What is known without the store, or what it is to be asked.
+    fn look(&self, id: SessionId, request: u64, slots: usize) -> Result<Looked, Refused> {
+        let nothing = |run_over| LeaseAnswer {
+            grants: Vec::new(),
+            age: Duration::ZERO,
+            run_over,
+        };
         if self.is_over() {
-            return Ok(LeaseAnswer {
-                grants: Vec::new(),
-                age: Duration::ZERO,
-                run_over: true,
-            });
+            return Ok(Looked::Knows(nothing(true)));
         }
         if let Some(grants) = self.answered_before(id, request)? {
-            return Ok(self.answer(id, grants));
+            return Ok(Looked::Knows(self.answer(id, grants)));
         }
         let since = self.state().put;
         let (from, probed) = self.may_be_granted(id, slots, self.clock.now())?;
-        let _establishing = Establishing {
-            scheduler: self,
-            from: &from,
-            probed: &probed,
-        };
-        let grants = match from.is_empty() {
-            true => Vec::new(),
-            false => self
-                .store
-                .grant(self.run, &from, id, slots, self.clock.now_ms())?,
-        };
-        self.note_stock(&from, slots, &grants, since)?;
-        if !self.note_grants(id, request, &grants) {
+        if from.is_empty() {
+            return Ok(Looked::Knows(nothing(false)));
+        }
+        Ok(Looked::Asks(Look {
+            session: id,
+            request,
+            slots,
+            from,
+            probed,
+            since,
+        }))
+    }
+
+    /// Notes what was granted.
+    fn granted(&self, look: &Look, grants: Vec<Granted>) -> Result<LeaseAnswer, Refused> {
+        let stock = self.note_stock(&look.from, look.slots, &grants, look.since);
+        if !self.note_grants(look.session, look.request, &grants) {
             // It left, or its lease ran out, meanwhile: nobody else knows that these are leased.
             for granted in grants {
                 let item = granted.item;
@@ -79,7 +153,8 @@ impl Scheduler {
             }
             return Err(Refused::UnknownSession);
         }
-        Ok(self.answer(id, grants))
+        stock?;
+        Ok(self.answer(look.session, grants))
     }
 
     /// Learns from a look that began at `since` what the store has no more of. Where it may have more, the next is woken.

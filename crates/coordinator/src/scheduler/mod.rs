@@ -17,6 +17,7 @@ mod pauses;
 mod phases;
 mod report;
 mod sessions;
+mod soon;
 mod stock;
 mod targets;
 mod uploads;
@@ -44,6 +45,7 @@ use stock::{Mark, Stock};
 use targets::Targets;
 use waiters::Waiters;
 
+pub use attempts::Attempt;
 pub use clock::{Clock, SystemClock, now_ms};
 pub use grant::LeaseAnswer;
 pub use report::{PausedSnapshot, Snapshot, TaskSnapshot};

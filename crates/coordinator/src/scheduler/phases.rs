@@ -21,7 +21,7 @@ const BYTES_PER_ITEM: usize = 1 << 20;
 impl Scheduler {
     /// Moves a task on if nothing of its phase is open, now or when there is room. Safe to call at any time and twice
     /// at once.
-    pub(super) fn advance(&self, task: TaskId) -> Result<(), StoreError> {
+    pub fn advance(&self, task: TaskId) -> Result<(), StoreError> {
         self.settle(Owed::Advance(task))
     }
 

@@ -8,6 +8,7 @@ mod rclone;
 mod refused;
 mod released;
 mod repeated;
+mod soon;
 mod support;
 mod waiters;
 

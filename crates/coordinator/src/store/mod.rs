@@ -252,6 +252,9 @@ pub struct TaskTotals {
     pub workers: Vec<String>,
 }
 
+/// Told of an answer when what it says is durable. It must not wait for the store; if the store has stopped it is dropped untold.
+pub type Then<T> = Box<dyn FnOnce(Result<T, StoreError>) + Send>;
+
 /// Implementations pass one contract suite.
 pub trait Store: Send + Sync {
     /// Begins a run, resumes the unfinished one of the same identity, or finds it finished.
@@ -294,6 +297,30 @@ pub trait Store: Send + Sync {
         n: usize,
         now: Millis,
     ) -> Result<Vec<Granted>, StoreError>;
+    /// As [`Store::grant`], but `then` hears the answer. Where no better is known, it waits all the same.
+    fn grant_then(
+        &self,
+        run: RunId,
+        tasks: &[GrantFrom],
+        session: SessionId,
+        n: usize,
+        now: Millis,
+        then: Then<Vec<Granted>>,
+    ) {
+        then(self.grant(run, tasks, session, n, now));
+    }
+    /// As [`Store::complete_with`], but `then` hears the answer. Where no better is known, it waits all the same.
+    fn complete_then(
+        &self,
+        item: ItemId,
+        epoch: Epoch,
+        outcome: Outcome,
+        children: &[(ItemId, Work)],
+        now: Millis,
+        then: Then<Applied>,
+    ) {
+        then(self.complete_with(item, epoch, outcome, children, now));
+    }
     /// As [`Store::complete_with`], without children.
     fn complete(
         &self,

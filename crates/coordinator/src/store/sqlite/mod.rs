@@ -32,7 +32,7 @@ use writer::Writer;
 use super::{
     Applied, BegunRun, GrantFrom, Granted, ItemRecord, Millis, NewRun, Phase, Release, ReleasedTo,
     RunRecord, SessionRecord, Standing, Store, StoreError, TaskRecord, TaskResult, TaskTotals,
-    WhenFinished,
+    Then, WhenFinished,
 };
 
 /// Dropping it waits until what was asked for is done.
@@ -129,6 +129,38 @@ impl Store for SqliteStore {
         self.writer.call("grant items", move |db| {
             items::grant(db, run, &tasks, session, n, now)
         })
+    }
+
+    fn grant_then(
+        &self,
+        run: RunId,
+        tasks: &[GrantFrom],
+        session: SessionId,
+        n: usize,
+        now: Millis,
+        then: Then<Vec<Granted>>,
+    ) {
+        let tasks = tasks.to_vec();
+        let work = move |db: &Connection| items::grant(db, run, &tasks, session, n, now);
+        self.writer.post("grant items", work, then);
+    }
+
+    fn complete_then(
+        &self,
+        item: ItemId,
+        epoch: Epoch,
+        outcome: Outcome,
+        children: &[(ItemId, Work)],
+        now: Millis,
+        then: Then<Applied>,
+    ) {
+        if !is_sound(&outcome) {
+            return then(Err(StoreError::Unbalanced(item)));
+        }
+        let children = NewItem::encode(children);
+        let work =
+            move |db: &Connection| attempts::complete(db, item, epoch, &outcome, &children, now);
+        self.writer.post("complete an item", work, then);
     }
 
     fn complete_with(

@@ -10,7 +10,7 @@
 use std::any::Any;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::sync::mpsc::{Receiver, Sender, channel, sync_channel};
 use std::thread::JoinHandle;
 use std::{io, thread};
 
@@ -19,18 +19,18 @@ use rusqlite::Connection;
 use super::error::{CallError, database, is_no_room};
 use crate::store::StoreError;
 
-/// Calls in one transaction, at most; also how many may wait before callers are held up.
+/// Calls in one transaction, at most. As many wait as there are callers: each waits for its answer.
 const MAX_BATCH: usize = 256;
 
 pub(super) struct Writer {
     /// Taken when the writer is dropped, which ends the thread.
-    queue: Option<SyncSender<Box<dyn Job>>>,
+    queue: Option<Sender<Box<dyn Job>>>,
     thread: Option<JoinHandle<()>>,
 }
 
 impl Writer {
     pub(super) fn start(connection: Connection) -> io::Result<Self> {
-        let (queue, calls) = sync_channel(MAX_BATCH);
+        let (queue, calls) = channel();
         let thread = thread::Builder::new()
             .name("store-writer".into())
             .spawn(move || serve(&connection, &calls))?;
@@ -47,16 +47,32 @@ impl Writer {
         work: impl FnOnce(&Connection) -> Result<T, CallError> + Send + 'static,
     ) -> Result<T, StoreError> {
         let (reply, answer) = sync_channel(1);
+        self.post(action, work, move |result| {
+            // A caller that no longer listens has nothing to be told.
+            let _ = reply.send(result);
+        });
+        let stopped = |_| database(action, "the store's writer has stopped");
+        answer.recv().map_err(stopped)?
+    }
+
+    /// As [`Writer::call`], without waiting: `then` is told on the writer's thread, so it must not wait for the store. It is
+    /// dropped untold if the writer has stopped.
+    pub(super) fn post<T: Send + 'static>(
+        &self,
+        action: &'static str,
+        work: impl FnOnce(&Connection) -> Result<T, CallError> + Send + 'static,
+        then: impl FnOnce(Result<T, StoreError>) + Send + 'static,
+    ) {
         let call = Box::new(Call {
             action,
             work: Some(work),
             result: None,
-            reply,
+            then,
         });
-        let stopped = || database(action, "the store's writer has stopped");
-        let queue = self.queue.as_ref().ok_or_else(stopped)?;
-        queue.send(call).map_err(|_| stopped())?;
-        answer.recv().map_err(|_| stopped())?
+        if let Some(queue) = &self.queue {
+            // It fails only when the writer has stopped.
+            let _ = queue.send(call);
+        }
     }
 }
 
@@ -84,17 +100,18 @@ enum Ran {
     Undo,
 }
 
-struct Call<T, F> {
+struct Call<T, F, G> {
     action: &'static str,
     work: Option<F>,
     result: Option<Result<T, StoreError>>,
-    reply: SyncSender<Result<T, StoreError>>,
+    then: G,
 }
 
-impl<T, F> Job for Call<T, F>
+impl<T, F, G> Job for Call<T, F, G>
 where
     T: Send,
     F: FnOnce(&Connection) -> Result<T, CallError> + Send,
+    G: FnOnce(Result<T, StoreError>) + Send,
 {
     fn run(&mut self, connection: &Connection) -> Ran {
         let Some(work) = self.work.take() else {
@@ -129,8 +146,7 @@ where
             (Err(error), _) => Err(database(self.action, error)),
             (Ok(()), None) => Err(database(self.action, "the call was not run")),
         };
-        // A caller that no longer listens has nothing to be told.
-        let _ = self.reply.send(answer);
+        (self.then)(answer);
     }
 }
 

@@ -48,7 +48,6 @@ fn in_one_batch(writer: &Writer, calls: &[&'static str]) -> Vec<Result<(), Store
             })
         });
         has_started.recv().expect("the writer runs");
-        let queue = writer.queue.as_ref().expect("it runs");
         let answers: Vec<_> = calls
             .iter()
             .map(|&sql| {
@@ -57,13 +56,9 @@ fn in_one_batch(writer: &Writer, calls: &[&'static str]) -> Vec<Result<(), Store
                     connection.execute(sql, [])?;
                     Ok(())
                 };
-                let call = super::Call {
-                    action: "insert",
-                    work: Some(work),
-                    result: None,
-                    reply,
-                };
-                assert!(queue.send(Box::new(call)).is_ok(), "the writer has stopped");
+                writer.post("insert", work, move |result| {
+                    let _ = reply.send(result);
+                });
                 answer
             })
             .collect();
