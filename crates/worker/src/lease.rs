@@ -13,7 +13,9 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use rustix::time::{ClockId, clock_gettime};
-use transfer::{Cancel, Fence};
+use transfer::Fence;
+
+pub use transfer::Cancel;
 
 /// Of a lease, what the worker does not use.
 const UNUSED_PART: u32 = 5;
@@ -35,14 +37,24 @@ fn deadline(began: u64, lease: Duration) -> u64 {
 
 /// The earliest time by this clock at which items may have been granted: the call was sent then, waited so long at the
 /// server, and when it was answered the grants were so old.
-pub(crate) fn granted_from(sent: u64, waited: Duration, age: Duration) -> u64 {
+pub fn granted_from(sent: u64, waited: Duration, age: Duration) -> u64 {
     let waited = sent.saturating_add(waited.as_nanos() as u64);
     waited.saturating_sub(age.as_nanos() as u64)
 }
 
+/// What a fence says to an attempt that is about to write.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Leave {
+    Write,
+    /// The lease is over, and nobody has said yet whose the item is.
+    Wait,
+    /// The item is another's, or nobody wants the attempt to go on.
+    Stop,
+}
+
 /// The deadline that all leases of a session share.
 #[derive(Debug)]
-pub(crate) struct LeaseClock {
+pub struct LeaseClock {
     lease: Duration,
     deadline: AtomicU64,
     /// The server knows the session no more.
@@ -53,7 +65,7 @@ pub(crate) struct LeaseClock {
 
 impl LeaseClock {
     /// `sent`: when the registration was sent, see [`now`].
-    pub(crate) fn new(lease: Duration, sent: u64) -> Self {
+    pub fn new(lease: Duration, sent: u64) -> Self {
         let clock = Self {
             lease,
             deadline: AtomicU64::new(0),
@@ -66,13 +78,13 @@ impl LeaseClock {
     }
 
     /// A renewal that was sent then has been answered. What it took away must have been marked before.
-    pub(crate) fn renewed(&self, sent: u64) {
+    pub fn renewed(&self, sent: u64) {
         let deadline = deadline(sent, self.lease);
         self.deadline.fetch_max(deadline, Ordering::AcqRel);
         self.wake();
     }
 
-    pub(crate) fn lose(&self) {
+    pub fn lose(&self) {
         self.lost.store(true, Ordering::Release);
         self.wake();
     }
@@ -85,7 +97,7 @@ impl LeaseClock {
 
 /// The fence of one attempt.
 #[derive(Debug)]
-pub(crate) struct ItemFence {
+pub struct ItemFence {
     clock: Arc<LeaseClock>,
     /// Its own deadline, until the server has answered a heartbeat that lists it: before that, renewals may be of a
     /// session that was granted the item long ago, and from which it was taken again.
@@ -97,7 +109,7 @@ pub(crate) struct ItemFence {
 
 impl ItemFence {
     /// `from`: see [`granted_from`].
-    pub(crate) fn new(clock: Arc<LeaseClock>, from: u64, cancel: Arc<Cancel>) -> Self {
+    pub fn new(clock: Arc<LeaseClock>, from: u64, cancel: Arc<Cancel>) -> Self {
         Self {
             unheard_deadline: AtomicU64::new(deadline(from, clock.lease)),
             clock,
@@ -106,22 +118,32 @@ impl ItemFence {
         }
     }
 
-    pub(crate) fn lose(&self) {
+    pub fn lose(&self) {
         self.lost.store(true, Ordering::Release);
         self.clock.wake();
     }
 
     /// The server has answered a heartbeat that lists the item. What it took away must have been marked before.
-    pub(crate) fn heard(&self) {
+    pub fn heard(&self) {
         self.unheard_deadline.store(u64::MAX, Ordering::Release);
     }
 
-    pub(crate) fn is_lost(&self) -> bool {
+    pub fn is_lost(&self) -> bool {
         self.lost.load(Ordering::Acquire) || self.clock.lost.load(Ordering::Acquire)
     }
 
-    fn is_in_time(&self) -> bool {
-        self.is_in_time_at(now())
+    /// What holds at that time, in nanoseconds of the clock that leases are counted by.
+    pub fn leave_at(&self, now: u64) -> Leave {
+        // In this order: a renewal that takes the item away marks that before it extends the deadline.
+        let in_time = self.is_in_time_at(now);
+        if self.is_lost() {
+            return Leave::Stop;
+        }
+        match (in_time, self.cancel.is_cancelled()) {
+            (true, _) => Leave::Write,
+            (false, true) => Leave::Stop,
+            (false, false) => Leave::Wait,
+        }
     }
 
     fn is_in_time_at(&self, now: u64) -> bool {
@@ -132,22 +154,15 @@ impl ItemFence {
 
 impl Fence for ItemFence {
     fn is_open(&self) -> bool {
-        // In this order: see below.
-        self.is_in_time() && !self.is_lost()
+        self.leave_at(now()) == Leave::Write
     }
 
     fn may_write(&self) -> bool {
         loop {
-            // In this order: a renewal that takes the item away marks that before it extends the deadline.
-            let in_time = self.is_in_time();
-            if self.is_lost() {
-                return false;
-            }
-            if in_time {
-                return true;
-            }
-            if self.cancel.is_cancelled() {
-                return false;
+            match self.leave_at(now()) {
+                Leave::Write => return true,
+                Leave::Stop => return false,
+                Leave::Wait => {}
             }
             let waiting = self.clock.waiting.lock().unwrap_or_else(|p| p.into_inner());
             let _ = self.clock.changed.wait_timeout(waiting, LOOK_AGAIN);
@@ -178,8 +193,8 @@ mod tests {
     #[test]
     fn a_lease_counts_from_the_sending_and_ends_a_fifth_early() {
         let ago = |secs: u64| now().saturating_sub(secs * 1_000_000_000);
-        assert!(fence(ago(23)).2.is_in_time());
-        assert!(!fence(ago(25)).2.is_in_time());
+        assert!(fence(ago(23)).2.is_open());
+        assert!(!fence(ago(25)).2.is_open());
     }
 
     #[test]

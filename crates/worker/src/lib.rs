@@ -8,7 +8,7 @@
 mod answer;
 mod behind;
 mod connection;
-mod lease;
+pub mod lease;
 mod links;
 mod rclone;
 mod running;
