@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build build-local quickstart test test-s3 torture bench bench-scale lint lint-deploy clean toolchain
+.PHONY: help build build-local quickstart test test-s3 torture simulate bench bench-scale lint lint-deploy clean toolchain
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PROGRAMS := data-migrate data-migrate-server data-migrate-worker
@@ -46,6 +46,9 @@ test-s3: toolchain ## Test uploads to garage, an S3 server that checks strictly 
 torture: toolchain ## Kill, freeze and cut off servers and workers (RUNS=500, SEED=1: the first of them)
 	@scripts/setup.sh test
 	TORTURE_RUNS=$(or $(RUNS),500) TORTURE_SEED=$(or $(SEED),1) cargo test -p app --test torture -- --nocapture
+
+simulate: toolchain ## Play the scheduler, leases and fence from seeds (SEEDS=100000, SEED=1: the first; BREAK=rule)
+	cargo run --release -p simulation -- --seeds $(or $(SEEDS),100000) --from $(or $(SEED),1) $(BREAK:%=--break %)
 
 bench: toolchain ## Measure side by side with other tools (BENCH_CASES=a,b, BENCH_TOOLS=a,b, ROUNDS=n, BENCH_ARGS=--strict)
 	@scripts/setup.sh bench

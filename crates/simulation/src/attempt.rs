@@ -1,0 +1,329 @@
+//! An attempt at an item, in steps. It decides what to change next, asks its fence, and changes it a moment
+//! later; what lies between is where a worker may freeze.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use model::{Counters, Epoch, ItemId, Outcome, Purpose, SkipReason, TaskId, Work};
+use worker::lease::{Cancel, ItemFence, LeaseClock};
+
+use crate::message::Grant;
+use crate::tree::{Temp, Tree};
+
+/// A change to the target.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Action {
+    /// Get ready at the roots.
+    Open,
+    Enter(usize),
+    Create(usize),
+    Publish(usize),
+    /// Attributes, or the end of the task.
+    Touch,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Next {
+    /// Say what the roots are.
+    Agree,
+    /// Ask for what earlier attempts handed over, from this one on.
+    AskForChildren(u64),
+    Act(Action),
+    HandIn,
+}
+
+/// How a change went.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Went {
+    Well,
+    /// A file has its final name.
+    Published,
+    TargetFull,
+    /// Its temp is gone: a later attempt was here.
+    Superseded,
+    /// The target is not what it was when the task began.
+    NoMarker,
+    /// It must not be so.
+    Wrong(String),
+}
+
+#[derive(Debug)]
+pub struct Attempt {
+    pub task: TaskId,
+    pub item: ItemId,
+    pub epoch: Epoch,
+    pub fence: ItemFence,
+    pub cancel: Arc<Cancel>,
+    work: Work,
+    ancestors: Vec<ItemId>,
+    is_first_of_task: bool,
+    is_open: bool,
+    pub has_agreed: bool,
+    is_listed: bool,
+    /// Handed over by earlier attempts.
+    excluded: BTreeSet<usize>,
+    /// Pages of children that are still to be asked for, from this one on.
+    pub children_from: Option<u64>,
+    todo: Vec<usize>,
+    files: Vec<usize>,
+    /// Created and not published.
+    temp: Option<usize>,
+    is_touched: bool,
+    /// What it is about to ask its fence for.
+    pub planned: Option<Action>,
+    /// What the fence let pass, and when it was asked.
+    pub pending: Option<(Action, u64)>,
+    pub is_wanted: bool,
+    /// What it has asked the server to take.
+    pub offered: Vec<usize>,
+    counters: Counters,
+    vanished: u64,
+    /// Which version it says that each file has now.
+    claims: BTreeMap<usize, u64>,
+}
+
+impl Attempt {
+    /// `granted_from`: see [`worker::lease::granted_from`].
+    pub fn new(grant: Grant, clock: &Arc<LeaseClock>, granted_from: u64) -> Self {
+        let cancel = Arc::new(Cancel::default());
+        Self {
+            task: grant.task,
+            item: grant.item,
+            epoch: grant.epoch,
+            fence: ItemFence::new(clock.clone(), granted_from, cancel.clone()),
+            cancel,
+            work: grant.work,
+            ancestors: grant.ancestors,
+            is_first_of_task: !grant.is_task_begun,
+            is_open: false,
+            has_agreed: grant.is_task_begun,
+            is_listed: false,
+            excluded: BTreeSet::new(),
+            children_from: grant.has_children.then_some(0),
+            todo: Vec::new(),
+            files: Vec::new(),
+            temp: None,
+            is_touched: false,
+            planned: None,
+            pending: None,
+            is_wanted: false,
+            offered: Vec::new(),
+            counters: Counters::default(),
+            vanished: 0,
+            claims: BTreeMap::new(),
+        }
+    }
+
+    fn purpose(&self) -> Purpose {
+        match &self.work {
+            Work::Walk { purpose, .. } => *purpose,
+            other => panic!("no task here has {other:?}"),
+        }
+    }
+
+    /// A page of what earlier attempts handed over.
+    pub fn leave_out(&mut self, page: &[(ItemId, Work)], tree: &Tree) {
+        for (_, work) in page {
+            if let Work::Walk { directories, .. } = work {
+                let left_out = directories.iter().map(|path| tree.directory(path));
+                self.excluded.extend(left_out);
+            }
+        }
+    }
+
+    /// What to do next. The source is looked at here, the target changed later.
+    pub fn next(&mut self, tree: &mut Tree) -> Next {
+        if !self.is_open {
+            return Next::Act(Action::Open);
+        }
+        if !self.has_agreed {
+            return Next::Agree;
+        }
+        if let Some(from) = self.children_from {
+            return Next::AskForChildren(from);
+        }
+        match (self.purpose(), self.is_touched) {
+            (Purpose::Copy, _) => self.next_to_copy(tree),
+            (_, true) => Next::HandIn,
+            (_, false) => Next::Act(Action::Touch),
+        }
+    }
+
+    fn next_to_copy(&mut self, tree: &mut Tree) -> Next {
+        if !self.is_listed {
+            self.is_listed = true;
+            self.list_own(tree);
+        }
+        if let Some(file) = self.temp {
+            let copied = tree.temps.get(&self.temp_of(file)).copied();
+            if copied.is_none() || tree.files[file].version == copied {
+                return Next::Act(Action::Publish(file));
+            }
+            // It has changed or vanished since: again.
+            self.drop_temp(tree);
+            self.files.push(file);
+        }
+        while let Some(file) = self.files.pop() {
+            match (tree.files[file].version, tree.finals.get(&file)) {
+                (None, _) => self.note_vanished(),
+                (Some(version), Some(there)) if *there == version => {
+                    self.counters.unchanged += 1;
+                    self.claims.insert(file, version);
+                }
+                _ => return Next::Act(Action::Create(file)),
+            }
+        }
+        match self.todo.pop() {
+            Some(directory) => Next::Act(Action::Enter(directory)),
+            None => Next::HandIn,
+        }
+    }
+
+    fn list_own(&mut self, tree: &Tree) {
+        let Work::Walk { directories, .. } = self.work.clone() else {
+            return;
+        };
+        for path in directories {
+            let directory = tree.directory(&path);
+            match path.is_root() {
+                true => self.todo.push(directory),
+                false => self.list_directory(directory),
+            }
+        }
+    }
+
+    fn list_directory(&mut self, directory: usize) {
+        self.counters.listed += 1;
+        if self.excluded.contains(&directory) {
+            self.counters.deferred += 1;
+        } else {
+            self.counters.copied += 1;
+            self.todo.push(directory);
+        }
+    }
+
+    pub fn act(&mut self, action: Action, tree: &mut Tree, leaves_temps: bool) -> Went {
+        match action {
+            Action::Open => return self.open(tree),
+            Action::Touch => {
+                self.is_touched = true;
+                if self.purpose() == Purpose::Close {
+                    tree.has_marker = false;
+                }
+            }
+            Action::Enter(directory) => self.enter(directory, tree, leaves_temps),
+            Action::Create(_) if tree.is_full => return Went::TargetFull,
+            Action::Create(file) => match tree.files[file].version {
+                None => self.note_vanished(),
+                Some(version) => {
+                    tree.temps.insert(self.temp_of(file), version);
+                    self.temp = Some(file);
+                }
+            },
+            Action::Publish(file) => {
+                self.temp = None;
+                return self.publish(file, tree);
+            }
+        }
+        Went::Well
+    }
+
+    fn open(&mut self, tree: &mut Tree) -> Went {
+        self.is_open = true;
+        let may_be_gone = self.purpose() == Purpose::Close && self.epoch > Epoch(1);
+        if self.is_first_of_task {
+            tree.has_marker = true;
+        } else if !tree.has_marker && !may_be_gone {
+            return Went::NoMarker;
+        }
+        Went::Well
+    }
+
+    fn publish(&mut self, file: usize, tree: &mut Tree) -> Went {
+        match tree.publish(self.temp_of(file)) {
+            Err(wrong) => Went::Wrong(wrong),
+            Ok(None) => Went::Superseded,
+            Ok(Some(version)) => {
+                self.claims.insert(file, version);
+                self.counters.copied += 1;
+                self.counters.copied_files += 1;
+                Went::Published
+            }
+        }
+    }
+
+    fn enter(&mut self, directory: usize, tree: &mut Tree, leaves_temps: bool) {
+        tree.enter(directory, |temp| {
+            let is_earlier = temp.item == self.item && temp.epoch < self.epoch;
+            !leaves_temps && (is_earlier || self.ancestors.contains(&temp.item))
+        });
+        for file in tree.directories[directory].files.clone() {
+            if tree.files[file].version.is_some() {
+                self.counters.listed += 1;
+                self.files.push(file);
+            }
+        }
+        for below in tree.directories[directory].directories.clone() {
+            // Those that others will enter are there before they come.
+            tree.made.insert(below);
+            self.list_directory(below);
+        }
+    }
+
+    fn note_vanished(&mut self) {
+        self.counters.skipped += 1;
+        self.vanished += 1;
+    }
+
+    pub fn temp_of(&self, file: usize) -> Temp {
+        Temp {
+            item: self.item,
+            epoch: self.epoch,
+            file,
+        }
+    }
+
+    /// Half of what is not begun, nearest the root first, if there is enough of it. What lies above something that was
+    /// handed over before is kept: its taker would do that once more.
+    pub fn to_share(&self, tree: &Tree, shares_above: bool) -> Option<Vec<usize>> {
+        if !self.is_wanted {
+            return None;
+        }
+        let is_above = |directory: &usize| {
+            let path = &tree.directories[*directory].path;
+            let mut excluded = self.excluded.iter();
+            excluded.any(|below| tree.directories[*below].path.is_within(path))
+        };
+        let mut free = self.todo.clone();
+        free.retain(|directory| shares_above || !is_above(directory));
+        free.truncate(free.len() / 2);
+        (!free.is_empty()).then_some(free)
+    }
+
+    /// What it offered is others' now.
+    pub fn hand_over(&mut self) {
+        let offered = std::mem::take(&mut self.offered);
+        self.todo.retain(|directory| !offered.contains(directory));
+        self.counters.copied -= offered.len() as u64;
+        self.counters.deferred += offered.len() as u64;
+    }
+
+    /// What it has not published is removed.
+    pub fn drop_temp(&mut self, tree: &mut Tree) {
+        if let Some(file) = self.temp.take() {
+            tree.temps.remove(&self.temp_of(file));
+        }
+    }
+
+    /// What it says that it did, and which version it says that each file has.
+    pub fn outcome(&self) -> (Outcome, BTreeMap<usize, u64>) {
+        let mut outcome = Outcome {
+            counters: self.counters,
+            ..Outcome::default()
+        };
+        if self.vanished > 0 {
+            outcome.skipped.insert(SkipReason::Vanished, self.vanished);
+        }
+        (outcome, self.claims.clone())
+    }
+}

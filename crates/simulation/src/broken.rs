@@ -1,0 +1,31 @@
+//! Rules that can be broken on purpose, to see that the simulation notices.
+
+use clap::ValueEnum;
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Rule {
+    /// An attempt writes whatever its fence says.
+    FenceIgnored,
+    /// The store takes what comes under any epoch.
+    EpochIgnored,
+    /// The server gives items to others when a worker was silent for half of its lease.
+    LeaseCutShort,
+    /// A server that starts knows nobody, so that all leases end at once.
+    LeasesNotExtended,
+    /// A repeated Split has other ids than the first.
+    NewIdsOnRepeat,
+    /// An attempt hands over what lies above something that an earlier one handed over.
+    SharedAbove,
+    /// An attempt leaves alone what earlier ones left in its directories.
+    TempsNotRemoved,
+    /// A task ends without waiting for attempts that were superseded.
+    NoTwoLeases,
+}
+
+impl Rule {
+    /// As it is named on the command line.
+    pub fn name(self) -> String {
+        let value = self.to_possible_value();
+        value.map_or_else(String::new, |value| value.get_name().to_owned())
+    }
+}

@@ -1,0 +1,120 @@
+//! What must be so when a run is over: nothing lost, nothing done twice, nothing left, and books that say what was done.
+//!
+//! What the store and the report say is compared with what the world saw, not with each other.
+
+use coordinator::results::FinishedTask;
+use model::{ItemState, TaskId};
+
+use crate::tree::Tree;
+use crate::world::World;
+
+/// Notes all that is wrong.
+pub fn the_end(world: &mut World<'_>) -> anyhow::Result<()> {
+    let Some(server) = &world.server else {
+        world.wrong("the server is away at the end".to_owned());
+        return Ok(());
+    };
+    let mut wrong = Vec::new();
+    for finished in server.scheduler().finished_tasks()? {
+        let task = finished.record.task.id;
+        let Some(tree) = world.trees.get(&task) else {
+            wrong.push(format!("task {task} was made up"));
+            continue;
+        };
+        items(world, &finished, tree, &mut wrong)?;
+        ledger(&finished, tree, &mut wrong);
+        target(world, task, tree, &mut wrong);
+    }
+    wrong.into_iter().for_each(|what| world.wrong(what));
+    Ok(())
+}
+
+/// Each item was done, each file taken by exactly one of them, and left as it said.
+fn items(
+    world: &World<'_>,
+    finished: &FinishedTask,
+    tree: &Tree,
+    wrong: &mut Vec<String>,
+) -> anyhow::Result<()> {
+    let task = finished.record.task.id;
+    let mut takers = vec![0; tree.files.len()];
+    let server = world.server.as_ref().expect("it was there");
+    for record in server.items(task)? {
+        let item = record.item;
+        if item.state != ItemState::Done {
+            wrong.push(format!(
+                "item {} of task {task} is {:?} at the end",
+                item.id, item.state
+            ));
+            continue;
+        }
+        let Some(claims) = world.claims.get(&(item.id, item.epoch)) else {
+            wrong.push(format!(
+                "item {} was done by epoch {}, which handed nothing in",
+                item.id, item.epoch
+            ));
+            continue;
+        };
+        for (file, version) in claims {
+            takers[*file] += 1;
+            if tree.finals.get(file) != Some(version) {
+                wrong.push(format!(
+                    "item {} said that file {file} has version {version}, it is {:?}",
+                    item.id,
+                    tree.finals.get(file)
+                ));
+            }
+        }
+    }
+    for (file, takers) in takers.iter().enumerate() {
+        let is_there = tree.files[file].version.is_some();
+        if *takers > 1 || (is_there && *takers == 0) {
+            wrong.push(format!(
+                "file {file} of task {task} was taken {takers} times"
+            ));
+        }
+    }
+    Ok(())
+}
+
+/// Each entry counts once.
+fn ledger(finished: &FinishedTask, tree: &Tree, wrong: &mut Vec<String>) {
+    let task = finished.record.task.id;
+    let counters = finished.ledger.outcome.counters;
+    let done = counters.copied + counters.unchanged;
+    let (entries, there) = (tree.entries(), tree.entries() - tree.vanished);
+    let is_exact = (there..=entries).contains(&counters.listed)
+        && (there..=entries).contains(&done)
+        && counters.listed == done + counters.skipped
+        && counters.skipped <= tree.vanished
+        && counters.failed == 0
+        && counters.deferred == 0
+        && finished.ledger.failed_items == 0;
+    if !is_exact {
+        wrong.push(format!(
+            "the ledger of task {task} is off, there were {entries} entries, of which {} vanished: {:?}",
+            tree.vanished, finished.ledger
+        ));
+    }
+    match &finished.record.result {
+        Some(result) if result.success => {}
+        other => wrong.push(format!("task {task} ended with {other:?}")),
+    }
+}
+
+/// All is there, and nothing else.
+fn target(world: &World<'_>, task: TaskId, tree: &Tree, wrong: &mut Vec<String>) {
+    for directory in 0..tree.directories.len() {
+        if !tree.made.contains(&directory) {
+            wrong.push(format!("directory {directory} of task {task} was not made"));
+        }
+    }
+    for temp in tree.temps.keys() {
+        if !world.excused.contains(&(task, *temp)) {
+            wrong.push(format!("{temp:?} of task {task} was left"));
+        }
+    }
+    if tree.has_marker && !world.excused_markers.contains(&task) {
+        wrong.push(format!("the marker of task {task} was left"));
+    }
+}

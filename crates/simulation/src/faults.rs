@@ -1,0 +1,263 @@
+//! What goes wrong in a run, and when.
+
+use std::fmt;
+
+use model::TaskId;
+
+use crate::network::Counts;
+use crate::watch::Fuse;
+use crate::worker::Over;
+use crate::world::{Event, World};
+
+#[derive(Debug, Clone, Copy)]
+pub enum Fault {
+    KillWorker(usize),
+    /// It stops in good order, and comes back.
+    StopWorker(usize),
+    FreezeWorker(usize, u64),
+    /// Between the next answer of a fence and the change.
+    FreezeAtChange(usize, u64),
+    /// What it sends is lost.
+    Mute(usize, u64),
+    /// What it is sent is lost.
+    Deaf(usize, u64),
+    KillServer(u64),
+    /// At a change of the store.
+    KillServerAt(Fuse),
+    FreezeServer(u64),
+    DiskFull(u64),
+    TargetFull(TaskId, u64),
+    Change(TaskId, u64),
+    Vanish(TaskId, u64),
+}
+
+/// How often each happened while there was something to disturb.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Fired {
+    pub worker_killed: u64,
+    pub worker_stopped: u64,
+    pub worker_frozen: u64,
+    /// Of these: between its fence and the change.
+    pub frozen_at_a_change: u64,
+    /// Changes that were made after the item was lost.
+    pub changed_late: u64,
+    pub worker_cut: u64,
+    pub server_killed: u64,
+    pub server_died_in_a_call: u64,
+    pub server_frozen: u64,
+    pub disk_full: u64,
+    /// Changes that found no room.
+    pub disk_full_refused: u64,
+    pub target_full: u64,
+    pub source_changed: u64,
+    pub source_vanished: u64,
+    pub network: Counts,
+}
+
+/// Faults fall into so many milliseconds.
+pub const SPAN_MS: u64 = 60_000;
+
+/// What is to happen. One seed in eight has none.
+pub fn draw(world: &mut World<'_>) -> Vec<(u64, Fault)> {
+    if world.random.chance(125) {
+        return Vec::new();
+    }
+    let network = &mut world.network;
+    if world.random.chance(500) {
+        network.lost = world.random.between(0, 60);
+        network.doubled = world.random.between(0, 60);
+        network.slow = world.random.between(0, 60);
+    }
+    (0..world.random.between(0, 9))
+        .map(|_| (world.random.between(0, SPAN_MS), draw_one(world)))
+        .collect()
+}
+
+fn draw_one(world: &mut World<'_>) -> Fault {
+    let lease = world.lease_ms;
+    let random = &mut world.random;
+    let worker = random.next() as usize % world.workers.len();
+    let task = TaskId(1 + (random.next() % world.trees.len() as u64) as u32);
+    let short = random.between(100, lease);
+    let long = random.between(lease / 2, lease * 4);
+    let some = [short, long][random.between(0, 2) as usize];
+    match random.between(0, 16) {
+        0 | 1 => Fault::KillWorker(worker),
+        2 => Fault::StopWorker(worker),
+        3 => Fault::FreezeWorker(worker, some),
+        4 | 5 => Fault::FreezeAtChange(worker, long),
+        6 => Fault::Mute(worker, long),
+        7 => Fault::Deaf(worker, long),
+        8 => Fault::KillServer(some),
+        9 | 10 => Fault::KillServerAt(Fuse {
+            left: random.between(0, 12) as u32,
+            is_stored: random.chance(500),
+        }),
+        11 => Fault::FreezeServer(some),
+        12 => Fault::DiskFull(some),
+        13 => Fault::TargetFull(task, long),
+        14 => Fault::Change(task, random.next()),
+        _ => Fault::Vanish(task, random.next()),
+    }
+}
+
+impl World<'_> {
+    pub fn inject(&mut self, fault: Fault) {
+        if self.over_since.is_some() {
+            return;
+        }
+        self.say(|| format!("{fault:?}"));
+        let now = self.now;
+        match fault {
+            Fault::KillWorker(worker) => {
+                if self.workers[worker].is_up {
+                    self.fired.worker_killed += 1;
+                    self.workers[worker].die();
+                    let away = self.random.between(500, 3 * self.lease_ms);
+                    self.fault_until(now + away);
+                    self.after(away, Event::WorkerUp(worker));
+                }
+            }
+            Fault::StopWorker(worker) => {
+                if self.workers[worker].session.is_some() {
+                    self.fired.worker_stopped += 1;
+                    self.end_session(worker, Over::Stopped);
+                }
+            }
+            Fault::FreezeWorker(worker, ms) => {
+                if self.workers[worker].is_up {
+                    self.fired.worker_frozen += 1;
+                    self.freeze(worker, ms);
+                }
+            }
+            Fault::FreezeAtChange(worker, ms) => {
+                if self.workers[worker].is_up {
+                    self.workers[worker].freezes_at_change = Some(ms);
+                }
+            }
+            Fault::Mute(worker, ms) => {
+                self.fired.worker_cut += 1;
+                self.workers[worker].mute_until = now + ms;
+                self.fault_until(now + ms);
+            }
+            Fault::Deaf(worker, ms) => {
+                self.fired.worker_cut += 1;
+                self.workers[worker].deaf_until = now + ms;
+                self.fault_until(now + ms);
+            }
+            Fault::KillServer(away) => {
+                self.fired.server_killed += u64::from(self.server.is_some());
+                self.kill_server(away);
+            }
+            Fault::KillServerAt(fuse) => self.watch.seen().fuse = Some(fuse),
+            Fault::FreezeServer(ms) => {
+                self.fired.server_frozen += u64::from(self.server.is_some());
+                self.server_frozen_until = now + ms;
+                self.fault_until(now + ms);
+            }
+            Fault::DiskFull(ms) => {
+                self.fired.disk_full += 1;
+                self.watch.seen().is_full = true;
+                self.fault_until(now + ms);
+                self.after(ms, Event::DiskHasRoom);
+            }
+            Fault::TargetFull(task, ms) => {
+                self.fired.target_full += 1;
+                self.trees.get_mut(&task).expect("a task").is_full = true;
+                self.fault_until(now + ms);
+                self.after(ms, Event::TargetHasRoom(task));
+            }
+            Fault::Change(task, which) => self.change_source(task, which),
+            Fault::Vanish(task, which) => self.vanish(task, which),
+        }
+    }
+
+    pub fn freeze_at_change(&mut self, worker: usize) {
+        if let Some(ms) = self.workers[worker].freezes_at_change.take() {
+            self.fired.worker_frozen += 1;
+            self.fired.frozen_at_a_change += 1;
+            self.say(|| format!("worker {worker} freezes at a change, for {ms} ms"));
+            self.freeze(worker, ms);
+        }
+    }
+
+    fn freeze(&mut self, worker: usize, ms: u64) {
+        self.workers[worker].frozen_until = self.now + ms;
+        self.fault_until(self.now + ms);
+    }
+
+    fn change_source(&mut self, task: TaskId, which: u64) {
+        let tree = self.trees.get_mut(&task).expect("a task");
+        let file = which as usize % tree.files.len();
+        if let Some(version) = &mut tree.files[file].version {
+            *version += 1;
+            self.fired.source_changed += 1;
+        }
+    }
+
+    fn vanish(&mut self, task: TaskId, which: u64) {
+        let tree = self.trees.get_mut(&task).expect("a task");
+        let file = which as usize % tree.files.len();
+        if tree.files[file].version.take().is_some() {
+            tree.vanished += 1;
+            self.fired.source_vanished += 1;
+        }
+    }
+}
+
+impl Fired {
+    /// By kind.
+    fn kinds(&mut self) -> [(&'static str, &mut u64); 18] {
+        [
+            ("workers killed", &mut self.worker_killed),
+            ("workers stopped", &mut self.worker_stopped),
+            ("workers frozen", &mut self.worker_frozen),
+            (
+                "of these between fence and change",
+                &mut self.frozen_at_a_change,
+            ),
+            ("changes after a loss", &mut self.changed_late),
+            ("workers cut off one way", &mut self.worker_cut),
+            ("servers killed", &mut self.server_killed),
+            ("servers killed in a call", &mut self.server_died_in_a_call),
+            ("servers frozen", &mut self.server_frozen),
+            ("disks full", &mut self.disk_full),
+            ("changes without room", &mut self.disk_full_refused),
+            ("targets full", &mut self.target_full),
+            ("files changed", &mut self.source_changed),
+            ("files vanished", &mut self.source_vanished),
+            ("messages lost", &mut self.network.lost),
+            ("messages cut off", &mut self.network.cut),
+            ("messages doubled", &mut self.network.doubled),
+            ("messages late", &mut self.network.slow),
+        ]
+    }
+
+    /// The kinds of which none has happened.
+    pub fn missing(mut self) -> Vec<&'static str> {
+        let kinds = self.kinds().into_iter();
+        kinds
+            .filter(|(_, n)| **n == 0)
+            .map(|(kind, _)| kind)
+            .collect()
+    }
+
+    pub fn add(&mut self, other: &Self) {
+        let mut other = *other;
+        for ((_, sum), (_, more)) in self.kinds().into_iter().zip(other.kinds()) {
+            *sum += *more;
+        }
+    }
+}
+
+impl fmt::Display for Fired {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut fired = *self;
+        let kinds = fired.kinds();
+        let told: Vec<String> = kinds
+            .iter()
+            .map(|(kind, n)| format!("{n} {kind}"))
+            .collect();
+        f.write_str(&told.join(", "))
+    }
+}
