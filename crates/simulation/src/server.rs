@@ -396,6 +396,7 @@ pub fn settings(config: &Config, lease: Duration, slots: u32) -> Settings {
         // Items that fail for good are not what is tried here.
         item_attempts: 1000,
         full_target: Duration::from_secs(60),
+        item_target: Duration::from_secs(120),
         concurrency: slots,
         transfers: 1,
         hung_mount: Duration::from_secs(60),
