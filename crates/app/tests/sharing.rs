@@ -62,7 +62,7 @@ fn an_item_that_has_run_for_its_time_hands_back_what_it_has_not_begun() {
             ..Settings::default()
         },
     );
-    fleet.add_tree(&Recipe::odd(200, 8_000), 4);
+    fleet.add_tree(&Recipe::odd(400, 24_000), 4);
     let server = fleet.server();
     let worker = start(fleet.worker_command("alone").arg("--debug"));
     assert_exit(&server, 0);

@@ -20,6 +20,7 @@ use crate::policy::Losses;
 use crate::queue::{Job, Queue};
 use crate::selection::Selection;
 use crate::start::{Feeder, Purpose};
+use crate::subtrees::Subtrees;
 use crate::threads::{Pool, Scratch};
 use crate::unfinished::Unfinished;
 use crate::watch;
@@ -64,8 +65,7 @@ pub(crate) struct Engine {
     pub(crate) sync_target: Option<Dir>,
     /// Device and inode of the target root: a walk must not enter it.
     pub(crate) target_root: Option<(u64, u64)>,
-    /// Directories that were begun.
-    pub(crate) begun: AtomicU64,
+    pub(crate) subtrees: Subtrees,
     pub(crate) is_sharing: AtomicBool,
     /// Microseconds after `started`.
     pub(crate) shares_again_at: AtomicU64,
@@ -182,7 +182,7 @@ impl Engine {
             publishing: Mutex::default(),
             sync_target,
             target_root,
-            begun: AtomicU64::new(0),
+            subtrees: Subtrees::default(),
             is_sharing: AtomicBool::new(false),
             shares_again_at: AtomicU64::new(0),
             ledger: Mutex::default(),

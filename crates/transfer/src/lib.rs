@@ -49,6 +49,7 @@ mod settled;
 mod share;
 mod special;
 mod start;
+mod subtrees;
 mod supply;
 mod sweep;
 mod target;

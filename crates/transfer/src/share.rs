@@ -82,11 +82,12 @@ impl Engine {
         let so_far = self.elapsed_us() as f64 / 1e6;
         let names = offer.huge.iter().filter_map(|huge| huge.cut);
         let names: u64 = names.map(|cut| cut.names).sum();
-        let directories = offer.directories.len() + offer.rest.len();
+        let waiting = offer.directories.iter().map(|pending| pending.depth() + 1);
+        let depths = waiting.chain(offer.rest.iter().map(|path| path.components().count()));
+        let directories: f64 = depths.map(|depth| self.subtrees.expected(depth)).sum();
         let done = self.attempt.progress.done();
-        let begun = self.begun.load(Ordering::Relaxed).max(1);
-        let time = |n: u64, done: u64| n as f64 * so_far / done as f64;
-        let seconds = time(directories as u64, begun).max(time(names, done));
+        let time = |n: f64, done: u64| n * so_far / done as f64;
+        let seconds = time(directories, self.subtrees.begun()).max(time(names as f64, done));
         match seconds.is_nan() {
             true => Duration::ZERO,
             false => Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX),

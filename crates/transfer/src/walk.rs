@@ -63,7 +63,7 @@ impl Engine {
     ) -> Result<(), Problem> {
         let parent = Arc::clone(&pending.parent);
         let path = pending.path();
-        self.begun.fetch_add(1, Ordering::Relaxed);
+        self.subtrees.begin(path.components().count());
         match self.open_both(pending, path.clone(), scratch) {
             Ok(lister) => {
                 if !lister.node.is_staged {

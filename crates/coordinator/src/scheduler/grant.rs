@@ -13,7 +13,7 @@ use super::soon::answer;
 use super::stock::Mark;
 use super::targets::Place;
 use super::{Refused, Scheduler, State, TaskState};
-use crate::store::{Cost, GrantFrom, Granted, StoreError, TaskRecord};
+use crate::store::{Cost, GrantFrom, Granted, Phase, StoreError, TaskRecord};
 
 /// Grants with what is known of their tasks.
 #[derive(Debug)]
@@ -304,8 +304,12 @@ impl Scheduler {
             })
             .filter(|from| from.at_most > 0)
             .collect();
-        // In turn, so that a large task leaves the others their share; those that nobody has begun in their order.
-        from.sort_by_key(|from| (tasks[&from.task].turn, from.task));
+        // What ends a task goes first. Then in turn, so that a large task leaves the others their share; those that nobody
+        // has begun in their order.
+        from.sort_by_key(|from| {
+            let task = &tasks[&from.task];
+            (task.record.phase == Phase::Copy, task.turn, from.task)
+        });
         let probed = targets.admit(&mut from, now);
         for granted_from in &from {
             if let Some(task) = tasks.get_mut(&granted_from.task) {

@@ -46,3 +46,17 @@ fn a_task_that_comes_late_has_its_turn_at_once() {
     scheduler.split(parent.id, parent.epoch, &children).unwrap();
     assert_eq!(granted(&scheduler, worker, 2), [2, 1]);
 }
+
+#[test]
+fn what_ends_a_task_goes_before_what_others_have_to_copy() {
+    let (_place, scheduler, worker) = begun(&[2, 1]);
+    assert_eq!(granted(&scheduler, worker, 2), [1, 2]);
+    let only = scheduler.store.items(scheduler.run, TaskId(2)).unwrap();
+    let only = &only[0].item;
+    let outcome = Outcome::default();
+    scheduler
+        .complete(worker.session, only.id, only.epoch, outcome, &[])
+        .unwrap();
+    // It has had its turn, and its last item is next all the same.
+    assert_eq!(granted(&scheduler, worker, 2), [2, 1]);
+}
