@@ -2,7 +2,6 @@
 
 use std::ffi::{CStr, CString};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use model::filter::Above;
 use model::{Attribute, FailureClass, HashRange, RelPath, SkipReason, TempName};
