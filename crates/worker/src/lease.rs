@@ -36,9 +36,11 @@ fn deadline(began: u64, lease: Duration) -> u64 {
 }
 
 /// The earliest time by this clock at which items may have been granted: the call was sent then, waited so long at the
-/// server, and when it was answered the grants were so old.
+/// server, and when it was answered the grants were so old. A fifth of the wait is not counted: this clock may be slower
+/// than the server's, by as much as a lease allows for.
 pub fn granted_from(sent: u64, waited: Duration, age: Duration) -> u64 {
-    let waited = sent.saturating_add(waited.as_nanos() as u64);
+    let counted = waited - waited / UNUSED_PART;
+    let waited = sent.saturating_add(counted.as_nanos() as u64);
     waited.saturating_sub(age.as_nanos() as u64)
 }
 
@@ -236,14 +238,31 @@ mod tests {
         for (waited, age, from) in [
             // It came at once, or after a wait.
             (0, 0, 100),
-            (20, 0, 120),
+            (20, 0, 116),
             // It is the answer that was lost before.
             (0, 40, 60),
-            (5, 40, 65),
+            (5, 40, 64),
             (0, 400, 0),
         ] {
             let found = granted_from(100 * SECOND, secs(waited), secs(age));
             assert_eq!(found, from * SECOND, "waited {waited}, age {age}");
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_a_fifth_slower_than_the_server_s_takes_no_grant_for_younger_than_it_is() {
+        for waited in 0..60 {
+            for slowness in [0, 5, 10, 20] {
+                let by_this_clock = |secs: u64| secs * SECOND * (100 - slowness) / 100;
+                let from = granted_from(
+                    by_this_clock(100),
+                    Duration::from_secs(waited),
+                    Duration::ZERO,
+                );
+                let (_, fence) = granted(from);
+                let goes_back = by_this_clock(100 + waited + LEASE.as_secs());
+                assert!(!fence.is_in_time_at(goes_back), "{waited} s, {slowness} %");
+            }
         }
     }
 
