@@ -6,7 +6,7 @@ use clap::ValueEnum;
 pub enum Rule {
     /// An attempt writes whatever its fence says.
     FenceIgnored,
-    /// The store takes what comes under any epoch.
+    /// The store takes a result under any epoch.
     EpochIgnored,
     /// The server gives items to others when a worker was silent for half of its lease.
     LeaseCutShort,

@@ -85,7 +85,7 @@ impl WatchedStore {
         }
     }
 
-    /// The epoch that the store is asked with.
+    /// The epoch that the store is asked with for a result.
     fn presented(&self, item: ItemId, epoch: Epoch) -> Epoch {
         let seen = self.watch.seen();
         match seen.ignores_epochs {
@@ -204,9 +204,8 @@ impl Store for WatchedStore {
         children: &[(ItemId, Work)],
         now: Millis,
     ) -> Result<Applied, StoreError> {
-        let presented = self.presented(item, epoch);
         self.change("split an item", |store| {
-            store.split(item, presented, children, now)
+            store.split(item, epoch, children, now)
         })
     }
 
@@ -217,9 +216,8 @@ impl Store for WatchedStore {
         release: Release<'_>,
         now: Millis,
     ) -> Result<ReleasedTo, StoreError> {
-        let presented = self.presented(item, epoch);
         self.change("release an item", |store| {
-            store.release(item, presented, release, now)
+            store.release(item, epoch, release, now)
         })
     }
 
