@@ -25,7 +25,7 @@ use run::Run;
 use tally::Tally;
 
 /// Unless `TORTURE_SECS` or `TORTURE_RUNS` says otherwise.
-const SECS: u64 = 130;
+const SECS: u64 = 70;
 /// Runs at a time: each waits for leases most of the time.
 const AT_ONCE: u64 = 4;
 /// Seeds for each run that counts, at most.
