@@ -26,8 +26,29 @@ const MOST_OPEN: u64 = 256;
 /// Deals the names in `lists` to new items, and writes the list of each; when this returns they are on the disk.
 ///
 /// # Errors
-/// A list can't be read or written, or is damaged.
+/// A list can't be read or written, or is damaged ([`io::ErrorKind::InvalidData`]). Nothing is left behind then: on a full
+/// disk this is tried again and again.
 pub fn deal(
+    lists: &[PathBuf],
+    received: &Received,
+    mut new_item: impl FnMut() -> ItemId,
+) -> io::Result<Vec<(ItemId, Work)>> {
+    let mut begun = Vec::new();
+    let dealt = deal_to(lists, received, || {
+        let item = new_item();
+        begun.push(item);
+        item
+    });
+    if dealt.is_err() {
+        for item in begun {
+            // It may not have come to be.
+            let _ = std::fs::remove_file(received.list(item));
+        }
+    }
+    dealt
+}
+
+fn deal_to(
     lists: &[PathBuf],
     received: &Received,
     mut new_item: impl FnMut() -> ItemId,
@@ -211,12 +232,14 @@ mod tests {
     }
 
     #[test]
-    fn a_damaged_list_is_an_error_with_its_name() {
+    fn a_damaged_list_is_an_error_with_its_name_and_leaves_nothing_behind() {
         let scratch = tempfile::tempdir().unwrap();
         let received = Received::new(scratch.path().into(), scratch.path().into(), 0);
         let list = scratch.path().join("left");
         std::fs::write(&list, "00").unwrap();
         let error = deal(&[list], &received, || ItemId::from_random(1)).unwrap_err();
+        assert_eq!(error.kind(), std::io::ErrorKind::InvalidData);
         assert!(error.to_string().contains("left"), "{error}");
+        assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 1);
     }
 }

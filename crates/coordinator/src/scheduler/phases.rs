@@ -95,7 +95,7 @@ impl Scheduler {
     /// Begins the phase of names that several items left; whether there are any.
     fn begin_links(&self, task: TaskId) -> Result<bool, StoreError> {
         // Its lists are dealt once, however often the end of the last item is told.
-        let _dealing = self
+        let dealing = self
             .dealing
             .lock()
             .unwrap_or_else(|poisoned| poisoned.into_inner());
@@ -107,12 +107,27 @@ impl Scheduler {
             .iter()
             .filter(|record| record.item.state == ItemState::Done)
             .map(|record| self.received.links(record.item.id, record.item.epoch));
-        let left: Vec<PathBuf> = left.filter(|list| list.exists()).collect();
+        let left: Vec<PathBuf> = left
+            .filter_map(|list| match list.try_exists() {
+                Ok(true) => Some(Ok(list)),
+                Ok(false) => None,
+                Err(error) => Some(Err(of_links(error))),
+            })
+            .collect::<Result<_, _>>()?;
         if left.is_empty() {
             return Ok(false);
         }
         let new_item = || ItemId::from_random(self.clock.random());
-        let dealt = links::deal(&left, &self.received, new_item).map_err(of_links)?;
+        let dealt = match links::deal(&left, &self.received, new_item) {
+            // A worker sent what none of ours writes: that ends its task, not the server.
+            Err(error) if error.kind() == io::ErrorKind::InvalidData => {
+                // Whatever the end of a task brings with it may deal, too.
+                drop(dealing);
+                self.fail_task(task, error.to_string())?;
+                return Ok(true);
+            }
+            dealt => dealt.map_err(of_links)?,
+        };
         self.begin_with(task, Phase::Links, &dealt)?;
         Ok(true)
     }
