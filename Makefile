@@ -36,8 +36,9 @@ quickstart: toolchain ## Build, migrate a sample tree, and show the results
 
 test: toolchain ## Install what the tests need, then run them all (as root; DRAWS=2: with other drawn cases)
 	@scripts/setup.sh test
-	@# The same cases are drawn each time: what it says depends on the commit alone.
-	PROPTEST_RNG_SEED=$(or $(DRAWS),1) cargo test --workspace
+	@# The same cases are drawn each time: what it says depends on the commit alone. Most tests wait for a lease or a
+	@# clock most of the time, so that two for each processor run at once.
+	TMPDIR=$$(scripts/scratch.sh) RUST_TEST_THREADS=$$((2 * $$(nproc))) PROPTEST_RNG_SEED=$(or $(DRAWS),1) cargo test --workspace
 
 test-s3: toolchain ## Test uploads to garage, an S3 server that checks strictly (built first, some minutes)
 	@scripts/setup.sh test-s3
@@ -45,7 +46,7 @@ test-s3: toolchain ## Test uploads to garage, an S3 server that checks strictly 
 
 torture: toolchain ## Kill, freeze and cut off servers and workers (RUNS=500, SEED=1: the first of them)
 	@scripts/setup.sh test
-	TORTURE_RUNS=$(or $(RUNS),500) TORTURE_SEED=$(or $(SEED),1) cargo test -p app --test torture -- --nocapture
+	TMPDIR=$$(scripts/scratch.sh) TORTURE_RUNS=$(or $(RUNS),500) TORTURE_SEED=$(or $(SEED),1) cargo test -p app --test torture -- --nocapture
 
 simulate: toolchain ## Play the scheduler, leases and fence from seeds (SEEDS=100000, SEED=1: the first; BREAK=rule)
 	cargo run --release -p simulation -- --seeds $(or $(SEEDS),100000) --from $(or $(SEED),1) $(BREAK:%=--break %)
