@@ -85,9 +85,10 @@ fn always_writes_what_is_equal_too() {
 
 /// A target served by [`SlowFs`], over a directory of its own.
 struct Served {
+    // Before what it is mounted on is removed.
+    mounted: testkit::fuse::Mounted,
     place: Place,
     lower: Scratch,
-    mounted: testkit::fuse::Mounted,
 }
 
 impl Served {
