@@ -73,8 +73,8 @@ fn add_up(totals: TaskTotals, taken_over: u64, refused: &[Failure]) -> Ledger {
     }
 }
 
-/// What items took over from others: all walked directories but the root, all files of lists that walks wrote down,
-/// and all names that were left to the links phase.
+/// What items took over from others: all walked directories but the root, all entries tried again, all files of lists
+/// that walks wrote down, and all names that were left to the links phase.
 fn taken_over(items: &[ItemRecord]) -> u64 {
     items
         .iter()
@@ -82,7 +82,10 @@ fn taken_over(items: &[ItemRecord]) -> u64 {
             Work::Walk {
                 directories,
                 purpose: Purpose::Copy,
-            } => directories.iter().filter(|d| !d.is_root()).count() as u64,
+            }
+            | Work::Entries(directories) => {
+                directories.iter().filter(|d| !d.is_root()).count() as u64
+            }
             Work::Files(files) => files.files,
             Work::Links { names } => *names,
             _ => 0,
@@ -90,7 +93,7 @@ fn taken_over(items: &[ItemRecord]) -> u64 {
         .sum()
 }
 
-/// Files and names of lists whose items failed for good.
+/// Files and names of lists, and entries tried again, whose items failed for good.
 fn left_in_lists(items: &[ItemRecord]) -> u64 {
     let failed = items
         .iter()
@@ -99,6 +102,7 @@ fn left_in_lists(items: &[ItemRecord]) -> u64 {
         .map(|record| match &record.item.work {
             Work::Files(files) => files.files,
             Work::Links { names } => *names,
+            Work::Entries(paths) => paths.iter().filter(|path| !path.is_root()).count() as u64,
             _ => 0,
         })
         .sum()

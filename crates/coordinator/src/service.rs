@@ -383,12 +383,14 @@ impl Coordinator for Service {
             .into_iter()
             .map(TryInto::try_into)
             .collect::<Result<Vec<_>, wire::BadMessage>>()?;
+        let again = wire::rel_paths("again", request.again)?;
         let session = session(request.session);
-        let Some(task) = self.scheduler.held_task(session, item) else {
-            // It is repeated, or late.
+        let held = self.scheduler.held_task(session, item);
+        let Some(task) = held.filter(|_| again.is_empty()) else {
+            // It is repeated, or late, or its item has to be read.
             return self
                 .change(move |scheduler| {
-                    scheduler.complete(session, item, epoch, outcome, &children)
+                    scheduler.complete(session, item, epoch, outcome, &children, again)
                 })
                 .await;
         };
@@ -510,6 +512,10 @@ impl Service {
             }),
             has_children: granted.has_children,
             ancestors: granted.ancestors.iter().map(|item| item.get()).collect(),
+            may_be_tried_again: crate::scheduler::again::is_allowed(
+                &granted.item,
+                settings.item_attempts,
+            ),
         }
     }
 }

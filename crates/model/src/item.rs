@@ -38,6 +38,9 @@ pub enum Work {
     /// Names of files that have others, which several items found; the first of each file is copied, the others are
     /// linked to it. Their list goes by the item's id.
     Links { names: u64 },
+    /// Entries that failed for a reason that may go away, each with all below it. They were listed before: what is not
+    /// there any more has vanished.
+    Entries(Vec<RelPath>),
     /// Regular files for one process of rclone, as a walk wrote them down; their list goes by
     /// the item's id.
     Files(FilesWork),
@@ -73,9 +76,11 @@ pub enum WorkKind {
 impl Work {
     pub fn kind(&self) -> WorkKind {
         match self {
-            Work::Walk { .. } | Work::Shard { .. } | Work::Paths { .. } | Work::Links { .. } => {
-                WorkKind::Walk
-            }
+            Work::Walk { .. }
+            | Work::Shard { .. }
+            | Work::Paths { .. }
+            | Work::Links { .. }
+            | Work::Entries(_) => WorkKind::Walk,
             Work::Files(_) => WorkKind::Files,
         }
     }
@@ -107,7 +112,8 @@ pub struct Item {
     pub state: ItemState,
     /// Of the newest grant.
     pub epoch: Epoch,
-    /// Grants that were used up: those that ended in failure or with their worker's death.
+    /// Grants that were used up: those that ended in failure or with their worker's death. Entries that are tried
+    /// again begin with those of the item that failed at them, and one more.
     pub attempts: u32,
 }
 

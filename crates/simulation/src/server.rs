@@ -357,7 +357,7 @@ fn ask(scheduler: &Scheduler, request: &Request, id: u64) -> Result<Option<Reply
             Reply::Stored
         }
         Request::Complete(session, item, epoch, outcome) => {
-            scheduler.complete(*session, *item, *epoch, outcome.clone(), &[])?;
+            scheduler.complete(*session, *item, *epoch, outcome.clone(), &[], Vec::new())?;
             Reply::Stored
         }
         Request::Release(session, item, epoch, reason) => {

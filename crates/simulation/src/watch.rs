@@ -4,9 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use coordinator::store::{
-    Applied, BegunRun, GrantFrom, Granted, ItemRecord, Millis, NewRun, Phase, Release, ReleasedTo,
-    RunRecord, SessionRecord, SqliteStore, Standing, Store, StoreError, TaskRecord, TaskResult,
-    TaskTotals, WhenFinished,
+    Again, Applied, BegunRun, GrantFrom, Granted, ItemRecord, Millis, NewRun, Phase, Release,
+    ReleasedTo, RunRecord, SessionRecord, SqliteStore, Standing, Store, StoreError, TaskRecord,
+    TaskResult, TaskTotals, WhenFinished,
 };
 use model::{
     Epoch, Failure, Item, ItemId, Outcome, RunId, SessionId, SourceIdentity, TaskId, Work,
@@ -187,11 +187,12 @@ impl Store for WatchedStore {
         epoch: Epoch,
         outcome: Outcome,
         children: &[(ItemId, Work)],
+        again: &Again,
         now: Millis,
     ) -> Result<Applied, StoreError> {
         let presented = self.presented(item, epoch);
         self.change("complete an item", |store| {
-            let applied = store.complete_with(item, presented, outcome, children, now)?;
+            let applied = store.complete_with(item, presented, outcome, children, again, now)?;
             self.note_done(item, epoch);
             Ok(applied)
         })

@@ -59,6 +59,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
             work,
             files: FileWork::Copy,
             excluded: Vec::new(),
+            another_try_follows: false,
             ancestors: Vec::new(),
             links: None,
             check_roots: Arc::new(|| Ok(())),

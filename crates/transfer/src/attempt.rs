@@ -130,6 +130,8 @@ pub struct Attempt {
     pub target: Option<Arc<Dir>>,
     pub work: AttemptWork,
     pub files: FileWork,
+    /// Entries that fail for a reason that may go away are left to another attempt: see [`Finished::again`].
+    pub another_try_follows: bool,
     /// Handed to other items by earlier attempts.
     pub excluded: Vec<Unbegun>,
     /// Items that this one was handed over by. What they left unfinished in its directories is removed: they are
@@ -150,6 +152,9 @@ pub struct Attempt {
 pub enum AttemptWork {
     /// Everything below these directories, and these directories themselves, but for the root.
     Walk(Vec<RelPath>),
+    /// These entries, with everything below them. They were listed by another attempt: what is not there any more has
+    /// vanished. They are not handed over, only what is found below them.
+    Entries(Vec<RelPath>),
     /// The names of a directory whose hashes fall into the range, with all below them.
     Shard {
         directory: RelPath,
@@ -207,6 +212,10 @@ pub struct Finished {
     /// Directories whose attributes are to be set when all items of the task have ended, since
     /// others still create entries in them.
     pub deferred_attributes: Vec<RelPath>,
+    /// What failed for a reason that may go away and is left to a later attempt: entries, counted as deferred, with
+    /// all below them; of [`AttemptWork::Attributes`] the directories, not counted. Their parents' times are not
+    /// right any more after that attempt.
+    pub again: Vec<RelPath>,
 }
 
 /// Why an attempt came to no end. Nothing it did counts, and what it left unfinished is removed.

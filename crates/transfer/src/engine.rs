@@ -6,9 +6,10 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use model::{CopyOptions, Durability, RelPath};
+use model::{CopyOptions, Durability, FailureClass, RelPath};
 use storage::posix::{Dir, Error, Identity, Replace, Side, max_descriptors, process_mask};
 
+use crate::again::{Directories, Listed, take_out};
 use crate::attempt::{Attempt, AttemptWork, FileWork, Finished, Stopped};
 use crate::batch::{Batch, max_directories};
 use crate::excluded::Excluded;
@@ -98,6 +99,7 @@ pub(crate) struct Engine {
 struct Ledger {
     tally: Tally,
     deferred_attributes: HashSet<RelPath>,
+    directories: Directories,
 }
 
 /// What is still to do when the queue is empty.
@@ -213,6 +215,7 @@ impl Engine {
     pub(crate) fn first_jobs(&self, queue: &mut Queue) {
         let (purpose, paths) = match &self.attempt.work {
             AttemptWork::Walk(paths) => (Purpose::Walk, paths.clone()),
+            AttemptWork::Entries(paths) => (Purpose::Entries, paths.clone()),
             AttemptWork::Shard { directory, range } => {
                 (Purpose::Shard(*range), vec![directory.clone()])
             }
@@ -286,7 +289,7 @@ impl Engine {
             return Err(stopped);
         }
         let ledger = std::mem::take(&mut *lock(&self.ledger));
-        let outcome = ledger.tally.into_outcome();
+        let mut outcome = ledger.tally.into_outcome();
         if !outcome.is_balanced() {
             return Err(Stopped::Again(format!(
                 "internal: ledger does not add up: {:?}",
@@ -296,9 +299,20 @@ impl Engine {
         let mut deferred_attributes: Vec<RelPath> =
             ledger.deferred_attributes.into_iter().collect();
         deferred_attributes.sort();
+        let listed = match self.attempt.work {
+            AttemptWork::Attributes(_) => Listed::Elsewhere,
+            _ => Listed::Here,
+        };
+        let again = match self.attempt.another_try_follows {
+            true => take_out(&mut outcome, listed, |class, path| {
+                ledger.directories.get_another_try(class, path) && !self.excluded.has_within(path)
+            }),
+            false => Vec::new(),
+        };
         Ok(Finished {
             outcome,
             deferred_attributes,
+            again,
         })
     }
 
@@ -455,6 +469,23 @@ impl Engine {
     pub(crate) fn record(&self, tally: Tally) {
         self.attempt.progress.add(&tally.counters);
         lock(&self.ledger).tally.add(tally);
+    }
+
+    /// A directory can't be read, and nothing in it has been counted; whether it is left to another try.
+    pub(crate) fn is_left_unread(&self, path: &RelPath, error: &Error) -> bool {
+        let is_left =
+            self.attempt.another_try_follows && error.class(Side::Source) == FailureClass::Retry;
+        if is_left {
+            lock(&self.ledger).directories.unread.insert(path.clone());
+        }
+        is_left
+    }
+
+    /// A directory whose entries have their results failed all the same: it gets no other try.
+    pub(crate) fn failed_after_its_entries(&self, path: &RelPath) {
+        if self.attempt.another_try_follows {
+            lock(&self.ledger).directories.entered.insert(path.clone());
+        }
     }
 
     pub(crate) fn defer_attributes(&self, path: &RelPath) {

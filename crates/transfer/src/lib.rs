@@ -15,6 +15,7 @@
 //! target), `entry` and `link` (one file or link), `content` (its bytes), `batch` (durable
 //! publishing), `engine` (what all share).
 
+mod again;
 mod attempt;
 mod attributes;
 mod batch;

@@ -377,6 +377,9 @@ impl Node {
             },
             None => verdict,
         };
+        if matches!(verdict, Verdict::Failed { .. }) {
+            engine.failed_after_its_entries(&self.path);
+        }
         tally.count(verdict, || RelPath::clone(&self.path));
         engine.record(tally);
         Ok(())

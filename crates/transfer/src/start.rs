@@ -9,6 +9,7 @@ use model::filter::Above;
 use model::{FailureClass, HashRange, RelPath, SkipReason};
 use storage::posix::{Dir, Error, Kind, Side, Xattrs};
 
+use crate::attempt::AttemptWork;
 use crate::attributes::{Creation, attributes_of_directory};
 use crate::engine::{Engine, Problem, describe};
 use crate::entry::{FilesBuilder, Presence};
@@ -39,6 +40,7 @@ pub(crate) struct Feeder {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Purpose {
     Walk,
+    Entries,
     /// Of the one directory.
     Shard(HashRange),
     Paths,
@@ -329,6 +331,9 @@ impl Engine {
             match result {
                 Ok(tally) => self.record(tally),
                 Err(Problem::Entry(verdict)) => {
+                    if !matches!(self.attempt.work, AttemptWork::Attributes(_)) {
+                        self.failed_after_its_entries(&path);
+                    }
                     let mut tally = Tally::default();
                     tally.counters.listed += 1;
                     tally.count(verdict, || path);
@@ -350,7 +355,7 @@ impl Purpose {
                 error: describe(error),
             },
             // It was there when its parent was read.
-            Purpose::Walk | Purpose::Shard(_) | Purpose::Settle => {
+            Purpose::Walk | Purpose::Entries | Purpose::Shard(_) | Purpose::Settle => {
                 Verdict::Skipped(SkipReason::Vanished)
             }
             _ if error.is_missing() => Verdict::Failed {

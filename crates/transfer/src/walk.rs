@@ -18,6 +18,7 @@ use crate::target::{Leftovers, Names, conflict};
 use crate::threads::Scratch;
 use crate::vanished::Strangers;
 use crate::watch;
+use crate::window::NameList;
 
 /// A sub-directory that waits.
 pub(crate) struct Pending {
@@ -51,6 +52,8 @@ pub(crate) struct Lister {
     pub(crate) broken: Option<Error>,
     /// What it means for the filter of what is in it.
     above: Above,
+    /// Nothing in it has been counted so far, or is another's, and it can be read again as a whole.
+    is_new: bool,
 }
 
 impl Engine {
@@ -113,6 +116,7 @@ impl Engine {
             if let Err(problem) = self.check_mount_after(&error) {
                 return problem;
             }
+            self.is_left_unread(&path, &error);
             Problem::Entry(Verdict::Failed {
                 class: FailureClass::Unreadable,
                 error: describe(&error),
@@ -197,7 +201,22 @@ impl Engine {
         scratch: &mut Scratch,
     ) -> Result<(), Problem> {
         let mut found = Found::new(&mut lister);
+        let is_new = std::mem::take(&mut lister.is_new);
+        if is_new
+            && let Some(error) = &lister.broken
+            && self.is_left_unread(&lister.node.path, error)
+        {
+            // It is read again from its beginning, so that what was found counts there.
+            lister.supply = Supply::Whole(NameList::default());
+        }
         let result = self.next_names(&mut lister, &mut found, scratch)?;
+        if is_new
+            && let Err(error) = &result
+            && !error.is_missing()
+            && self.is_left_unread(&lister.node.path, error)
+        {
+            found = Found::new(&mut lister);
+        }
         let is_at_end = !matches!(result, Ok(Listed::Chunk));
         let Found {
             files,
@@ -346,6 +365,7 @@ impl Lister {
         };
         Self {
             above: engine.selection.above(&node.path),
+            is_new: !first.is_shared_out,
             others_to,
             node,
             source,
@@ -385,6 +405,11 @@ impl Lister {
             None => (Names::None, Strangers::default()),
         };
         let held = HeldDirs::root(Arc::clone(&source));
-        Ok(Self::new(engine, node, (source, held), there, first))
+        let lister = Self::new(engine, node, (source, held), there, first);
+        Ok(Self {
+            // A shard is no entry, and its directory has others.
+            is_new: lister.is_new && shard.is_none(),
+            ..lister
+        })
     }
 }

@@ -38,6 +38,12 @@ fn rel_path(field: &'static str, bytes: Vec<u8>) -> Result<RelPath, BadMessage> 
     RelPath::new(bytes).map_err(|e| bad(field, e))
 }
 
+/// Paths below a root, as a peer sent them.
+pub fn rel_paths(field: &'static str, paths: Vec<Vec<u8>>) -> Result<Vec<RelPath>, BadMessage> {
+    let paths = paths.into_iter();
+    paths.map(|path| rel_path(field, path)).collect()
+}
+
 /// An id that a peer sent; ids beyond 63 bits were drawn by nobody.
 fn checked_id<T>(field: &'static str, bits: u64, make: impl Fn(u64) -> T) -> Result<T, BadMessage> {
     if bits > model::ids::MAX_RANDOM_ID {
@@ -91,6 +97,9 @@ impl From<&Work> for proto::Work {
                 length: *length,
             }),
             Work::Links { names } => proto::work::Kind::Links(proto::Links { names: *names }),
+            Work::Entries(paths) => proto::work::Kind::Entries(proto::Entries {
+                paths: paths.iter().map(|path| path.as_bytes().to_vec()).collect(),
+            }),
             Work::Files(files) => proto::work::Kind::Files(proto::Files {
                 files: files.files,
                 bytes: files.bytes,
@@ -116,11 +125,7 @@ impl TryFrom<proto::Work> for Work {
                 if walk.directories.is_empty() {
                     return Err(bad("walk.directories", "empty"));
                 }
-                let directories: Vec<RelPath> = walk
-                    .directories
-                    .into_iter()
-                    .map(|d| rel_path("walk.directories", d))
-                    .collect::<Result<_, _>>()?;
+                let directories = rel_paths("walk.directories", walk.directories)?;
                 match walk.shard {
                     Some(range) => shard(directories, purpose, range),
                     None => Ok(Work::Walk {
@@ -134,6 +139,12 @@ impl TryFrom<proto::Work> for Work {
                 length: paths.length,
             }),
             Some(proto::work::Kind::Links(links)) => Ok(Work::Links { names: links.names }),
+            Some(proto::work::Kind::Entries(entries)) if entries.paths.is_empty() => {
+                Err(bad("entries.paths", "empty"))
+            }
+            Some(proto::work::Kind::Entries(entries)) => {
+                Ok(Work::Entries(rel_paths("entries.paths", entries.paths)?))
+            }
             Some(proto::work::Kind::Files(files)) => Ok(Work::Files(FilesWork {
                 files: files.files,
                 bytes: files.bytes,
@@ -446,6 +457,12 @@ mod tests {
         }
         let shard = shard(&[""], proto::Purpose::Copy, 7).unwrap();
         assert_eq!(Work::try_from(proto::Work::from(&shard)), Ok(shard));
+        for paths in [vec![], vec![b"a/../b".to_vec()]] {
+            let entries = proto::Work {
+                kind: Some(proto::work::Kind::Entries(proto::Entries { paths })),
+            };
+            assert_eq!(Work::try_from(entries).unwrap_err().field, "entries.paths");
+        }
         assert!(item_epoch(u64::MAX, 1).is_err());
         let spec = proto::TaskSpec {
             source: b"relative".to_vec(),

@@ -15,7 +15,7 @@ pub mod proto {
     tonic::include_proto!("data_migrate.v1");
 }
 
-pub use convert::{BadMessage, item_epoch, run_from, verdict};
+pub use convert::{BadMessage, item_epoch, rel_paths, run_from, verdict};
 
 /// Raised with every change that an older program would misread.
 pub const PROTOCOL_VERSION: u32 = 3;

@@ -58,6 +58,11 @@ fn hand_in(
         epoch: running.epoch.0,
         outcome: Some((&complete.outcome).into()),
         children: complete.children.iter().map(Into::into).collect(),
+        again: complete
+            .again
+            .iter()
+            .map(|path| path.as_bytes().to_vec())
+            .collect(),
     };
     let answer = session
         .runtime

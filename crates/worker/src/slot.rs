@@ -24,7 +24,7 @@ use crate::rclone;
 use crate::running::Running;
 use crate::session::{ANSWER_WITHIN, Session};
 use crate::share::{HandOver, Nothing};
-use crate::verdict::{Verdict, lost};
+use crate::verdict::{Complete, Verdict, lost};
 
 /// Runs the item and tells the server how it ended. Blocks.
 pub(crate) fn run(session: &Arc<Session>, running: &Arc<Running>, grant: proto::Grant) {
@@ -54,6 +54,8 @@ pub(crate) struct Slot<'a> {
     pub(crate) task: proto::TaskSpec,
     has_children: bool,
     pub(crate) ancestors: Vec<ItemId>,
+    /// What it fails at for a reason that may go away is left to another item.
+    may_be_tried_again: bool,
 }
 
 impl<'a> Slot<'a> {
@@ -70,6 +72,7 @@ impl<'a> Slot<'a> {
             work: grant.work.unwrap_or_default().try_into()?,
             options: task.options.clone().unwrap_or_default().try_into()?,
             has_children: grant.has_children,
+            may_be_tried_again: grant.may_be_tried_again,
             ancestors: grant
                 .ancestors
                 .into_iter()
@@ -86,10 +89,13 @@ impl<'a> Slot<'a> {
         let left = Arc::<LeftNames>::default();
         let attempt = self.attempt(&left)?;
         self.log_begin();
-        let finished = transfer::run(&self.session.threads, attempt);
-        let outcome = self.ended(finished)?;
+        let finished = transfer::run(&self.session.threads, attempt)?;
         self.send_left_names(&left)?;
-        Ok(Verdict::complete(outcome))
+        Ok(Verdict::Complete(Box::new(Complete {
+            outcome: finished.outcome,
+            children: Vec::new(),
+            again: finished.again,
+        })))
     }
 
     /// Says that all is ready, and what is done now.
@@ -152,6 +158,7 @@ impl<'a> Slot<'a> {
             target: roots.target.clone(),
             work: self.attempt_work()?,
             files: FileWork::Copy,
+            another_try_follows: self.may_be_tried_again,
             excluded: self.excluded()?,
             ancestors: self.ancestors.clone(),
             links: self
@@ -172,7 +179,7 @@ impl<'a> Slot<'a> {
     fn leaves_links(&self) -> bool {
         let finds = match &self.work {
             Work::Walk { purpose, .. } => *purpose == Purpose::Copy,
-            Work::Shard { .. } | Work::Paths { .. } => true,
+            Work::Shard { .. } | Work::Paths { .. } | Work::Entries(_) => true,
             Work::Links { .. } | Work::Files(_) => false,
         };
         finds && !self.options.dry_run
@@ -274,6 +281,7 @@ impl<'a> Slot<'a> {
                 directory: directory.clone(),
                 range: *range,
             },
+            Work::Entries(paths) => AttemptWork::Entries(paths.clone()),
             Work::Paths { .. } => AttemptWork::Paths(self.listed_paths()?),
             Work::Links { .. } => AttemptWork::Links(self.listed_links()?),
             Work::Files(_) => return Err(Verdict::failed("files without rclone".into())),
@@ -328,7 +336,8 @@ impl<'a> Slot<'a> {
                         excluded.push(Unbegun::Shard { directory, range });
                     }
                     // What a walk for rclone wrote down comes with its end.
-                    Work::Paths { .. } | Work::Links { .. } | Work::Files(_) => {}
+                    Work::Paths { .. } | Work::Links { .. } | Work::Entries(_) | Work::Files(_) => {
+                    }
                 }
             }
         }
@@ -342,6 +351,7 @@ impl<'a> Slot<'a> {
                 ..
             }
             | Work::Shard { .. }
+            | Work::Entries(_)
             | Work::Paths { .. } => Arc::new(self.hand_over()),
             Work::Walk { .. } | Work::Links { .. } | Work::Files(_) => Arc::new(Nothing),
         }

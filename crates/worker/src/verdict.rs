@@ -1,6 +1,6 @@
 //! What an attempt ended with, whatever ended it.
 
-use model::{ItemId, NoRoom, Outcome, Work};
+use model::{ItemId, NoRoom, Outcome, RelPath, Work};
 use storage::roots::{RootsError, RootsErrorKind};
 use transfer::{RootsLost, Stopped};
 use wire::{BadMessage, proto};
@@ -21,6 +21,8 @@ pub(crate) enum Verdict {
 pub(crate) struct Complete {
     pub(crate) outcome: Outcome,
     pub(crate) children: Vec<(ItemId, Work)>,
+    /// Entries that are left to another try.
+    pub(crate) again: Vec<RelPath>,
 }
 
 impl Verdict {
@@ -28,6 +30,7 @@ impl Verdict {
         Verdict::Complete(Box::new(Complete {
             outcome,
             children: Vec::new(),
+            again: Vec::new(),
         }))
     }
 

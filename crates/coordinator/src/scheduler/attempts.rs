@@ -4,8 +4,9 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use model::location::SourceIdentity;
-use model::{Epoch, ItemId, Outcome, SessionId, TaskId, Work};
+use model::{Epoch, ItemId, Outcome, RelPath, SessionId, TaskId, Work};
 
+use super::again::retry_wait;
 use super::soon::answer;
 use super::{Refused, ReleaseReason, Scheduler, State};
 use crate::store::{Applied, Cost, Millis, Release, ReleasedTo, StoreError};
@@ -90,27 +91,32 @@ impl Scheduler {
         epoch: Epoch,
         outcome: Outcome,
         children: &[(ItemId, Work)],
+        again: Vec<RelPath>,
     ) -> Result<(), Refused> {
         let task = match self.held_task(session, item) {
             Some(task) => task,
             None => self.store.standing(item)?.task,
         };
         let has_copied = outcome.counters.copied > 0;
-        let completed =
-            self.store
-                .complete_with(item, epoch, outcome, children, self.clock.now_ms());
+        let now = self.clock.now_ms();
+        let again = self.tried_again(item, again, now)?;
+        let completed = self
+            .store
+            .complete_with(item, epoch, outcome, children, &again, now);
         let attempt = Attempt {
             session,
             item,
             epoch,
             task,
         };
-        let next = self.completed(attempt, has_copied, children.len(), completed)?;
+        let waiting = children.len() + again.items.len();
+        let next = self.completed(attempt, has_copied, waiting, completed)?;
         next.map_or(Ok(()), |task| Ok(self.advance(task)?))
     }
 
-    /// As [`Scheduler::complete`] of an item that the session holds, but it keeps no thread waiting. Answers with the task
-    /// if the caller has to let it [`Scheduler::advance`]. It must run to its end: what was stored has to be noted.
+    /// As [`Scheduler::complete`] of an item that the session holds and of which nothing is tried again, but it keeps no
+    /// thread waiting. Answers with the task if the caller has to let it [`Scheduler::advance`]. It must run to its end:
+    /// what was stored has to be noted.
     pub async fn complete_held(
         &self,
         attempt: Attempt,
@@ -128,13 +134,13 @@ impl Scheduler {
         self.completed(attempt, has_copied, children.len(), completed)
     }
 
-    /// Notes how an attempt's outcome was taken, in memory alone. Answers with its task if that may have to advance: while
-    /// something else of it is held, it has not.
+    /// Notes how an attempt's outcome was taken, in memory alone, and that so many items came to wait with it. Answers
+    /// with its task if that may have to advance: while something else of it is held, it has not.
     fn completed(
         &self,
         attempt: Attempt,
         has_copied: bool,
-        children: usize,
+        waiting: usize,
         completed: Result<Applied, StoreError>,
     ) -> Result<Option<TaskId>, Refused> {
         let Attempt {
@@ -154,8 +160,8 @@ impl Scheduler {
             .targets
             .completed((item, epoch), has_copied, now);
         self.resume(resumed);
-        if children > 0 {
-            self.waiting(task, children);
+        if waiting > 0 {
+            self.waiting(task, waiting);
         }
         self.next_first(task);
         let is_last = !self.state().fleet.holds_any_of(task);
@@ -199,7 +205,10 @@ impl Scheduler {
                 tracing::warn!(
                     "item {item} of task {task} on {name}: {message}; it is tried again"
                 );
-                (Cost::Attempt, retry_wait(standing.attempts))
+                (
+                    Cost::Attempt,
+                    retry_wait(standing.attempts, self.clock.random()),
+                )
             }
         };
         if let ReleaseReason::TargetFull(full) = &reason
@@ -305,9 +314,4 @@ impl Scheduler {
             self.wake_for(task, 1);
         }
     }
-}
-
-/// Growing waits between attempts, 5, 10, 20… up to 60 s: all of them together outlast a storage server that fails over.
-fn retry_wait(attempts: u32) -> Duration {
-    Duration::from_secs((5u64 << attempts.min(6)).min(60))
 }

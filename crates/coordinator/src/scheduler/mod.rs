@@ -6,6 +6,7 @@
 //!
 //! All functions here block on the store: async callers run them on blocking threads.
 
+pub(crate) mod again;
 mod attempts;
 mod clock;
 mod engines;

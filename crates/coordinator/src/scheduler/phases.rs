@@ -12,8 +12,8 @@ use crate::links;
 use crate::no_room::is_no_room;
 use crate::store::{Applied, Phase, StoreError};
 
-/// Directories in one item of the attributes phase.
-const DIRECTORIES_PER_ITEM: usize = 5_000;
+/// Paths in one item: directories of the attributes phase, or entries that are tried again.
+const PATHS_PER_ITEM: usize = 5_000;
 
 /// Bytes of their paths in one item, well below what a message may have.
 const BYTES_PER_ITEM: usize = 1 << 20;
@@ -43,7 +43,8 @@ impl Scheduler {
                 if directories.is_empty() {
                     self.close(task)
                 } else {
-                    self.begin(task, Phase::Attributes, attribute_works(directories))
+                    let works = pieces(directories).into_iter().map(attribute_work);
+                    self.begin(task, Phase::Attributes, works.collect())
                 }
             }
             Phase::Attributes => self.close(task),
@@ -160,7 +161,7 @@ impl Scheduler {
     }
 
     /// Directories below the root whose times no item could set for good: the parents of what was handed
-    /// over, into which several items wrote, and all directories on the way to the paths of a list,
+    /// over or tried again, into which several items wrote, and all directories on the way to the paths of a list,
     /// which no item has as an entry.
     fn left_open(&self, task: TaskId) -> Result<BTreeSet<RelPath>, StoreError> {
         let mut directories = BTreeSet::new();
@@ -170,7 +171,8 @@ impl Scheduler {
                 Work::Walk {
                     directories: walked,
                     purpose: Purpose::Copy,
-                } => {
+                }
+                | Work::Entries(walked) => {
                     for directory in walked {
                         directories.extend(directory.split_last().map(|(parent, _)| parent));
                     }
@@ -253,26 +255,23 @@ fn of_links(source: io::Error) -> StoreError {
     }
 }
 
-/// Items of so many directories, and of so many bytes of paths: an item has to fit into a message.
-fn attribute_works(directories: BTreeSet<RelPath>) -> Vec<Work> {
-    let mut works = Vec::new();
-    let mut piece: Vec<RelPath> = Vec::new();
+/// Items of so many paths, and of so many bytes of them: an item has to fit into a message.
+pub(super) fn pieces(paths: impl IntoIterator<Item = RelPath>) -> Vec<Vec<RelPath>> {
+    let mut pieces: Vec<Vec<RelPath>> = Vec::new();
     let mut bytes = 0;
-    for directory in directories {
-        let length = directory.as_bytes().len();
-        if piece.len() == DIRECTORIES_PER_ITEM
-            || (!piece.is_empty() && bytes + length > BYTES_PER_ITEM)
-        {
-            works.push(attribute_work(std::mem::take(&mut piece)));
-            bytes = 0;
+    for path in paths {
+        bytes += path.as_bytes().len();
+        match pieces.last_mut() {
+            Some(piece) if piece.len() < PATHS_PER_ITEM && bytes <= BYTES_PER_ITEM => {
+                piece.push(path);
+            }
+            _ => {
+                bytes = path.as_bytes().len();
+                pieces.push(vec![path]);
+            }
         }
-        bytes += length;
-        piece.push(directory);
     }
-    if !piece.is_empty() {
-        works.push(attribute_work(piece));
-    }
-    works
+    pieces
 }
 
 fn attribute_work(directories: Vec<RelPath>) -> Work {
@@ -284,25 +283,20 @@ fn attribute_work(directories: Vec<RelPath>) -> Work {
 
 #[cfg(test)]
 mod tests {
-    use model::{RelPath, Work};
+    use model::RelPath;
 
-    use super::{BYTES_PER_ITEM, DIRECTORIES_PER_ITEM, attribute_works};
+    use super::{BYTES_PER_ITEM, PATHS_PER_ITEM, pieces};
 
     fn sizes(directories: impl Iterator<Item = String>) -> Vec<usize> {
         let directories = directories.map(|path| RelPath::new(path).unwrap());
-        let works = attribute_works(directories.collect());
-        let size = |work| match work {
-            Work::Walk { directories, .. } => directories.len(),
-            other => panic!("{other:?}"),
-        };
-        works.into_iter().map(size).collect()
+        pieces(directories).iter().map(Vec::len).collect()
     }
 
     #[test]
-    fn an_item_of_directories_is_bounded_in_number_and_in_bytes() {
+    fn an_item_of_paths_is_bounded_in_number_and_in_bytes() {
         assert!(sizes(std::iter::empty()).is_empty());
-        let many = (0..=DIRECTORIES_PER_ITEM).map(|n| format!("{n:06}"));
-        assert_eq!(sizes(many), [DIRECTORIES_PER_ITEM, 1]);
+        let many = (0..=PATHS_PER_ITEM).map(|n| format!("{n:06}"));
+        assert_eq!(sizes(many), [PATHS_PER_ITEM, 1]);
         let long = "d/".repeat(BYTES_PER_ITEM / 8);
         let long = (0..5).map(|n| format!("{long}{n}"));
         assert_eq!(sizes(long), [3, 2]);

@@ -1,5 +1,6 @@
 //! The scheduler without gRPC: lives of tasks, with everything that can come between.
 
+mod again;
 mod fairness;
 mod full_targets;
 mod mounts;
@@ -144,7 +145,14 @@ fn what_a_dead_attempt_handed_over_is_left_out_by_the_next_and_may_vanish() {
     assert!(again.has_children);
     assert_eq!(scheduler.children(first.0, 0, 10).unwrap(), children);
     // The late worker is told, and changes nothing.
-    let late = scheduler.complete(lost.session, first.0, first.1, copied(9, 2), &[]);
+    let late = scheduler.complete(
+        lost.session,
+        first.0,
+        first.1,
+        copied(9, 2),
+        &[],
+        Vec::new(),
+    );
     assert!(late.unwrap_err().is_stale());
     let late = scheduler.split(first.0, first.1, &[(item(1003), walk(&["c"]))]);
     assert!(late.unwrap_err().is_stale());
@@ -226,7 +234,14 @@ fn workers_at_a_task_that_ended_are_told_until_they_obey() {
         held.told_to_cancel = held.told_to_cancel.map(|told| told - LEASE);
     }
     assert_eq!(scheduler.commands(worker.session).unwrap(), cancel);
-    let late = scheduler.complete(worker.session, other.0, other.1, copied(1, 0), &[]);
+    let late = scheduler.complete(
+        worker.session,
+        other.0,
+        other.1,
+        copied(1, 0),
+        &[],
+        Vec::new(),
+    );
     assert!(late.unwrap_err().is_stale());
     assert_eq!(scheduler.commands(worker.session).unwrap(), []);
     assert_eq!(scheduler.unfinished(), [TaskId(2)]);

@@ -32,9 +32,10 @@ pub(super) fn whole_ms(time: Duration) -> u32 {
 
 pub(super) fn work_bytes(work: &model::Work) -> usize {
     match work {
-        model::Work::Walk { directories, .. } => {
-            directories.iter().map(|d| d.as_bytes().len() + 8).sum()
+        model::Work::Walk {
+            directories: paths, ..
         }
+        | model::Work::Entries(paths) => paths.iter().map(|path| path.as_bytes().len() + 8).sum(),
         model::Work::Shard { directory, .. } => directory.as_bytes().len() + 32,
         model::Work::Paths { .. } | model::Work::Links { .. } | model::Work::Files(_) => 32,
     }

@@ -76,7 +76,8 @@ macro_rules! contract_suite {
                 an_attempt_that_is_over_can_not_split
                 an_id_of_other_work_is_refused
                 children_are_read_in_pages
-                what_is_handed_in_with_the_outcome_is_stored_with_it_or_not_at_all;
+                what_is_handed_in_with_the_outcome_is_stored_with_it_or_not_at_all
+                what_is_tried_again_waits_and_keeps_its_attempts;
             tasks: the_first_source_identity_holds
                 a_phase_begins_once
                 a_finished_task_gives_nothing_more

@@ -4,9 +4,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{
-    Applied, BegunRun, GrantFrom, Granted, ItemRecord, Millis, NewRun, Phase, Release, ReleasedTo,
-    RunRecord, SessionRecord, Standing, Store, StoreError, TaskRecord, TaskResult, TaskTotals,
-    WhenFinished,
+    Again, Applied, BegunRun, GrantFrom, Granted, ItemRecord, Millis, NewRun, Phase, Release,
+    ReleasedTo, RunRecord, SessionRecord, Standing, Store, StoreError, TaskRecord, TaskResult,
+    TaskTotals, WhenFinished,
 };
 use model::{
     Epoch, Failure, Item, ItemId, Outcome, RunId, SessionId, SourceIdentity, TaskId, Work,
@@ -48,7 +48,7 @@ verbs! {
     reads sessions() -> Vec<SessionRecord>;
     writes remove_session(session: SessionId) -> ();
     writes grant(run: RunId, tasks: &[GrantFrom], session: SessionId, n: usize, now: Millis) -> Vec<Granted>;
-    writes complete_with(item: ItemId, epoch: Epoch, outcome: Outcome, children: &[(ItemId, Work)], now: Millis) -> Applied;
+    writes complete_with(item: ItemId, epoch: Epoch, outcome: Outcome, children: &[(ItemId, Work)], again: &Again, now: Millis) -> Applied;
     writes split(item: ItemId, epoch: Epoch, children: &[(ItemId, Work)], now: Millis) -> Applied;
     writes release(item: ItemId, epoch: Epoch, release: Release<'_>, now: Millis) -> ReleasedTo;
     reads children(item: ItemId, from: u64, n: usize) -> Vec<(ItemId, Work)>;

@@ -309,7 +309,7 @@ pub trait Store: Send + Sync {
     ) {
         then(self.grant(run, tasks, session, n, now));
     }
-    /// As [`Store::complete_with`], but `then` hears the answer. Where no better is known, it waits all the same.
+    /// As [`Store::complete_with`] where nothing is tried again, but `then` hears the answer. Where no better is known, it waits all the same.
     fn complete_then(
         &self,
         item: ItemId,
@@ -319,7 +319,7 @@ pub trait Store: Send + Sync {
         now: Millis,
         then: Then<Applied>,
     ) {
-        then(self.complete_with(item, epoch, outcome, children, now));
+        then(self.complete_with(item, epoch, outcome, children, &Again::default(), now));
     }
     /// As [`Store::complete_with`], without children.
     fn complete(
@@ -329,10 +329,10 @@ pub trait Store: Send + Sync {
         outcome: Outcome,
         now: Millis,
     ) -> Result<Applied, StoreError> {
-        self.complete_with(item, epoch, outcome, &[], now)
+        self.complete_with(item, epoch, outcome, &[], &Again::default(), now)
     }
     /// Records an attempt's outcome, and with it stores work that is left to others as waiting items of
-    /// the task's phase, all or nothing. Refused unless the epoch is the newest and leased; the same
+    /// the task's phase, all or nothing, `again` among them. Refused unless the epoch is the newest and leased; the same
     /// epoch again answers `Before`, even when the task is over, and the first outcome stays. An
     /// unbalanced outcome is an error of the caller. Failures beyond
     /// [`model::outcome::MAX_FAILURES`] are dropped.
@@ -342,6 +342,7 @@ pub trait Store: Send + Sync {
         epoch: Epoch,
         outcome: Outcome,
         children: &[(ItemId, Work)],
+        again: &Again,
         now: Millis,
     ) -> Result<Applied, StoreError>;
     /// Stores work that the attempt hands back as waiting items, with ids drawn by the worker:
@@ -440,6 +441,16 @@ impl Kinds {
             Kinds::Only(kind) => std::slice::from_ref(kind),
         }
     }
+}
+
+/// Items for what an attempt failed at and leaves to another try.
+#[derive(Debug, Clone, Default)]
+pub struct Again {
+    pub items: Vec<(ItemId, Work)>,
+    /// Those that were used up at it so far.
+    pub attempts: u32,
+    /// The earliest time of their first grant.
+    pub not_before: Millis,
 }
 
 #[derive(Debug, Clone, Copy)]

@@ -298,6 +298,7 @@ pub fn settle_remote(
     Ok(Finished {
         outcome: tally.into_outcome(),
         deferred_attributes: Vec::new(),
+        again: Vec::new(),
     })
 }
 

@@ -68,6 +68,7 @@ pub fn walk_remote(
         (None, Ok(())) => Ok(Finished {
             outcome: walker.tally.into_outcome(),
             deferred_attributes: Vec::new(),
+            again: Vec::new(),
         }),
     }
 }

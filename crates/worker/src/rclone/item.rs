@@ -78,6 +78,7 @@ pub(crate) fn run(slot: &Slot<'_>) -> Result<Verdict, Verdict> {
         Work::Links { .. } => Err(Verdict::failed(
             "rclone makes each name a file of its own".into(),
         )),
+        Work::Entries(_) => Err(Verdict::failed("entries tried again, with rclone".into())),
         Work::Walk {
             purpose: Purpose::Attributes,
             ..
@@ -234,7 +235,11 @@ impl Item<'_> {
             };
             children.push(list.as_child(place));
         }
-        Ok(Verdict::Complete(Box::new(Complete { outcome, children })))
+        Ok(Verdict::Complete(Box::new(Complete {
+            outcome,
+            children,
+            again: Vec::new(),
+        })))
     }
 
     /// Runs rclone over a list, then looks at what it did.
@@ -415,6 +420,7 @@ impl Item<'_> {
             work,
             files,
             excluded: Vec::new(),
+            another_try_follows: false,
             ancestors: slot.ancestors.clone(),
             // rclone writes files of their own.
             links: None,

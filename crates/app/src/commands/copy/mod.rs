@@ -1,5 +1,6 @@
 //! `data-migrate copy`: the engine without config or server.
 
+mod again;
 mod ahead;
 mod flags;
 mod ids;
@@ -122,29 +123,51 @@ pub(super) struct Copy {
 
 impl Copy {
     fn to_end(&self) -> Result<Outcome, Stopped> {
-        let mut tries = 1;
-        let (epoch, finished) = loop {
-            let epoch = ids::next_epoch();
-            match self.attempt(epoch, AttemptWork::Walk(vec![RelPath::ROOT])) {
-                Err(Stopped::Again(why)) if tries < TRIES => {
-                    tracing::warn!("beginning again: {why}");
-                    tries += 1;
-                }
-                other => break (epoch, other?),
-            }
-        };
-        let mut outcome = finished.outcome;
+        let mut waits = again::WAITS.into_iter();
+        let mut work = AttemptWork::Walk(vec![RelPath::ROOT]);
+        let mut outcome = Outcome::default();
+        let mut directories = vec![RelPath::ROOT];
+        loop {
+            let wait = waits.next();
+            let finished = self.walk(&work, wait.is_some())?;
+            outcome.add(finished.outcome);
+            directories.extend(finished.deferred_attributes);
+            let (Some(wait), false) = (wait, finished.again.is_empty()) else {
+                break;
+            };
+            again::count_once(&mut outcome);
+            directories.extend(again::parents(&finished.again));
+            again::wait(wait, finished.again.len(), &self.cancel);
+            work = AttemptWork::Entries(finished.again);
+        }
         if !self.options.dry_run {
             // Last, since whatever is made in a directory changes its times.
-            let mut directories = finished.deferred_attributes;
-            directories.push(RelPath::ROOT);
-            let set = self.attempt(epoch, AttemptWork::Attributes(directories))?;
+            let work = AttemptWork::Attributes(directories);
+            let set = self.attempt(ids::next_epoch(), work, false)?;
             outcome.add(set.outcome);
         }
         Ok(outcome)
     }
 
-    fn attempt(&self, epoch: Epoch, work: AttemptWork) -> Result<Finished, Stopped> {
+    fn walk(&self, work: &AttemptWork, another_try_follows: bool) -> Result<Finished, Stopped> {
+        let mut tries = 1;
+        loop {
+            match self.attempt(ids::next_epoch(), work.clone(), another_try_follows) {
+                Err(Stopped::Again(why)) if tries < TRIES => {
+                    tracing::warn!("beginning again: {why}");
+                    tries += 1;
+                }
+                other => return other,
+            }
+        }
+    }
+
+    fn attempt(
+        &self,
+        epoch: Epoch,
+        work: AttemptWork,
+        another_try_follows: bool,
+    ) -> Result<Finished, Stopped> {
         let roots = self.roots.clone();
         let attempt = Attempt {
             run: self.ids.run,
@@ -158,6 +181,7 @@ impl Copy {
             work,
             files: FileWork::Copy,
             excluded: Vec::new(),
+            another_try_follows,
             ancestors: Vec::new(),
             links: None,
             check_roots: Arc::new(move || {

@@ -55,7 +55,7 @@ fn what_ends_a_task_goes_before_what_others_have_to_copy() {
     let only = &only[0].item;
     let outcome = Outcome::default();
     scheduler
-        .complete(worker.session, only.id, only.epoch, outcome, &[])
+        .complete(worker.session, only.id, only.epoch, outcome, &[], vec![])
         .unwrap();
     // It has had its turn, and its last item is next all the same.
     assert_eq!(granted(&scheduler, worker, 2), [2, 1]);

@@ -41,7 +41,7 @@ fn what_finds_no_room_changes_nothing_and_succeeds_later() {
     refused(scheduler.register(newcomer(2), id));
     let children = [(super::item(1001), walk(&["a"]))];
     refused(scheduler.split(item, epoch, &children));
-    refused(scheduler.complete(worker.session, item, epoch, copied(5, 0), &[]));
+    refused(scheduler.complete(worker.session, item, epoch, copied(5, 0), &[], Vec::new()));
     let (drain, at_once) = (ReleaseReason::Drain, Duration::ZERO);
     refused(scheduler.release(worker.session, item, epoch, drain, "later", at_once));
     // It is still the worker's, whose lease is renewed.
@@ -115,7 +115,7 @@ fn a_task_and_its_run_end_later_and_are_told_of_once() {
     done.unwrap();
     is_full.store(true, Ordering::SeqCst);
     // The worker's call is repeated, and answered: what comes of it is the server's to do.
-    refused(scheduler.complete(worker.session, item, epoch, copied(0, 0), &[]));
+    refused(scheduler.complete(worker.session, item, epoch, copied(0, 0), &[], Vec::new()));
     scheduler.advance(TaskId(1)).unwrap();
     let mut now = Instant::now();
     pass(&scheduler, now, Duration::from_secs(10));

@@ -81,7 +81,16 @@ fn lists_that_a_walk_wrote_become_items_with_its_end_and_the_books_balance() {
         .roots(lease.0, lease.1, &identity(), None)
         .unwrap();
     let children = [files(3), files(4)];
-    let complete = || scheduler.complete(worker.session, lease.0, lease.1, walked(9, 7), &children);
+    let complete = || {
+        scheduler.complete(
+            worker.session,
+            lease.0,
+            lease.1,
+            walked(9, 7),
+            &children,
+            Vec::new(),
+        )
+    };
     complete().unwrap();
     complete().unwrap();
     let leased = worker.lease(&scheduler);
@@ -117,7 +126,14 @@ fn beside_the_server_sources_are_listed_and_elsewhere_files_are_copied() {
     scheduler
         .roots(lease.0, lease.1, &identity(), None)
         .unwrap();
-    let completed = scheduler.complete(lister.session, lease.0, lease.1, walked(3, 3), &[files(3)]);
+    let completed = scheduler.complete(
+        lister.session,
+        lease.0,
+        lease.1,
+        walked(3, 3),
+        &[files(3)],
+        Vec::new(),
+    );
     completed.unwrap();
     assert!(lister.lease(&scheduler).is_empty());
     let (lease, work) = elsewhere.lease(&scheduler).remove(0);
@@ -147,7 +163,14 @@ fn a_list_is_taken_only_under_the_newest_epoch_and_served_as_it_was_sent() {
     let outcome = walked(2, 2);
     let children = [(list, files(2).1)];
     scheduler
-        .complete(worker.session, lease.0, lease.1, outcome, &children)
+        .complete(
+            worker.session,
+            lease.0,
+            lease.1,
+            outcome,
+            &children,
+            Vec::new(),
+        )
         .unwrap();
     let (lease, _) = worker.lease_one(&scheduler);
     assert_eq!(

@@ -8,7 +8,7 @@ use model::{Counters, Location, Outcome, Purpose, RelPath, SourceIdentity, Task,
 use super::super::*;
 use crate::data_dir::DataDir;
 use crate::fleet::Progress;
-use crate::store::{NewRun, NewTask, SqliteStore, WhenFinished};
+use crate::store::{GrantFrom, Kinds, NewRun, NewTask, SqliteStore, WhenFinished};
 
 pub(super) const LEASE: Duration = Duration::from_secs(30);
 pub(super) const GRACE: Duration = Duration::from_secs(10);
@@ -122,6 +122,14 @@ pub(super) fn task(number: u32) -> Task {
     }
 }
 
+pub(super) fn from_task(number: u32) -> GrantFrom {
+    GrantFrom {
+        task: TaskId(number),
+        at_most: usize::MAX,
+        kinds: Kinds::All,
+    }
+}
+
 pub(super) fn item(n: u64) -> ItemId {
     ItemId::from_random(n)
 }
@@ -208,7 +216,7 @@ impl Worker {
 
     pub(super) fn complete(self, scheduler: &Scheduler, (item, epoch): Lease, outcome: Outcome) {
         scheduler
-            .complete(self.session, item, epoch, outcome, &[])
+            .complete(self.session, item, epoch, outcome, &[], Vec::new())
             .unwrap();
     }
 

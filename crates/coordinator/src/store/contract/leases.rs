@@ -9,7 +9,7 @@ use super::{
     Fixture, NOW, Scene, add_session, assert_stale, child_id, from, id, outcome, release, session,
     walk,
 };
-use crate::store::{Applied, Cost, GrantFrom, Kinds, StoreError};
+use crate::store::{Again, Applied, Cost, GrantFrom, Kinds, StoreError};
 
 pub(crate) fn a_grant_raises_the_epoch<F: Fixture>() {
     let fixture = F::new();
@@ -172,9 +172,10 @@ pub(crate) fn a_grant_is_of_the_kinds_asked_for_walks_first<F: Fixture>() {
         (child_id(n), work)
     };
     let children = [files(0), files(1), (child_id(2), walk("later"))];
-    let completed = scene
-        .store
-        .complete_with(item, epoch, outcome(1), &children, NOW);
+    let completed =
+        scene
+            .store
+            .complete_with(item, epoch, outcome(1), &children, &Again::default(), NOW);
     assert_eq!(completed.expect("complete"), Applied::Now);
     let grant = |kinds, n| -> Vec<_> {
         let from = GrantFrom {

@@ -1,9 +1,9 @@
 //! Work that an attempt hands back: stored once, whatever is repeated, and never lost.
 
-use model::{Epoch, ItemId, ItemState, TaskId, Work};
+use model::{Epoch, ItemId, ItemState, RelPath, TaskId, Work};
 
 use super::{Fixture, NOW, Scene, assert_stale, child_id, id, outcome, walk};
-use crate::store::{Applied, Phase, StoreError, TaskResult};
+use crate::store::{Again, Applied, Cost, Phase, Release, ReleasedTo, StoreError, TaskResult};
 
 fn works(ids: impl IntoIterator<Item = u64>) -> Vec<(ItemId, Work)> {
     ids.into_iter()
@@ -187,7 +187,7 @@ pub(crate) fn what_is_handed_in_with_the_outcome_is_stored_with_it_or_not_at_all
     let complete = |epoch, children: &[(ItemId, Work)]| {
         scene
             .store
-            .complete_with(item, epoch, outcome(1), children, NOW)
+            .complete_with(item, epoch, outcome(1), children, &Again::default(), NOW)
     };
     assert_stale(complete(Epoch(epoch.0 + 1), &works(0..2)));
     // One of them can't be stored: then nothing is, the item's end included.
@@ -204,4 +204,46 @@ pub(crate) fn what_is_handed_in_with_the_outcome_is_stored_with_it_or_not_at_all
     assert_eq!(open_items(&scene), 3);
     let children = scene.store.children(item, 0, 9).expect("read");
     assert_eq!(children, works(0..2));
+}
+
+pub(crate) fn what_is_tried_again_waits_and_keeps_its_attempts<F: Fixture>() {
+    let fixture = F::new();
+    let scene = Scene::begin(&fixture, &[1]);
+    let (item, epoch) = scene.grant_one();
+    let paths = ["a", "b/c"].map(|path| RelPath::new(path).expect("a legal path"));
+    let again = Again {
+        items: vec![(child_id(0), Work::Entries(paths.to_vec()))],
+        attempts: 3,
+        not_before: NOW + 10,
+    };
+    let complete = |again: &Again| {
+        let outcome = outcome(1);
+        scene
+            .store
+            .complete_with(item, epoch, outcome, &[], again, NOW)
+    };
+    assert_eq!(complete(&again).expect("complete"), Applied::Now);
+    // A repetition draws other ids, and changes nothing.
+    let repeated = Again {
+        items: vec![(child_id(1), Work::Entries(paths.to_vec()))],
+        ..again.clone()
+    };
+    assert_eq!(complete(&repeated).expect("repeat"), Applied::Before);
+    assert_eq!((number_of_items(&scene), open_items(&scene)), (2, 1));
+    assert_eq!(scene.grant_at(9, NOW + 9), []);
+    let granted = scene.grant_at(9, NOW + 10);
+    assert_eq!(granted.len(), 1);
+    assert_eq!(granted[0].item.work, Work::Entries(paths.to_vec()));
+    assert_eq!(granted[0].item.attempts, 3);
+    assert_eq!(granted[0].ancestors, [item]);
+    // One more, and they are used up.
+    let release = Release {
+        cost: Cost::Attempt,
+        max_attempts: 4,
+        reason: "why",
+        not_before: 0,
+    };
+    let lease = (granted[0].item.id, granted[0].item.epoch);
+    let released = scene.store.release(lease.0, lease.1, release, NOW + 11);
+    assert_eq!(released.expect("release"), ReleasedTo::Failed);
 }

@@ -53,6 +53,13 @@ pub(super) fn work_to_blob(work: &Work) -> Vec<u8> {
             out.number(4);
             out.number(*names);
         }
+        Work::Entries(paths) => {
+            out.number(5);
+            out.number(paths.len() as u64);
+            for path in paths {
+                out.bytes(path.as_bytes());
+            }
+        }
     }
     out.finish()
 }
@@ -66,11 +73,8 @@ pub(super) fn work_from_blob(blob: &[u8]) -> Result<Work, DecodeError> {
                 2 => Purpose::Close,
                 _ => return Err("unknown purpose"),
             };
-            let directories = (0..input.number()?)
-                .map(|_| RelPath::new(input.bytes()?).map_err(|_| "illegal path"))
-                .collect::<Result<_, _>>()?;
             Ok(Work::Walk {
-                directories,
+                directories: paths(input)?,
                 purpose,
             })
         }
@@ -94,8 +98,15 @@ pub(super) fn work_from_blob(blob: &[u8]) -> Result<Work, DecodeError> {
         4 => Ok(Work::Links {
             names: input.number()?,
         }),
+        5 => Ok(Work::Entries(paths(input)?)),
         _ => Err("unknown kind"),
     })
+}
+
+fn paths(input: &mut Decoder<'_>) -> Result<Vec<RelPath>, Problem> {
+    (0..input.number()?)
+        .map(|_| RelPath::new(input.bytes()?).map_err(|_| "illegal path"))
+        .collect()
 }
 
 /// In the item's column `kind`.
@@ -241,7 +252,11 @@ mod tests {
             range: HashRange::new(1, u64::MAX).expect("a range"),
         };
         let links = Work::Links { names: u64::MAX };
-        for work in [walk(), paths, shard, links].into_iter().chain(files) {
+        let entries = Work::Entries(vec![RelPath::new("a/b").expect("a legal path")]);
+        for work in [walk(), paths, shard, links, entries]
+            .into_iter()
+            .chain(files)
+        {
             assert_eq!(work_from_blob(&work_to_blob(&work)), Ok(work));
         }
     }

@@ -9,25 +9,39 @@ use super::error::CallError;
 use super::rows::{
     ITEM_COLUMNS, count, counters, find_run, find_task, integer, item, phase, phase_code,
 };
-use crate::store::{GrantFrom, Granted, ItemRecord, Millis, Phase, RunState, Standing, StoreError};
+use crate::store::{
+    Again, GrantFrom, Granted, ItemRecord, Millis, Phase, RunState, Standing, StoreError,
+};
 
 /// An item to be made, its work encoded before the writer is bothered.
 pub(super) struct NewItem {
     id: ItemId,
     kind: u32,
     work: Vec<u8>,
+    attempts: u32,
+    not_before: Millis,
 }
 
 impl NewItem {
     pub(super) fn encode(items: &[(ItemId, Work)]) -> Vec<NewItem> {
-        items
-            .iter()
-            .map(|(id, work)| NewItem {
-                id: *id,
-                kind: kind_code(work.kind()),
-                work: work_to_blob(work),
-            })
-            .collect()
+        let encoded = items.iter().map(|(id, work)| NewItem {
+            id: *id,
+            kind: kind_code(work.kind()),
+            work: work_to_blob(work),
+            attempts: 0,
+            not_before: 0,
+        });
+        encoded.collect()
+    }
+
+    pub(super) fn encode_again(again: &Again) -> Vec<NewItem> {
+        let encoded = NewItem::encode(&again.items).into_iter();
+        let encoded = encoded.map(|item| NewItem {
+            attempts: again.attempts,
+            not_before: again.not_before.max(0),
+            ..item
+        });
+        encoded.collect()
     }
 }
 
@@ -47,7 +61,8 @@ pub(super) fn insert_items(
     items: &[NewItem],
 ) -> Result<usize, CallError> {
     let mut insert_item = connection.prepare_cached(
-        "INSERT INTO item (id, task, parent, phase, kind) VALUES (?1, ?2, ?3, ?4, ?5)
+        "INSERT INTO item (id, task, parent, phase, kind, attempts, not_before)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
          ON CONFLICT (id) DO NOTHING",
     )?;
     let mut insert_work =
@@ -56,7 +71,16 @@ pub(super) fn insert_items(
     for new in items {
         let id = integer(new.id.get());
         let phase = phase_code(origin.phase);
-        if insert_item.execute((id, origin.task, origin.parent, phase, new.kind))? == 1 {
+        let row = (
+            id,
+            origin.task,
+            origin.parent,
+            phase,
+            new.kind,
+            new.attempts,
+            new.not_before,
+        );
+        if insert_item.execute(row)? == 1 {
             insert_work.execute((connection.last_insert_rowid(), &new.work))?;
             inserted += 1;
         } else if !is_stored(connection, origin, new)? {

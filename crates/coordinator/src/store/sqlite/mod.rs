@@ -30,9 +30,9 @@ use readers::Readers;
 use writer::Writer;
 
 use super::{
-    Applied, BegunRun, GrantFrom, Granted, ItemRecord, Millis, NewRun, Phase, Release, ReleasedTo,
-    RunRecord, SessionRecord, Standing, Store, StoreError, TaskRecord, TaskResult, TaskTotals,
-    Then, WhenFinished,
+    Again, Applied, BegunRun, GrantFrom, Granted, ItemRecord, Millis, NewRun, Phase, Release,
+    ReleasedTo, RunRecord, SessionRecord, Standing, Store, StoreError, TaskRecord, TaskResult,
+    TaskTotals, Then, WhenFinished,
 };
 
 /// Dropping it waits until what was asked for is done.
@@ -169,12 +169,14 @@ impl Store for SqliteStore {
         epoch: Epoch,
         outcome: Outcome,
         children: &[(ItemId, Work)],
+        again: &Again,
         now: Millis,
     ) -> Result<Applied, StoreError> {
         if !is_sound(&outcome) {
             return Err(StoreError::Unbalanced(item));
         }
-        let children = NewItem::encode(children);
+        let mut children = NewItem::encode(children);
+        children.extend(NewItem::encode_again(again));
         self.writer.call("complete an item", move |db| {
             attempts::complete(db, item, epoch, &outcome, &children, now)
         })

@@ -1,0 +1,98 @@
+//! What failed for a reason that may go away is tried again, whole items as well as single entries, after waits that
+//! grow and differ: all of them together outlast a storage server that fails over, and not all that failed with it
+//! comes back at the same moment.
+
+use std::time::Duration;
+
+use model::{Item, ItemId, Purpose, RelPath, Work};
+
+use super::Scheduler;
+use super::phases::pieces;
+use crate::store::{Again, Millis, StoreError};
+
+/// Before the first further try; doubled each time.
+const FIRST_WAIT_MS: u64 = 5_000;
+
+const LONGEST_WAIT_MS: u64 = 60_000;
+
+/// The wait after a try that `attempts` others came before: 5, 10, 20… up to 60 s, times something from 0.5 to 1.5 that
+/// the random number `drawn` picks. So nothing is tried again within 2 s, which gives files time that are being written.
+pub(super) fn retry_wait(attempts: u32, drawn: u64) -> Duration {
+    let wait = (FIRST_WAIT_MS << attempts.min(6)).min(LONGEST_WAIT_MS);
+    let spread = (u128::from(wait) * u128::from(drawn)) >> 64;
+    Duration::from_millis(wait / 2 + spread as u64)
+}
+
+/// Whether an attempt at the item may leave entries that fail to another try. The last item of a task has none, and names
+/// of files with several are never parted.
+pub(crate) fn is_allowed(item: &Item, item_attempts: u32) -> bool {
+    let is_whole = matches!(
+        item.work,
+        Work::Links { .. }
+            | Work::Walk {
+                purpose: Purpose::Close,
+                ..
+            }
+    );
+    !is_whole && item.attempts.saturating_add(1) < item_attempts
+}
+
+impl Scheduler {
+    /// The items for what an attempt at `item` failed at and left to another try.
+    pub(super) fn tried_again(
+        &self,
+        item: ItemId,
+        paths: Vec<RelPath>,
+        now: Millis,
+    ) -> Result<Again, StoreError> {
+        if paths.is_empty() {
+            return Ok(Again::default());
+        }
+        let item = self.store.item(item)?.item;
+        let wait = retry_wait(item.attempts, self.clock.random());
+        let works = pieces(paths)
+            .into_iter()
+            .map(|paths| of_same_kind(&item.work, paths));
+        Ok(Again {
+            items: works
+                .map(|work| (ItemId::from_random(self.clock.random()), work))
+                .collect(),
+            attempts: item.attempts.saturating_add(1),
+            not_before: now.saturating_add(wait.as_millis() as Millis),
+        })
+    }
+}
+
+fn of_same_kind(work: &Work, paths: Vec<RelPath>) -> Work {
+    match work {
+        Work::Walk {
+            purpose: Purpose::Attributes,
+            ..
+        } => Work::Walk {
+            directories: paths,
+            purpose: Purpose::Attributes,
+        },
+        _ => Work::Entries(paths),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::retry_wait;
+
+    #[test]
+    fn waits_grow_and_differ_within_bounds() {
+        for (attempts, shortest, longest) in [
+            (0, 2_500, 7_499),
+            (1, 5_000, 14_999),
+            (2, 10_000, 29_999),
+            (3, 20_000, 59_999),
+            (4, 30_000, 89_999),
+            (u32::MAX, 30_000, 89_999),
+        ] {
+            assert_eq!(retry_wait(attempts, 0).as_millis(), shortest);
+            assert_eq!(retry_wait(attempts, 1 << 63).as_millis(), 2 * shortest);
+            assert_eq!(retry_wait(attempts, u64::MAX).as_millis(), longest);
+        }
+    }
+}
