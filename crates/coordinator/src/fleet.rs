@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use model::{Counters, Epoch, ItemId, RelPath, SessionId, TaskId};
+use model::{Counters, Epoch, ItemId, RelPath, SessionId, TaskId, WorkKind};
 use tokio::sync::Notify;
 
 use crate::mounts::{LeftBehind, Unanswered};
@@ -30,6 +30,7 @@ pub struct Progress {
 pub struct Held {
     pub epoch: Epoch,
     pub task: TaskId,
+    pub kind: WorkKind,
     pub granted: Instant,
     pub progress: Progress,
     /// When it was granted or last listed.
@@ -142,13 +143,20 @@ impl Session {
     }
 
     /// Notes a grant. It is how a refusal of its task is tried again, so that is forgotten.
-    pub fn hold(&mut self, item: ItemId, epoch: Epoch, task: TaskId, now: Instant) {
+    pub fn hold(
+        &mut self,
+        (item, epoch): (ItemId, Epoch),
+        task: TaskId,
+        kind: WorkKind,
+        now: Instant,
+    ) {
         self.refusals.remove(&task);
         self.held.insert(
             item,
             Held {
                 epoch,
                 task,
+                kind,
                 granted: now,
                 progress: Progress::default(),
                 listed: now,
@@ -323,8 +331,10 @@ impl Fleet {
         self.held().map(|held| held.task).collect()
     }
 
+    /// Ranges do not count: they end with the attempt that they are for, and what they end with may be refused.
     pub fn holds_any_of(&self, task: TaskId) -> bool {
-        self.held().any(|held| held.task == task)
+        self.held()
+            .any(|held| held.task == task && held.kind != WorkKind::Range)
     }
 
     pub fn held_of(&self, task: TaskId) -> usize {
@@ -435,6 +445,7 @@ impl Fleet {
             .flat_map(|session| session.held.values_mut())
             .filter(|held| {
                 eligible(held.task)
+                    && held.kind != WorkKind::Range
                     && !held.share
                     && held
                         .asked

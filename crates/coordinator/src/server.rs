@@ -402,6 +402,10 @@ fn settings(config: &Config, options: &Options, tasks: &[TaskRecord]) -> Setting
         hung_mount: Duration::from_secs(config.global.hung_mount_secs),
         shard_entries: config.global.shard_entries,
         item_target: Duration::from_secs(config.global.item_target_secs),
+        ranges: model::RangeSizes {
+            split_file_bytes: config.global.split_file_bytes,
+            range_bytes: config.global.range_bytes,
+        },
         options: config.global.copy_options(),
         source_fs_types: config.global.source_fs_types.clone(),
         target_fs_types: config.global.target_fs_types.clone(),

@@ -22,7 +22,7 @@ use crate::mounts;
 use crate::no_room;
 use crate::scheduler::{Attempt, Full, Refused, ReleaseReason, Scheduler, Sent};
 use crate::status;
-use crate::store::{Granted, TaskRecord};
+use crate::store::{Granted, TakeBack, TaskRecord};
 use messages::{command, newcomer, progress, whole_ms, work_bytes};
 
 /// Long polls end after this time at the latest.
@@ -339,6 +339,43 @@ impl Coordinator for Service {
             .await
     }
 
+    async fn take_back(
+        &self,
+        request: Request<proto::TakeBackRequest>,
+    ) -> Result<Response<proto::TakeBackReply>, Status> {
+        let request = request.into_inner();
+        let (item, epoch) = wire::item_epoch(request.item, request.epoch)?;
+        let ranges = request
+            .ranges
+            .into_iter()
+            .map(|range| Ok(wire::item_epoch(range, 0)?.0))
+            .collect::<Result<Vec<_>, wire::BadMessage>>()?;
+        let what = match request.all {
+            true => TakeBack::All,
+            false => TakeBack::Waiting,
+        };
+        let taken = self
+            .blocking(
+                move |scheduler| match scheduler.take_back(item, epoch, &ranges, what) {
+                    Ok(states) => Ok(Some(states)),
+                    Err(refused) if refused.is_stale() => Ok(None),
+                    Err(refused) => Err(refused),
+                },
+            )
+            .await?;
+        let (verdict, states) = match taken {
+            Some(states) => (proto::Verdict::Stored, states),
+            None => (proto::Verdict::Stale, Vec::new()),
+        };
+        Ok(Response::new(proto::TakeBackReply {
+            verdict: verdict.into(),
+            states: states
+                .into_iter()
+                .map(|state| proto::RangeState::from(state).into())
+                .collect(),
+        }))
+    }
+
     async fn release(
         &self,
         request: Request<proto::ReleaseRequest>,
@@ -509,6 +546,8 @@ impl Service {
                 run_started_ms: self.scheduler.started(),
                 shard_entries: settings.shard_entries,
                 item_target_ms: u32::try_from(settings.item_target.as_millis()).unwrap_or(u32::MAX),
+                split_file_bytes: settings.ranges.split_file_bytes,
+                range_bytes: settings.ranges.range_bytes,
             }),
             has_children: granted.has_children,
             ancestors: granted.ancestors.iter().map(|item| item.get()).collect(),

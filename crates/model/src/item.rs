@@ -44,6 +44,51 @@ pub enum Work {
     /// Regular files for one process of rclone, as a walk wrote them down; their list goes by
     /// the item's id.
     Files(FilesWork),
+    /// A piece of a huge file, written into what another item's attempt has made of it.
+    Range(RangeWork),
+}
+
+/// A piece of a huge file. It lives only as long as the attempt that handed it over: see [`ItemState::Withdrawn`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RangeWork {
+    pub file: RelPath,
+    /// The source as it was when its copy was begun.
+    pub identity: FileIdentity,
+    /// What it is written into, in the same directory of the target. No other file ever has this name.
+    pub temp: String,
+    pub temp_inode: u64,
+    pub offset: u64,
+    /// In bytes.
+    pub length: u64,
+}
+
+/// As every machine that has the file system sees it. Times are nanoseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct FileIdentity {
+    pub inode: u64,
+    pub size: u64,
+    pub modified_ns: i64,
+    pub changed_ns: i64,
+}
+
+/// Which files are copied by several workers, and in pieces of what size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RangeSizes {
+    /// Only larger ones.
+    pub split_file_bytes: u64,
+    /// Of a piece; never 0.
+    pub range_bytes: u64,
+}
+
+/// Where a range stands, as the attempt that handed it over is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RangeState {
+    /// It is that attempt's again, and nobody else's.
+    TakenBack,
+    /// Another one has it.
+    Leased,
+    /// All of it is written.
+    Done,
 }
 
 /// What is known of a list of files without reading it.
@@ -71,6 +116,8 @@ pub enum WorkKind {
     Walk,
     /// Runs rclone over files that were found.
     Files,
+    /// Writes a piece of a file for which another attempt waits.
+    Range,
 }
 
 impl Work {
@@ -82,6 +129,7 @@ impl Work {
             | Work::Links { .. }
             | Work::Entries(_) => WorkKind::Walk,
             Work::Files(_) => WorkKind::Files,
+            Work::Range(_) => WorkKind::Range,
         }
     }
 }
@@ -101,6 +149,8 @@ pub enum ItemState {
     Done,
     /// All attempts used up; what it covers counts as failed.
     Failed,
+    /// A range that the attempt it was for does itself, or does not need any more.
+    Withdrawn,
 }
 
 /// The item as the server remembers it.

@@ -31,7 +31,10 @@ pub use engine::{Engine, RcloneOptions};
 pub use error_chain::error_chain;
 pub use filter::Filter;
 pub use ids::{Epoch, ItemId, RunId, SessionId, TaskId};
-pub use item::{FilesWork, Item, ItemState, Lease, ListPlace, Purpose, StaleLease, Work, WorkKind};
+pub use item::{
+    FileIdentity, FilesWork, Item, ItemState, Lease, ListPlace, Purpose, RangeSizes, RangeState,
+    RangeWork, StaleLease, Work, WorkKind,
+};
 pub use location::{Location, SourceIdentity, Task};
 pub use name_hash::{HashRange, name_hash};
 pub use no_room::NoRoom;

@@ -239,6 +239,11 @@ fn defaults(config: &Config) -> Keys {
             global.hung_mount_secs.to_string(),
         ),
         (
+            "global_config.split_file_bytes",
+            global.split_file_bytes.to_string(),
+        ),
+        ("global_config.range_bytes", global.range_bytes.to_string()),
+        (
             "global_config.rclone_stall_secs",
             rclone.stall_secs.to_string(),
         ),

@@ -400,6 +400,10 @@ pub fn settings(config: &Config, lease: Duration, slots: u32) -> Settings {
         concurrency: slots,
         transfers: 1,
         hung_mount: Duration::from_secs(60),
+        ranges: model::RangeSizes {
+            split_file_bytes: 4 << 30,
+            range_bytes: 1 << 30,
+        },
         shard_entries: 50_000,
         options: config.global.copy_options(),
         engines: BTreeMap::new(),

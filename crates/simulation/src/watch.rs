@@ -5,11 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use coordinator::store::{
     Again, Applied, BegunRun, GrantFrom, Granted, ItemRecord, Millis, NewRun, Phase, Release,
-    ReleasedTo, RunRecord, SessionRecord, SqliteStore, Standing, Store, StoreError, TaskRecord,
-    TaskResult, TaskTotals, WhenFinished,
+    ReleasedTo, RunRecord, SessionRecord, SqliteStore, Standing, Store, StoreError, TakeBack,
+    TaskRecord, TaskResult, TaskTotals, WhenFinished,
 };
 use model::{
-    Epoch, Failure, Item, ItemId, Outcome, RunId, SessionId, SourceIdentity, TaskId, Work,
+    Epoch, Failure, Item, ItemId, Outcome, RangeState, RunId, SessionId, SourceIdentity, TaskId,
+    Work,
 };
 
 /// The server dies at a change of the store.
@@ -207,6 +208,18 @@ impl Store for WatchedStore {
     ) -> Result<Applied, StoreError> {
         self.change("split an item", |store| {
             store.split(item, epoch, children, now)
+        })
+    }
+
+    fn take_back(
+        &self,
+        item: ItemId,
+        epoch: Epoch,
+        ranges: &[ItemId],
+        what: TakeBack,
+    ) -> Result<Vec<RangeState>, StoreError> {
+        self.change("take ranges back", |store| {
+            store.take_back(item, epoch, ranges, what)
         })
     }
 

@@ -5,7 +5,10 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use model::found_links::FoundLink;
-use model::{CopyOptions, Epoch, HashRange, ItemId, NoRoom, Outcome, RelPath, RunId};
+use model::{
+    CopyOptions, Epoch, HashRange, ItemId, NoRoom, Outcome, RangeSizes, RangeState, RangeWork,
+    RelPath, RunId,
+};
 use storage::posix::Dir;
 
 use crate::engine::Engine;
@@ -52,6 +55,33 @@ pub trait Share: Send + Sync {
     /// # Errors
     /// It was not taken: this attempt keeps it and goes on.
     fn hand_over(&self, work: &[Unbegun]) -> Result<(), NotTaken>;
+
+    /// Which files are shared in ranges; `None`: none are.
+    fn ranges(&self) -> Option<RangeSizes> {
+        None
+    }
+
+    /// Whether somebody has nothing else to do: ranges that only wait would be taken back again.
+    fn wants_ranges(&self) -> bool {
+        false
+    }
+
+    /// Hands ranges of a file over, until they are done or taken back. In this order they have the ids.
+    ///
+    /// # Errors
+    /// They were not taken: this attempt keeps them and goes on.
+    fn hand_over_ranges(&self, _: Vec<RangeWork>) -> Result<Vec<ItemId>, NotTaken> {
+        Err(NotTaken)
+    }
+
+    /// Where these ranges stand; those that nobody has are this attempt's again. `is_given_up`: those too that somebody
+    /// has, for nobody will publish the file.
+    ///
+    /// # Errors
+    /// There was no answer, and the lease is lost.
+    fn take_back(&self, _: &[ItemId], _is_given_up: bool) -> Result<Vec<RangeState>, NotTaken> {
+        Err(NotTaken)
+    }
 }
 
 /// Work that an attempt has not begun, and that can be another's.
@@ -169,6 +199,8 @@ pub enum AttemptWork {
     /// The attributes of just these directories. They are counted elsewhere; only failures are
     /// listed and counted here.
     Attributes(Vec<RelPath>),
+    /// A piece of a file that another attempt copies. It is no entry: nothing is counted.
+    Range(RangeWork),
 }
 
 /// What is done about regular files.

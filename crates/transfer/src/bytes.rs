@@ -1,16 +1,17 @@
 //! The bytes of one file: small ones by one read and one write, large ones by the kernel where it can, else in
 //! large pieces; what is a hole stays one. What is to be read back is read in full and hashed on the way.
 
+use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use model::Durability;
 use model::options::Sparse;
+use model::{Durability, FileIdentity};
 use storage::posix::{Error, File, Meta};
 
 use crate::engine::{Engine, Problem};
 use crate::entry::Entry;
-use crate::parts::{AllDone, PartDone, Work};
+use crate::parts::{PartDone, Shared, Work};
 use crate::threads::{BUFFER_BYTES, Scratch};
 use crate::watch;
 
@@ -26,8 +27,15 @@ const HOLE_BYTES: usize = 64 << 10;
 /// What was written.
 pub(crate) struct Content {
     pub(crate) bytes: u64,
-    /// Of all bytes that were read, one for each part, where it was asked for.
-    pub(crate) hashes: Vec<blake3::Hash>,
+    /// Of the bytes that were read here, where it was asked for.
+    pub(crate) hashed: Vec<Hashed>,
+}
+
+/// Some bytes of a file, and the hash of them.
+#[derive(Clone)]
+pub(crate) struct Hashed {
+    pub(crate) bytes: Range<u64>,
+    pub(crate) hash: blake3::Hash,
 }
 
 /// A file and its copy, both open.
@@ -35,6 +43,16 @@ pub(crate) struct Copying {
     pub(crate) source: Arc<File>,
     pub(crate) target: Arc<File>,
     pub(crate) keeps_holes: bool,
+    pub(crate) by: By,
+}
+
+/// Who moves the bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum By {
+    /// The kernel where it can.
+    Kernel,
+    /// This process: what it writes it has read before it looked at the fence.
+    Reading,
 }
 
 /// Which side broke a copy.
@@ -82,10 +100,13 @@ impl Entry<'_> {
     ) -> Result<Option<Content>, Broken> {
         let content = &self.scratch.buffer[..length];
         target.write_all_at(content, 0).map_err(Broken::Target)?;
-        let hash = self.engine.reads_back().then(|| blake3::hash(content));
+        let hashed = self.engine.reads_back().then(|| Hashed {
+            bytes: 0..length as u64,
+            hash: blake3::hash(content),
+        });
         Ok(Some(Content {
             bytes: length as u64,
-            hashes: hash.into_iter().collect(),
+            hashed: hashed.into_iter().collect(),
         }))
     }
 
@@ -95,44 +116,102 @@ impl Entry<'_> {
         Ok(is_looked_at_later || source.meta_again()?.is_same_content_as(before))
     }
 
-    /// `None`: the source changed meanwhile.
+    /// `None`: the source changed meanwhile. `temp`: the name that it is written under, if it is one of its own.
     pub(crate) fn copy_large(
         &mut self,
         copying: Copying,
         meta: &Meta,
+        temp: Option<&str>,
     ) -> Result<Option<Content>, Broken> {
         let engine = self.engine;
         if meta.size >= LONG_BYTES {
             self.leave_rest();
             watch::at(Some(Arc::new(self.path())));
         }
-        if copying.keeps_holes {
+        let shared = match temp {
+            Some(temp) => self.shared(&copying, meta, temp)?,
+            None => None,
+        };
+        if copying.keeps_holes || shared.is_some() {
             // Parts come in any order, and the last may be a hole.
             engine.check_fence()?;
             copying.target.set_size(meta.size).map_err(Broken::Target)?;
         }
         let source = Arc::clone(&copying.source);
-        let done = match engine.does_in_parts(meta.size) {
-            true => self.do_in_parts(meta.size, Work::Copy(copying))?,
-            false => {
-                let whole = copying.part(engine, 0, meta.size, self.scratch)?;
-                AllDone {
-                    are_right: whole.is_right,
-                    hashes: whole.hash.into_iter().collect(),
-                }
-            }
+        let target = Arc::clone(&copying.target);
+        let path = Arc::new(self.path());
+        let done = if let Some(shared) = shared {
+            let temp_inode = shared.temp_inode;
+            let work = Work::Copy(copying);
+            let done = engine.do_in_ranges(path, meta.size, work, shared, self.scratch)?;
+            let is_there = self.is_still(temp, temp_inode, &target, meta.size)?;
+            done.filter(|_| is_there)
+        } else if engine.does_in_parts(meta.size) {
+            engine.do_in_parts(path, meta.size, Work::Copy(copying), self.scratch)?
+        } else {
+            let whole = copying.part(engine, 0, meta.size, self.scratch)?;
+            let bytes = 0..meta.size;
+            let hashed = whole.hash.map(|hash| Hashed { bytes, hash });
+            whole.is_right.then(|| hashed.into_iter().collect())
         };
-        let is_whole =
-            done.are_right && self.is_unchanged(&source, meta).map_err(Broken::Source)?;
+        let Some(hashed) = done else {
+            return Ok(None);
+        };
+        drop(target);
+        let is_whole = self.is_unchanged(&source, meta).map_err(Broken::Source)?;
         Ok(is_whole.then_some(Content {
             bytes: meta.size,
-            hashes: done.hashes,
+            hashed,
         }))
+    }
+
+    /// What others need to copy ranges of it; `None`: it is not for others.
+    fn shared(&self, copying: &Copying, meta: &Meta, temp: &str) -> Result<Option<Shared>, Broken> {
+        let Some(sizes) = self.engine.range_sizes(meta.size) else {
+            return Ok(None);
+        };
+        let made = copying.target.meta().map_err(Broken::Target)?;
+        Ok(Some(Shared {
+            file: self.path(),
+            identity: identity_of(meta),
+            temp: temp.to_owned(),
+            temp_inode: made.ino,
+            sizes,
+        }))
+    }
+
+    /// Whether what others wrote into is what will be published, and all there.
+    fn is_still(
+        &self,
+        temp: Option<&str>,
+        inode: u64,
+        target: &File,
+        size: u64,
+    ) -> Result<bool, Broken> {
+        let (Some(name), Some(dir)) = (temp, self.target) else {
+            return Ok(false);
+        };
+        let written = target.meta_again().map_err(Broken::Target)?;
+        match dir.stat_again(name) {
+            Ok(named) => Ok(named.ino == inode && written.ino == inode && written.size == size),
+            Err(error) if error.is_missing() => Ok(false),
+            Err(error) => Err(Broken::Target(error)),
+        }
+    }
+}
+
+/// As every machine that has the file system sees it.
+pub(crate) fn identity_of(meta: &Meta) -> FileIdentity {
+    FileIdentity {
+        inode: meta.ino,
+        size: meta.size,
+        modified_ns: meta.modified.as_nanos(),
+        changed_ns: meta.changed.as_nanos(),
     }
 }
 
 impl Engine {
-    fn count_read(&self, bytes: u64) {
+    pub(crate) fn count_read(&self, bytes: u64) {
         let progress = &self.attempt.progress;
         progress.read_bytes.fetch_add(bytes, Ordering::Relaxed);
     }
@@ -178,13 +257,13 @@ impl Copying {
         let mut hasher = blake3::Hasher::new();
         while offset < end {
             engine.check_on()?;
-            engine.check_fence()?;
             let length = (end - offset).min(BUFFER_BYTES as u64) as usize;
             let read = self.source.read_at(&mut buffer[..length], offset);
             let read = read.map_err(Broken::Source)?;
             if read == 0 {
                 break;
             }
+            engine.check_fence()?;
             let data = &buffer[..read];
             hasher.update(data);
             for piece in data.chunks(HOLE_BYTES) {
@@ -240,7 +319,7 @@ impl Copying {
         buffer: &mut [u8],
     ) -> Result<u64, Broken> {
         // A copy that shares the source's storage would share its holes too.
-        let mut by_kernel = engine.options.sparse == Sparse::Auto;
+        let mut by_kernel = engine.options.sparse == Sparse::Auto && self.by == By::Kernel;
         while offset < end {
             engine.check_on()?;
             engine.check_fence()?;
@@ -266,6 +345,7 @@ impl Copying {
                 if read == 0 {
                     return Ok(offset);
                 }
+                engine.check_fence()?;
                 let written = self.target.write_all_at(&buffer[..read], offset);
                 written.map_err(Broken::Target)?;
                 copied = read as u64;

@@ -10,8 +10,8 @@ use model::options::{Sparse, Verify};
 use storage::posix::{Dir, Error, File, Kind, Meta, Xattrs};
 
 use crate::attributes::{At, CreationMode, Present, Wanted, creation_mode, inherited};
-use crate::bytes::{Broken, Content, Copying};
-use crate::engine::Problem;
+use crate::bytes::{Broken, By, Content, Copying};
+use crate::engine::{Engine, Problem};
 use crate::entry::{Entry, Part, changed};
 use crate::ledger::{Note, Verdict};
 use crate::settled::Seen;
@@ -101,9 +101,7 @@ impl Entry<'_> {
         }
         let xattrs = engine.source_xattrs(source.xattrs())?;
         // Small files are read before anything is made: a broken one leaves nothing.
-        let keeps_holes = engine.options.sparse == Sparse::Auto
-            && meta.is_sparse()
-            && meta.size >= MIN_SPARSE_BYTES;
+        let keeps_holes = keeps_holes(engine, &meta);
         let is_small = meta.size < BUFFER_BYTES as u64 && !keeps_holes;
         let small = match is_small {
             true => match self.read_small(&source, &meta).map_err(source_problem)? {
@@ -136,8 +134,10 @@ impl Entry<'_> {
                     source,
                     target: Arc::clone(&target),
                     keeps_holes,
+                    by: By::Kernel,
                 };
-                self.copy_large(copying, &meta)
+                let temp = temp.as_ref().map(|(_, name)| name.as_str());
+                self.copy_large(copying, &meta, temp)
             }
         };
         let finished = written.and_then(|content| match content {
@@ -152,7 +152,7 @@ impl Entry<'_> {
                     file: &target,
                     mode,
                 };
-                self.finish(unfinished, &content, wanted, sync)
+                self.finish(unfinished, content, wanted, sync)
             }
             None => Ok(Err(Tried::Changed)),
         });
@@ -192,11 +192,12 @@ impl Entry<'_> {
     fn finish(
         &mut self,
         unfinished: Unfinished<'_>,
-        content: &Content,
+        content: Content,
         wanted: Wanted<'_>,
         sync: bool,
     ) -> Result<Result<u64, Tried>, Broken> {
         let engine = self.engine;
+        let bytes = content.bytes;
         match engine.options.verify {
             Verify::None => {}
             Verify::Size => {
@@ -206,7 +207,12 @@ impl Entry<'_> {
                 }
             }
             Verify::Checksum => {
-                if !self.is_as_written(unfinished, content)? {
+                let Unfinished {
+                    dir, name, file, ..
+                } = unfinished;
+                let path = Arc::new(self.path());
+                let scratch = &mut *self.scratch;
+                if !engine.is_as_written(path, (dir, name), file, content, scratch)? {
                     return Ok(Err(Tried::ReadBackDiffers));
                 }
             }
@@ -215,7 +221,7 @@ impl Entry<'_> {
         if sync {
             watch::asking_for_much(|| unfinished.file.sync()).map_err(Broken::Target)?;
         }
-        Ok(Ok(content.bytes))
+        Ok(Ok(bytes))
     }
 
     /// Sets the attributes of a file that was just written.
@@ -281,6 +287,11 @@ impl Entry<'_> {
         }
         Ok(())
     }
+}
+
+/// Whether holes of the source are left out.
+pub(crate) fn keeps_holes(engine: &Engine, meta: &Meta) -> bool {
+    engine.options.sparse == Sparse::Auto && meta.is_sparse() && meta.size >= MIN_SPARSE_BYTES
 }
 
 fn not_verified() -> Problem {

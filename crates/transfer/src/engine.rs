@@ -17,6 +17,7 @@ use crate::fs_types;
 use crate::held::{Held, HeldDirs};
 use crate::late::Late;
 use crate::ledger::{Tally, Verdict};
+use crate::parts::Parts;
 use crate::policy::Losses;
 use crate::queue::{Job, Queue};
 use crate::selection::Selection;
@@ -68,6 +69,8 @@ pub(crate) struct Engine {
     pub(crate) target_root: Option<(u64, u64)>,
     pub(crate) subtrees: Subtrees,
     pub(crate) is_sharing: AtomicBool,
+    /// Big files of which ranges can be handed over.
+    pub(crate) shared_files: Mutex<Vec<Arc<Parts>>>,
     /// Microseconds after `started`.
     pub(crate) shares_again_at: AtomicU64,
     ledger: Mutex<Ledger>,
@@ -186,6 +189,7 @@ impl Engine {
             target_root,
             subtrees: Subtrees::default(),
             is_sharing: AtomicBool::new(false),
+            shared_files: Mutex::default(),
             shares_again_at: AtomicU64::new(0),
             ledger: Mutex::default(),
             unfinished: Unfinished::default(),
@@ -223,6 +227,7 @@ impl Engine {
             AttemptWork::Settle(paths) => (Purpose::Settle, paths.clone()),
             AttemptWork::Attributes(paths) => (Purpose::Attributes, paths.clone()),
             AttemptWork::Links(names) => return self.begin_links(names, queue),
+            AttemptWork::Range(range) => return queue.push_first(Job::Range(range.clone())),
         };
         queue.push_feeder(Feeder::new(purpose, paths));
     }
@@ -251,6 +256,7 @@ impl Engine {
                 self.help(&parts, scratch);
                 Ok(())
             }
+            Job::Range(range) => self.copy_range(&range, scratch),
             Job::Sync | Job::Clean => self.sync_names(),
         };
         debug_assert!(result.is_ok() || self.is_stopping());

@@ -44,6 +44,7 @@ mod policy;
 mod progress;
 mod put;
 mod queue;
+mod range;
 pub mod rclone;
 mod selection;
 mod settled;

@@ -2,16 +2,21 @@
 //!
 //! The thread that met it stays with it. It does parts itself, waits for those that others have in hand, and judges
 //! the whole alone, so that a file of which a part failed is dropped like any other. No part is handed out after one
-//! that failed.
+//! that failed. Of a huge file whole ranges go to other workers in the same way ([`ranges`]).
+
+mod ranges;
+mod todo;
 
 use std::collections::BTreeMap;
+use std::iter;
+use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
-use model::RelPath;
+use model::{ItemId, RelPath};
 use storage::posix::File;
 
 use crate::attempt::Stopped;
-use crate::bytes::{Broken, Copying};
+use crate::bytes::{Broken, Copying, Hashed};
 use crate::engine::{Engine, lock};
 use crate::entry::Entry;
 use crate::full_read::{Ends, hash_part};
@@ -19,6 +24,9 @@ use crate::queue::Job;
 use crate::threads::Scratch;
 use crate::verify::Sides;
 use crate::watch;
+
+pub(crate) use ranges::Shared;
+use todo::Todo;
 
 /// Bytes of one part: long enough that taking it costs nothing, and whole for every alignment asked for.
 const PART_BYTES: u64 = 64 << 20;
@@ -29,8 +37,8 @@ const MIN_BYTES: u64 = 2 * PART_BYTES;
 /// What is done with each part.
 pub(crate) enum Work {
     Copy(Copying),
-    /// Compare what is read with the hashes of what was written.
-    ReadBack(File, Vec<blake3::Hash>),
+    /// Compare what is read with the hash of what was written, by where it begins.
+    ReadBack(File, BTreeMap<u64, blake3::Hash>),
     /// Compare what both sides hold.
     Compare(Sides),
 }
@@ -44,17 +52,12 @@ pub(crate) struct PartDone {
     pub(crate) next_data: u64,
 }
 
-/// What became of all of them.
-pub(crate) struct AllDone {
-    pub(crate) are_right: bool,
-    /// One for each part, where they were asked for.
-    pub(crate) hashes: Vec<blake3::Hash>,
-}
-
 /// The parts of one file that are still to be done.
 pub(crate) struct Parts {
     path: Arc<RelPath>,
+    /// Of the file.
     size: u64,
+    shared: Option<Shared>,
     state: Mutex<State>,
     put_back: Condvar,
 }
@@ -62,18 +65,35 @@ pub(crate) struct Parts {
 struct State {
     /// `None` when the one who waits for all has it back.
     work: Option<Arc<Work>>,
-    next: u64,
+    todo: Todo,
     in_hand: usize,
-    hashes: BTreeMap<u64, blake3::Hash>,
+    /// What other items have.
+    handed_over: Vec<(ItemId, Range<u64>)>,
+    hashed: Vec<Hashed>,
     differs: bool,
     broken: Option<Broken>,
+}
+
+impl State {
+    fn has_failed(&self) -> bool {
+        self.differs || self.broken.is_some()
+    }
 }
 
 /// A part that one thread has in hand.
 struct Part<'a> {
     parts: &'a Parts,
-    begin: u64,
+    bytes: Range<u64>,
     work: Option<Arc<Work>>,
+}
+
+/// What the thread that stays with the file does next.
+enum Next {
+    Work,
+    Ask(Vec<ItemId>),
+    /// It has failed: nobody shall go on with these.
+    GiveUp(Vec<ItemId>),
+    End,
 }
 
 /// Whether it is worth while to have several threads read and hash a file of this size.
@@ -82,18 +102,27 @@ pub(crate) fn is_big(size: u64) -> bool {
 }
 
 impl Parts {
-    fn new(path: Arc<RelPath>, size: u64, work: Work) -> Self {
+    fn new(
+        path: Arc<RelPath>,
+        size: u64,
+        todo: impl IntoIterator<Item = Range<u64>>,
+        work: Work,
+        shared: Option<Shared>,
+    ) -> Self {
+        let range_bytes = shared.as_ref().map(|shared| shared.sizes.range_bytes);
         let state = State {
             work: Some(Arc::new(work)),
-            next: 0,
+            todo: Todo::new(size, todo, range_bytes),
             in_hand: 0,
-            hashes: BTreeMap::new(),
+            handed_over: Vec::new(),
+            hashed: Vec::new(),
             differs: false,
             broken: None,
         };
         Self {
             path,
             size,
+            shared,
             state: Mutex::new(state),
             put_back: Condvar::new(),
         }
@@ -101,71 +130,91 @@ impl Parts {
 
     fn take(&self) -> Option<Part<'_>> {
         let mut state = lock(&self.state);
-        let begin = state.next;
-        if begin >= self.size {
-            return None;
-        }
         let work = Arc::clone(state.work.as_ref()?);
-        state.next = begin.saturating_add(PART_BYTES);
+        let bytes = state.todo.take()?;
         state.in_hand += 1;
         Some(Part {
             parts: self,
-            begin,
+            bytes,
             work: Some(work),
         })
     }
 
     fn has_more(&self) -> bool {
-        lock(&self.state).next < self.size
+        !lock(&self.state).todo.is_empty()
     }
 
-    fn put_back(&self, begin: u64, done: Result<PartDone, Broken>) {
+    /// Whether threads that have nothing else to do help.
+    fn is_for_all(&self, engine: &Engine) -> bool {
+        let state = lock(&self.state);
+        let work = state.work.as_deref();
+        work.is_some_and(|work| match work {
+            Work::Copy(_) => engine.does_in_parts(self.size),
+            Work::ReadBack(..) | Work::Compare(_) => true,
+        })
+    }
+
+    fn put_back(&self, bytes: Range<u64>, done: Result<PartDone, Broken>) {
         let mut state = lock(&self.state);
         match done {
             Ok(done) => {
                 state.differs |= !done.is_right;
-                let skipped = done.next_data / PART_BYTES * PART_BYTES;
-                state.next = state.next.max(skipped);
+                state.todo.skip(bytes.end, done.next_data);
                 if let Some(hash) = done.hash {
-                    state.hashes.insert(begin, hash);
+                    state.hashed.push(Hashed { bytes, hash });
                 }
             }
             Err(broken) => {
                 state.broken.get_or_insert(broken);
             }
         }
-        if state.differs || state.broken.is_some() {
-            state.next = self.size;
+        if state.has_failed() {
+            state.todo.clear();
         }
     }
 
-    /// Blocks until nobody has a part in hand; afterwards nobody has the files either.
-    fn wait(&self) -> Result<AllDone, Broken> {
+    /// Blocks until nobody has a part in hand.
+    fn next(&self) -> Next {
         let mut state = lock(&self.state);
-        state.next = self.size;
-        while state.in_hand > 0 {
+        loop {
+            if !state.todo.is_empty() {
+                return Next::Work;
+            }
+            if state.in_hand == 0 {
+                break;
+            }
             let waited = self.put_back.wait(state);
             state = waited.unwrap_or_else(PoisonError::into_inner);
         }
-        state.work = None;
+        let ids: Vec<ItemId> = state.handed_over.iter().map(|(id, _)| *id).collect();
+        match (ids.is_empty(), state.has_failed()) {
+            (true, _) => {
+                state.work = None;
+                Next::End
+            }
+            (false, true) => Next::GiveUp(ids),
+            (false, false) => Next::Ask(ids),
+        }
+    }
+
+    /// Nobody has it in hand any more. `None`: it is not what it was when it was begun, or not what was written.
+    fn end(&self) -> Result<Option<Vec<Hashed>>, Broken> {
+        let mut state = lock(&self.state);
         match state.broken.take() {
             Some(broken) => Err(broken),
-            None => Ok(AllDone {
-                are_right: !state.differs,
-                hashes: std::mem::take(&mut state.hashes).into_values().collect(),
-            }),
+            None if state.differs => Ok(None),
+            None => Ok(Some(std::mem::take(&mut state.hashed))),
         }
     }
 }
 
 impl Part<'_> {
     fn perform(mut self, engine: &Engine, scratch: &mut Scratch) {
-        let end = self.begin.saturating_add(PART_BYTES).min(self.parts.size);
         let Some(work) = &self.work else {
             return;
         };
-        let bytes = self.begin..end;
-        let ends = match end == self.parts.size {
+        let bytes = self.bytes.clone();
+        let ends = match bytes.end == self.parts.size {
             true => Ends::There,
             false => Ends::Later,
         };
@@ -175,17 +224,17 @@ impl Part<'_> {
             next_data: 0,
         };
         let done = match &**work {
-            Work::Copy(copying) => copying.part(engine, self.begin, end, scratch),
+            Work::Copy(copying) => copying.part(engine, bytes.start, bytes.end, scratch),
             Work::ReadBack(file, hashes) => {
                 let buffer = &mut scratch.buffer;
                 let go_on = |_| Ok(engine.check_on()?);
-                let expected = hashes.get((self.begin / PART_BYTES) as usize);
+                let expected = hashes.get(&bytes.start);
                 let read = hash_part(file, buffer, bytes, ends, Broken::Target, go_on);
                 read.map(|read| of_hash(read.as_ref() == expected))
             }
             Work::Compare(sides) => sides.are_same(engine, bytes, ends, scratch).map(of_hash),
         };
-        self.parts.put_back(self.begin, done);
+        self.parts.put_back(self.bytes.clone(), done);
         self.work = None;
     }
 }
@@ -197,7 +246,7 @@ impl Drop for Part<'_> {
         let mut state = lock(&self.parts.state);
         if !was_done {
             state.differs = true;
-            state.next = self.parts.size;
+            state.todo.clear();
         }
         state.in_hand -= 1;
         self.parts.put_back.notify_all();
@@ -222,24 +271,63 @@ impl Engine {
     }
 
     fn offer_parts(&self, parts: &Arc<Parts>) {
-        if parts.has_more() {
+        if parts.is_for_all(self) && parts.has_more() {
             self.pool
                 .with_queue(self, |queue| queue.push_help(Job::Help(Arc::clone(parts))));
+        }
+    }
+
+    /// Does something with all parts of a file, with whoever is free. `None`: see [`Parts::end`].
+    pub(crate) fn do_in_parts(
+        self: &Arc<Self>,
+        path: Arc<RelPath>,
+        size: u64,
+        work: Work,
+        scratch: &mut Scratch,
+    ) -> Result<Option<Vec<Hashed>>, Broken> {
+        self.do_these(path, size, iter::once(0..size), work, scratch)
+    }
+
+    /// As [`Engine::do_in_parts`], with these parts alone.
+    pub(crate) fn do_these(
+        self: &Arc<Self>,
+        path: Arc<RelPath>,
+        size: u64,
+        todo: impl IntoIterator<Item = Range<u64>>,
+        work: Work,
+        scratch: &mut Scratch,
+    ) -> Result<Option<Vec<Hashed>>, Broken> {
+        let parts = Arc::new(Parts::new(path, size, todo, work, None));
+        self.stay_with(&parts, scratch)
+    }
+
+    fn stay_with(
+        self: &Arc<Self>,
+        parts: &Arc<Parts>,
+        scratch: &mut Scratch,
+    ) -> Result<Option<Vec<Hashed>>, Broken> {
+        loop {
+            self.offer_parts(parts);
+            while let Some(part) = parts.take() {
+                part.perform(self, scratch);
+                self.share_if_wanted();
+            }
+            match watch::waiting(|| parts.next()) {
+                Next::Work => {}
+                Next::Ask(ranges) => {
+                    self.ask_for(parts, &ranges, false)?;
+                    if !parts.has_more() {
+                        watch::waiting(|| parts.rest());
+                    }
+                }
+                Next::GiveUp(ranges) => self.ask_for(parts, &ranges, true)?,
+                Next::End => return parts.end(),
+            }
         }
     }
 }
 
 impl Entry<'_> {
-    /// Does something with all parts of a file, with whoever is free.
-    pub(crate) fn do_in_parts(&mut self, size: u64, work: Work) -> Result<AllDone, Broken> {
-        let parts = Arc::new(Parts::new(Arc::new(self.path()), size, work));
-        self.engine.offer_parts(&parts);
-        while let Some(part) = parts.take() {
-            part.perform(self.engine, self.scratch);
-        }
-        watch::waiting(|| parts.wait())
-    }
-
     /// Ends what was shared: nobody else has it any more.
     pub(crate) fn take_back(&self, file: Arc<File>) -> Result<File, Broken> {
         Arc::into_inner(file).ok_or_else(|| {

@@ -9,6 +9,8 @@ use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
 
+use model::RangeWork;
+
 use crate::batch::Synced;
 use crate::entry::Files;
 use crate::late::LateFiles;
@@ -47,6 +49,8 @@ pub(crate) enum Job {
     Clean,
     /// Do a part of a big file that another thread is at.
     Help(Arc<Parts>),
+    /// Copy a piece of a file that another attempt copies.
+    Range(RangeWork),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

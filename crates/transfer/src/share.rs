@@ -1,5 +1,5 @@
 //! Handing work over: about half of the sub-directories that wait, nearest the root first, of those that the
-//! item is made of, and of each huge directory the upper half of what is not begun; if that is worth it.
+//! item is made of, and of each huge directory the upper half of what is not begun; if that is worth it. Else ranges of huge files.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -65,10 +65,16 @@ impl Engine {
         let work = offer.work();
         let is_worth_it =
             !work.is_empty() && self.time_of(&offer) >= self.attempt.share.least_time();
-        if !is_worth_it && !offer.others_wait {
-            self.attempt.share.decline();
+        if !is_worth_it {
+            let others_wait = offer.others_wait;
+            self.take_back(offer);
+            let are_taken = self.share_ranges();
+            if !are_taken && !others_wait {
+                self.attempt.share.decline();
+            }
+            return Ok(are_taken);
         }
-        if !is_worth_it || watch::waiting(|| self.attempt.share.hand_over(&work)).is_err() {
+        if watch::waiting(|| self.attempt.share.hand_over(&work)).is_err() {
             self.take_back(offer);
             return Ok(false);
         }

@@ -4,11 +4,12 @@
 //! system allows that. What a storage server caches is out of reach.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use storage::posix::{File, Kind};
+use model::RelPath;
+use storage::posix::{Dir, File, Kind};
 
 use crate::bytes::{Broken, Content};
-use crate::content::Unfinished;
 use crate::engine::{Engine, Problem};
 use crate::entry::Entry;
 use crate::full_read::{self, Ends, hash_part};
@@ -16,40 +17,56 @@ use crate::parts::{Work, is_big};
 use crate::threads::Scratch;
 use crate::watch;
 
-impl Entry<'_> {
-    /// Whether the file just written holds what was read from the source, by a full read of its storage.
+impl Engine {
+    /// Whether the file just written, at this place, holds what was read from the source, by a full read of its storage.
     pub(crate) fn is_as_written(
-        &mut self,
-        written: Unfinished<'_>,
-        content: &Content,
+        self: &Arc<Self>,
+        path: Arc<RelPath>,
+        (dir, name): (&Dir, &[u8]),
+        file: &File,
+        content: Content,
+        scratch: &mut Scratch,
     ) -> Result<bool, Broken> {
-        let Unfinished {
-            dir, name, file, ..
-        } = written;
         watch::asking_for_much(|| file.sync()).map_err(Broken::Target)?;
         file.drop_cache();
-        let engine = self.engine;
-        let opened = engine.opening(|| dir.open_file_past_cache(name));
-        let read = self.reads_as(opened.map_err(Broken::Target)?, content);
+        let opened = self.opening(|| dir.open_file_past_cache(name));
+        let opened = opened.map_err(Broken::Target)?;
+        let read = self.reads_as(Arc::clone(&path), opened, &content, scratch);
         match read {
             Err(Broken::Target(error)) if error.is_not_held() => {
                 // It can be opened so, but not read.
-                let file = engine.opening(|| dir.open_file(name));
-                self.reads_as(file.map_err(Broken::Target)?, content)
+                let file = self.opening(|| dir.open_file(name));
+                self.reads_as(path, file.map_err(Broken::Target)?, &content, scratch)
             }
             read => read,
         }
     }
 
-    fn reads_as(&mut self, file: File, content: &Content) -> Result<bool, Broken> {
-        if self.engine.does_in_parts(content.bytes) {
-            let work = Work::ReadBack(file, content.hashes.clone());
-            return Ok(self.do_in_parts(content.bytes, work)?.are_right);
+    fn reads_as(
+        self: &Arc<Self>,
+        path: Arc<RelPath>,
+        file: File,
+        content: &Content,
+        scratch: &mut Scratch,
+    ) -> Result<bool, Broken> {
+        if let [whole] = content.hashed.as_slice()
+            && whole.bytes == (0..content.bytes)
+        {
+            let go_on = |_| Ok(self.check_on()?);
+            let buffer = &mut scratch.buffer;
+            let read = full_read::hash(&file, buffer, content.bytes, Broken::Target, go_on)?;
+            return Ok(read == Some(whole.hash));
         }
-        let read = self.hash(&file, content.bytes)?;
-        Ok(read.as_ref() == content.hashes.first())
+        let parts = content.hashed.iter();
+        let hashes = parts.clone().map(|part| (part.bytes.start, part.hash));
+        let work = Work::ReadBack(file, hashes.collect());
+        let todo: Vec<_> = parts.map(|part| part.bytes.clone()).collect();
+        let done = self.do_these(path, content.bytes, todo, work, scratch)?;
+        Ok(done.is_some())
     }
+}
 
+impl Entry<'_> {
     /// Whether the target's file holds the same bytes as the source's; both are read to the end.
     pub(crate) fn has_same_content(&mut self) -> Result<bool, Problem> {
         let engine = self.engine;
@@ -80,23 +97,18 @@ impl Entry<'_> {
         let size = source_meta.size;
         let sides = Sides { source, found };
         let are_same = match is_big(size) {
-            true => self
-                .do_in_parts(size, Work::Compare(sides))
-                .map(|done| done.are_right),
+            true => {
+                let path = Arc::new(self.path());
+                engine
+                    .do_in_parts(path, size, Work::Compare(sides), self.scratch)
+                    .map(|done| done.is_some())
+            }
             false => sides.are_same(engine, 0..size, Ends::There, self.scratch),
         };
         are_same.map_err(|broken| match broken {
             Broken::Source(error) => of_source(error),
             Broken::Target(error) => of_target(error),
             Broken::Problem(problem) => problem,
-        })
-    }
-
-    fn hash(&mut self, file: &File, expected_bytes: u64) -> Result<Option<blake3::Hash>, Broken> {
-        let engine = self.engine;
-        let buffer = &mut self.scratch.buffer;
-        full_read::hash(file, buffer, expected_bytes, Broken::Target, |_| {
-            Ok(engine.check_on()?)
         })
     }
 }

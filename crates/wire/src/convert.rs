@@ -7,8 +7,9 @@ use model::location::{Location, SourceIdentity};
 use model::outcome::MAX_FAILURES;
 use model::tasks_file;
 use model::{
-    Attribute, Choice, CopyOptions, Counters, Epoch, Failure, FailureClass, FilesWork, HashRange,
-    ItemId, ListPlace, Outcome, Preserve, Purpose, RelPath, RunId, SkipReason, Work,
+    Attribute, Choice, CopyOptions, Counters, Epoch, Failure, FailureClass, FileIdentity,
+    FilesWork, HashRange, ItemId, ListPlace, Outcome, Preserve, Purpose, RangeState, RangeWork,
+    RelPath, RunId, SkipReason, TempName, Work,
 };
 
 use crate::{MAX_FAILURE_BYTES, proto};
@@ -105,6 +106,19 @@ impl From<&Work> for proto::Work {
                 bytes: files.bytes,
                 shared_list: files.place == ListPlace::Shared,
             }),
+            Work::Range(range) => proto::work::Kind::Range(proto::Range {
+                file: range.file.as_bytes().to_vec(),
+                offset: range.offset,
+                length: range.length,
+                identity: Some(proto::FileIdentity {
+                    inode: range.identity.inode,
+                    size: range.identity.size,
+                    mtime_ns: range.identity.modified_ns,
+                    ctime_ns: range.identity.changed_ns,
+                }),
+                temp: range.temp.clone(),
+                temp_inode: range.temp_inode,
+            }),
         };
         proto::Work { kind: Some(kind) }
     }
@@ -153,9 +167,7 @@ impl TryFrom<proto::Work> for Work {
                     false => ListPlace::Server,
                 },
             })),
-            Some(proto::work::Kind::Range(_) | proto::work::Kind::Publish(_)) => {
-                Err(bad("work", "pieces of files are not known to this version"))
-            }
+            Some(proto::work::Kind::Range(range)) => Ok(Work::Range(range.try_into()?)),
             None => Err(bad("work", "missing")),
         }
     }
@@ -171,6 +183,63 @@ fn shard(
     match <[RelPath; 1]>::try_from(directories) {
         Ok([directory]) if purpose == Purpose::Copy => Ok(Work::Shard { directory, range }),
         _ => Err(bad("walk.shard", "not of one directory that is copied")),
+    }
+}
+
+impl TryFrom<proto::Range> for RangeWork {
+    type Error = BadMessage;
+
+    fn try_from(range: proto::Range) -> Result<Self, BadMessage> {
+        let identity = range
+            .identity
+            .ok_or_else(|| bad("range.identity", "missing"))?;
+        let end = range.offset.checked_add(range.length);
+        if range.length == 0 || end.is_none_or(|end| end > identity.size) {
+            return Err(bad("range.length", "not within the file"));
+        }
+        let file = rel_path("range.file", range.file)?;
+        if file.is_root() {
+            return Err(bad("range.file", "the root"));
+        }
+        if TempName::parse(range.temp.as_bytes()).is_none() {
+            return Err(bad("range.temp", "no name of an unfinished file"));
+        }
+        Ok(RangeWork {
+            file,
+            identity: FileIdentity {
+                inode: identity.inode,
+                size: identity.size,
+                modified_ns: identity.mtime_ns,
+                changed_ns: identity.ctime_ns,
+            },
+            temp: range.temp,
+            temp_inode: range.temp_inode,
+            offset: range.offset,
+            length: range.length,
+        })
+    }
+}
+
+impl From<RangeState> for proto::RangeState {
+    fn from(state: RangeState) -> Self {
+        match state {
+            RangeState::TakenBack => proto::RangeState::TakenBack,
+            RangeState::Leased => proto::RangeState::Leased,
+            RangeState::Done => proto::RangeState::Done,
+        }
+    }
+}
+
+impl TryFrom<proto::RangeState> for RangeState {
+    type Error = BadMessage;
+
+    fn try_from(state: proto::RangeState) -> Result<Self, BadMessage> {
+        match state {
+            proto::RangeState::TakenBack => Ok(RangeState::TakenBack),
+            proto::RangeState::Leased => Ok(RangeState::Leased),
+            proto::RangeState::Done => Ok(RangeState::Done),
+            proto::RangeState::Unspecified => Err(bad("states", "missing")),
+        }
     }
 }
 
@@ -462,6 +531,35 @@ mod tests {
                 kind: Some(proto::work::Kind::Entries(proto::Entries { paths })),
             };
             assert_eq!(Work::try_from(entries).unwrap_err().field, "entries.paths");
+        }
+        let range = proto::Range {
+            file: b"a/huge".to_vec(),
+            offset: 1 << 30,
+            length: 5,
+            identity: Some(proto::FileIdentity {
+                size: (1 << 30) + 5,
+                ..Default::default()
+            }),
+            temp: ".dm.0000000000000001.0000000000000002.1.0".to_owned(),
+            temp_inode: 8,
+        };
+        assert!(RangeWork::try_from(range.clone()).is_ok());
+        type Spoil = fn(&mut proto::Range);
+        let bad_ranges: [(&str, Spoil); 7] = [
+            ("range.length", |range| range.length = 0),
+            ("range.length", |range| range.length = 6),
+            ("range.length", |range| range.offset = u64::MAX),
+            ("range.identity", |range| range.identity = None),
+            ("range.file", |range| range.file = b"../huge".to_vec()),
+            ("range.file", |range| range.file.clear()),
+            ("range.temp", |range| {
+                range.temp = "../../etc/passwd".to_owned()
+            }),
+        ];
+        for (field, spoil) in bad_ranges {
+            let mut range = range.clone();
+            spoil(&mut range);
+            assert_eq!(RangeWork::try_from(range).unwrap_err().field, field);
         }
         assert!(item_epoch(u64::MAX, 1).is_err());
         let spec = proto::TaskSpec {

@@ -4,10 +4,10 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use model::{ItemId, Purpose, RelPath, Work};
+use model::{ItemId, Purpose, RangeSizes, RangeState, RangeWork, RelPath, Work};
 use tokio::runtime::Handle;
 use transfer::{NotTaken, Share, Unbegun};
-use wire::proto;
+use wire::{BadMessage, proto};
 
 use crate::connection::Connection;
 use crate::lease::ItemFence;
@@ -32,6 +32,8 @@ pub(crate) struct HandOver {
     pub(crate) shard_entries: Option<usize>,
     /// From then on all that is not begun is handed over, asked or not.
     pub(crate) done_enough_at: Option<Instant>,
+    /// `None`: files are not shared.
+    pub(crate) ranges: Option<RangeSizes>,
 }
 
 impl Share for HandOver {
@@ -65,7 +67,57 @@ impl Share for HandOver {
             // Names of monstrous length; they are not worth a second message format.
             return Err(NotTaken);
         }
-        let children = children(work);
+        self.split(&children(work))
+    }
+
+    fn ranges(&self) -> Option<RangeSizes> {
+        self.ranges
+    }
+
+    fn wants_ranges(&self) -> bool {
+        self.wanted.load(Ordering::Relaxed)
+    }
+
+    fn hand_over_ranges(&self, ranges: Vec<RangeWork>) -> Result<Vec<ItemId>, NotTaken> {
+        self.wanted.store(false, Ordering::Relaxed);
+        let child = |range| (ItemId::from_random(crate::random()), Work::Range(range));
+        let children: Vec<(ItemId, Work)> = ranges.into_iter().map(child).collect();
+        self.split(&children)?;
+        Ok(children.into_iter().map(|(id, _)| id).collect())
+    }
+
+    fn take_back(&self, ranges: &[ItemId], is_given_up: bool) -> Result<Vec<RangeState>, NotTaken> {
+        let request = proto::TakeBackRequest {
+            session: self.session,
+            item: self.item.get(),
+            epoch: self.epoch,
+            ranges: ranges.iter().map(|range| range.get()).collect(),
+            all: is_given_up,
+        };
+        let answer = self
+            .runtime
+            .block_on(self.connection.call(ANSWER_WITHIN, |mut client| {
+                let request = request.clone();
+                async move { client.take_back(request).await }
+            }));
+        let states = match answer {
+            Ok(reply) if reply.verdict() == proto::Verdict::Stored => {
+                let states = reply.states().map(TryInto::try_into);
+                states.collect::<Result<Vec<_>, BadMessage>>().ok()
+            }
+            Ok(_) | Err(_) => None,
+        };
+        states.ok_or_else(|| {
+            // Without knowing which ranges are written the file can't get its name.
+            self.fence.lose();
+            NotTaken
+        })
+    }
+}
+
+impl HandOver {
+    /// Stores children, for good.
+    fn split(&self, children: &[(ItemId, Work)]) -> Result<(), NotTaken> {
         // The ids are drawn once: however often the call is repeated, the work is stored once.
         let request = proto::SplitRequest {
             session: self.session,

@@ -8,8 +8,8 @@ use model::found_links::FoundLink;
 use model::fs_type::AllowedTypes;
 use model::temp_name::MarkerName;
 use model::{
-    CopyOptions, Engine, Epoch, ItemId, Outcome, Purpose, RelPath, RunId, SourceIdentity, TaskId,
-    Work, file_list,
+    CopyOptions, Engine, Epoch, ItemId, Outcome, Purpose, RangeSizes, RelPath, RunId,
+    SourceIdentity, TaskId, Work, file_list,
 };
 use storage::roots::{Guard, MarkerUse, Roots, TargetUse};
 use transfer::{
@@ -180,7 +180,7 @@ impl<'a> Slot<'a> {
         let finds = match &self.work {
             Work::Walk { purpose, .. } => *purpose == Purpose::Copy,
             Work::Shard { .. } | Work::Paths { .. } | Work::Entries(_) => true,
-            Work::Links { .. } | Work::Files(_) => false,
+            Work::Links { .. } | Work::Files(_) | Work::Range(_) => false,
         };
         finds && !self.options.dry_run
     }
@@ -284,6 +284,7 @@ impl<'a> Slot<'a> {
             Work::Entries(paths) => AttemptWork::Entries(paths.clone()),
             Work::Paths { .. } => AttemptWork::Paths(self.listed_paths()?),
             Work::Links { .. } => AttemptWork::Links(self.listed_links()?),
+            Work::Range(range) => AttemptWork::Range(range.clone()),
             Work::Files(_) => return Err(Verdict::failed("files without rclone".into())),
         })
     }
@@ -336,8 +337,12 @@ impl<'a> Slot<'a> {
                         excluded.push(Unbegun::Shard { directory, range });
                     }
                     // What a walk for rclone wrote down comes with its end.
-                    Work::Paths { .. } | Work::Links { .. } | Work::Entries(_) | Work::Files(_) => {
-                    }
+                    // Ranges end with the attempt that handed them over.
+                    Work::Paths { .. }
+                    | Work::Links { .. }
+                    | Work::Entries(_)
+                    | Work::Files(_)
+                    | Work::Range(_) => {}
                 }
             }
         }
@@ -352,9 +357,18 @@ impl<'a> Slot<'a> {
             }
             | Work::Shard { .. }
             | Work::Entries(_)
-            | Work::Paths { .. } => Arc::new(self.hand_over()),
-            Work::Walk { .. } | Work::Links { .. } | Work::Files(_) => Arc::new(Nothing),
+            | Work::Paths { .. }
+            | Work::Links { .. } => Arc::new(self.hand_over()),
+            Work::Walk { .. } | Work::Files(_) | Work::Range(_) => Arc::new(Nothing),
         }
+    }
+
+    /// As the server says; none where files are not copied here.
+    fn range_sizes(&self) -> Option<RangeSizes> {
+        (self.task.range_bytes > 0).then_some(RangeSizes {
+            split_file_bytes: self.task.split_file_bytes,
+            range_bytes: self.task.range_bytes,
+        })
     }
 
     /// Takes work off this item's hands.
@@ -369,6 +383,7 @@ impl<'a> Slot<'a> {
             wanted: self.running.wanted.clone(),
             shard_entries: self.shard_entries(),
             done_enough_at: self.done_enough_at(),
+            ranges: self.range_sizes(),
         }
     }
 

@@ -1,4 +1,4 @@
-use model::{Item, ItemState, Work};
+use model::{Item, ItemState, Work, WorkKind};
 
 use super::*;
 
@@ -58,7 +58,7 @@ fn a_silent_session_loses_what_it_held_and_its_task_waits_two_leases() {
     fleet
         .session(id(0))
         .unwrap()
-        .hold(item, Epoch(1), TaskId(1), t0);
+        .hold((item, Epoch(1)), TaskId(1), WorkKind::Walk, t0);
     let late = t0 + LEASE + Duration::from_millis(1);
     fleet.heard(id(1), vec![], late);
     let expired = watched_until(&mut fleet, t0, late);
@@ -87,7 +87,7 @@ fn what_a_worker_never_heard_of_goes_back_but_not_at_once() {
     fleet
         .session(id(0))
         .unwrap()
-        .hold(item, Epoch(3), TaskId(1), t0);
+        .hold((item, Epoch(3)), TaskId(1), WorkKind::Walk, t0);
     let listed = vec![(item, Epoch(3), Progress::default())];
     // However many: a worker that was frozen may not have read the answer yet.
     let last = t0 + BEAT + LEASE;
@@ -117,7 +117,7 @@ fn an_older_epoch_is_lost() {
     fleet
         .session(id(0))
         .unwrap()
-        .hold(item, Epoch(3), TaskId(1), t0);
+        .hold((item, Epoch(3)), TaskId(1), WorkKind::Walk, t0);
     let listed = vec![(item, Epoch(2), Progress::default())];
     let heard = fleet.heard(id(0), listed, t0).unwrap();
     assert_eq!(heard.lost, [(item, Epoch(2))]);
@@ -160,7 +160,12 @@ fn a_refusal_that_is_tried_again_no_longer_speaks_for_its_worker() {
     fleet.refuse(id(0), task, "no mount".into(), due);
     assert!(fleet.refused_by_all(task, BEAT, due, |_| true).is_some());
     let session = fleet.session(id(0)).unwrap();
-    session.hold(ItemId::from_random(1), Epoch(2), task, due);
+    session.hold(
+        (ItemId::from_random(1), Epoch(2)),
+        task,
+        WorkKind::Walk,
+        due,
+    );
     assert!(fleet.refused_by_all(task, BEAT, due, |_| true).is_none());
 }
 
@@ -170,8 +175,18 @@ fn the_longest_running_are_asked_first_and_not_twice_at_once() {
     let again = Duration::from_secs(2);
     let mut fleet = fleet(t0, 1);
     let session = fleet.session(id(0)).unwrap();
-    session.hold(ItemId::from_random(1), Epoch(1), TaskId(1), t0 + again);
-    session.hold(ItemId::from_random(2), Epoch(1), TaskId(1), t0);
+    session.hold(
+        (ItemId::from_random(1), Epoch(1)),
+        TaskId(1),
+        WorkKind::Walk,
+        t0 + again,
+    );
+    session.hold(
+        (ItemId::from_random(2), Epoch(1)),
+        TaskId(1),
+        WorkKind::Walk,
+        t0,
+    );
     let now = t0 + again * 2;
     assert_eq!(fleet.ask_to_share(1, again, now, |_| true), 1);
     assert!(fleet.session(id(0)).unwrap().held[&ItemId::from_random(2)].share);
@@ -252,7 +267,7 @@ fn an_answer_is_kept_until_the_worker_lists_all_that_it_granted() {
     session.last_lease = Some((7, granted.to_vec()));
     let listed = granted.map(|granted| (granted.item.id, Epoch(1), Progress::default()));
     for (item, epoch, _) in &listed {
-        session.hold(*item, *epoch, TaskId(1), t0);
+        session.hold((*item, *epoch), TaskId(1), WorkKind::Walk, t0);
     }
     for (listed, is_kept) in [(&listed[..1], true), (&listed[..], false)] {
         fleet.heard(id(0), listed.to_vec(), t0 + BEAT).unwrap();

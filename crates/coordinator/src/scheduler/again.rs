@@ -23,12 +23,13 @@ pub(super) fn retry_wait(attempts: u32, drawn: u64) -> Duration {
     Duration::from_millis(wait / 2 + spread as u64)
 }
 
-/// Whether an attempt at the item may leave entries that fail to another try. The last item of a task has none, and names
-/// of files with several are never parted.
+/// Whether an attempt at the item may leave entries that fail to another try. The last item of a task and ranges have none,
+/// and names of files with several are never parted.
 pub(crate) fn is_allowed(item: &Item, item_attempts: u32) -> bool {
     let is_whole = matches!(
         item.work,
         Work::Links { .. }
+            | Work::Range(_)
             | Work::Walk {
                 purpose: Purpose::Close,
                 ..

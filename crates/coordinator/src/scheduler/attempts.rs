@@ -4,12 +4,12 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use model::location::SourceIdentity;
-use model::{Epoch, ItemId, Outcome, RelPath, SessionId, TaskId, Work};
+use model::{Epoch, ItemId, Outcome, RangeState, RelPath, SessionId, TaskId, Work};
 
 use super::again::retry_wait;
 use super::soon::answer;
 use super::{Refused, ReleaseReason, Scheduler, State};
-use crate::store::{Applied, Cost, Millis, Release, ReleasedTo, StoreError};
+use crate::store::{Applied, Cost, Millis, Release, ReleasedTo, StoreError, TakeBack};
 
 /// No worker may hold up an item for longer.
 const LONGEST_WAIT: Duration = Duration::from_secs(3600);
@@ -82,6 +82,17 @@ impl Scheduler {
             .split(item, epoch, children, self.clock.now_ms())?;
         self.waiting(self.store.standing(item)?.task, children.len());
         Ok(())
+    }
+
+    /// Where ranges stand that the attempt has split off; those that nobody has are its own again.
+    pub fn take_back(
+        &self,
+        item: ItemId,
+        epoch: Epoch,
+        ranges: &[ItemId],
+        what: TakeBack,
+    ) -> Result<Vec<RangeState>, Refused> {
+        Ok(self.store.take_back(item, epoch, ranges, what)?)
     }
 
     pub fn complete(

@@ -192,7 +192,7 @@ impl Scheduler {
         };
         for granted in grants {
             let item = &granted.item;
-            session.hold(item.id, item.epoch, item.task, now);
+            session.hold((item.id, item.epoch), item.task, item.work.kind(), now);
         }
         if !grants.is_empty() {
             session.last_lease = Some((request, grants.to_vec()));

@@ -76,6 +76,7 @@ pub struct Settings {
     pub shard_entries: u64,
     /// An attempt that has run for so long hands back what it has not begun.
     pub item_target: Duration,
+    pub ranges: model::RangeSizes,
     pub options: CopyOptions,
     /// Of each task.
     pub engines: BTreeMap<TaskId, Engine>,
@@ -317,7 +318,9 @@ impl Scheduler {
                     continue;
                 };
                 match state.fleet.session(session) {
-                    Some(session) => session.hold(item.id, item.epoch, item.task, now),
+                    Some(session) => {
+                        session.hold((item.id, item.epoch), item.task, item.work.kind(), now)
+                    }
                     None => {
                         // Its worker's session has ended, it may still write.
                         state.fleet.suspect(session, vec![item.task], now);
@@ -502,7 +505,7 @@ impl Scheduler {
             }
             wanted
                 .into_iter()
-                .filter(|task| task.record.phase == Phase::Copy)
+                .filter(|task| matches!(task.record.phase, Phase::Copy | Phase::Links))
                 .map(|task| task.record.task.id)
                 .collect()
         };

@@ -182,7 +182,7 @@ impl Scheduler {
                     directories.insert(directory);
                 }
                 // rclone's directories are set by whoever ran it.
-                Work::Walk { .. } | Work::Files(_) => {}
+                Work::Walk { .. } | Work::Files(_) | Work::Range(_) => {}
                 Work::Paths { .. } => has_list = true,
                 Work::Links { .. } => {
                     let list = self.received.list(record.item.id);

@@ -38,6 +38,7 @@ pub(super) fn work_bytes(work: &model::Work) -> usize {
         | model::Work::Entries(paths) => paths.iter().map(|path| path.as_bytes().len() + 8).sum(),
         model::Work::Shard { directory, .. } => directory.as_bytes().len() + 32,
         model::Work::Paths { .. } | model::Work::Links { .. } | model::Work::Files(_) => 32,
+        model::Work::Range(range) => range.file.as_bytes().len() + range.temp.len() + 80,
     }
 }
 

@@ -6,6 +6,7 @@ mod book;
 pub(crate) mod durability;
 pub(crate) mod leases;
 pub(crate) mod outcomes;
+pub(crate) mod ranges;
 pub(crate) mod releases;
 pub(crate) mod runs;
 pub(crate) mod sequences;
@@ -53,6 +54,9 @@ macro_rules! contract_suite {
                 only_completed_attempts_count
                 totals_are_the_sums_over_items
                 failures_are_kept_in_order_up_to_a_limit;
+            ranges: ranges_that_nobody_has_are_taken_back
+                a_range_never_fails_for_good
+                ranges_end_with_the_attempt_that_they_are_for;
             releases: a_free_release_costs_no_attempt
                 a_released_item_waits_for_its_time
                 an_item_fails_when_its_attempts_are_used_up

@@ -5,11 +5,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::{
     Again, Applied, BegunRun, GrantFrom, Granted, ItemRecord, Millis, NewRun, Phase, Release,
-    ReleasedTo, RunRecord, SessionRecord, Standing, Store, StoreError, TaskRecord, TaskResult,
-    TaskTotals, WhenFinished,
+    ReleasedTo, RunRecord, SessionRecord, Standing, Store, StoreError, TakeBack, TaskRecord,
+    TaskResult, TaskTotals, WhenFinished,
 };
 use model::{
-    Epoch, Failure, Item, ItemId, Outcome, RunId, SessionId, SourceIdentity, TaskId, Work,
+    Epoch, Failure, Item, ItemId, Outcome, RangeState, RunId, SessionId, SourceIdentity, TaskId,
+    Work,
 };
 
 pub(crate) struct Full {
@@ -50,6 +51,7 @@ verbs! {
     writes grant(run: RunId, tasks: &[GrantFrom], session: SessionId, n: usize, now: Millis) -> Vec<Granted>;
     writes complete_with(item: ItemId, epoch: Epoch, outcome: Outcome, children: &[(ItemId, Work)], again: &Again, now: Millis) -> Applied;
     writes split(item: ItemId, epoch: Epoch, children: &[(ItemId, Work)], now: Millis) -> Applied;
+    writes take_back(item: ItemId, epoch: Epoch, ranges: &[ItemId], what: TakeBack) -> Vec<RangeState>;
     writes release(item: ItemId, epoch: Epoch, release: Release<'_>, now: Millis) -> ReleasedTo;
     reads children(item: ItemId, from: u64, n: usize) -> Vec<(ItemId, Work)>;
     writes set_source_identity(run: RunId, task: TaskId, identity: &SourceIdentity) -> SourceIdentity;

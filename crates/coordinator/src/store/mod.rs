@@ -15,7 +15,8 @@ use std::path::PathBuf;
 
 use model::location::SourceIdentity;
 use model::{
-    Epoch, Item, ItemId, Outcome, RunId, SessionId, StaleLease, Task, TaskId, Work, WorkKind,
+    Epoch, Item, ItemId, Outcome, RangeState, RunId, SessionId, StaleLease, Task, TaskId, Work,
+    WorkKind,
 };
 
 #[cfg(test)]
@@ -230,6 +231,14 @@ pub enum Cost {
     Attempt,
 }
 
+/// Which ranges an attempt takes back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TakeBack {
+    Waiting,
+    /// The file is given up.
+    All,
+}
+
 /// Whether a repeated call found its work already done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Applied {
@@ -355,6 +364,15 @@ pub trait Store: Send + Sync {
         children: &[(ItemId, Work)],
         now: Millis,
     ) -> Result<Applied, StoreError>;
+    /// Says where ranges stand that the attempt has split off. Those that nobody has become [`model::ItemState::Withdrawn`]; with
+    /// [`TakeBack::All`] those too that somebody has. In the order asked for. Refused unless the attempt holds the item.
+    fn take_back(
+        &self,
+        item: ItemId,
+        epoch: Epoch,
+        ranges: &[ItemId],
+        what: TakeBack,
+    ) -> Result<Vec<RangeState>, StoreError>;
     /// Puts a leased item back to waiting. With [`Cost::Attempt`], an item that has used up
     /// `max_attempts` becomes failed instead. Repeated under the newest epoch, it answers what
     /// became of the item and changes nothing. Refused like [`Store::complete`].
@@ -434,10 +452,10 @@ pub enum Kinds {
 }
 
 impl Kinds {
-    /// Looking comes first: it finds work for others.
+    /// Ranges come first: somebody waits for them. Then looking: it finds work for others.
     pub fn in_order(&self) -> &[WorkKind] {
         match self {
-            Kinds::All => &[WorkKind::Walk, WorkKind::Files],
+            Kinds::All => &[WorkKind::Range, WorkKind::Walk, WorkKind::Files],
             Kinds::Only(kind) => std::slice::from_ref(kind),
         }
     }

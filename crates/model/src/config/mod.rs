@@ -27,9 +27,9 @@ pub use error::{ConfigError, Position};
 pub use notify::{NoticeKind, WebUrl, Webhook};
 pub use options::{
     Acl, Config, DEFAULT_CONCURRENCY, DEFAULT_HUNG_MOUNT_SECS, DEFAULT_ITEM_TARGET_SECS,
-    DEFAULT_MAX_FILES_PER_OUTPUT, DEFAULT_RCLONE_STALL_SECS, DEFAULT_SHARD_ENTRIES,
-    DEFAULT_TRANSFERS, GlobalConfig, MAX_TRANSFERS, RcloneFlags, ReportConfig, ReportFormat,
-    S3Config,
+    DEFAULT_MAX_FILES_PER_OUTPUT, DEFAULT_RANGE_BYTES, DEFAULT_RCLONE_STALL_SECS,
+    DEFAULT_SHARD_ENTRIES, DEFAULT_SPLIT_FILE_BYTES, DEFAULT_TRANSFERS, GlobalConfig,
+    MAX_TRANSFERS, RANGE_UNIT_BYTES, RcloneFlags, ReportConfig, ReportFormat, S3Config,
 };
 use raw::RawConfig;
 use read::{Place, Read, Seed};

@@ -32,6 +32,14 @@ pub const DEFAULT_SHARD_ENTRIES: u64 = 50_000;
 /// Seconds after which an item hands back what it has not begun, when nothing else is said.
 pub const DEFAULT_ITEM_TARGET_SECS: u64 = 120;
 
+/// Larger files are copied by several workers when nothing else is said.
+pub const DEFAULT_SPLIT_FILE_BYTES: u64 = 4 << 30;
+
+/// What one of them copies at a time when nothing else is said.
+pub const DEFAULT_RANGE_BYTES: u64 = 1 << 30;
+
+/// What one of them copies at a time is a multiple of this, so that it begins at a whole block everywhere.
+pub const RANGE_UNIT_BYTES: u64 = 1 << 20;
 /// Seconds without progress after which an rclone is ended, when nothing else is said.
 pub const DEFAULT_RCLONE_STALL_SECS: u64 = 600;
 
@@ -149,6 +157,10 @@ pub struct GlobalConfig {
     pub checkers: Option<u32>,
     /// A mount that does not answer a call for so long hangs.
     pub hung_mount_secs: u64,
+    /// Larger files are copied by several workers.
+    pub split_file_bytes: u64,
+    /// What one of them copies of such a file; a multiple of [`super::RANGE_UNIT_BYTES`].
+    pub range_bytes: u64,
     pub durability: Durability,
     pub compare: Option<Compare>,
     pub preserve: Option<Preserve>,

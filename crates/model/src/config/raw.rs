@@ -80,6 +80,8 @@ section! {
         "transfers" transfers: Number<1, { super::MAX_TRANSFERS as i64 }>,
         "checkers" checkers: Number<1, 65_536>,
         "hung_mount_secs" hung_mount_secs: Seconds<1>,
+        "split_file_bytes" split_file_bytes: Number<1, { i64::MAX }>,
+        "range_bytes" range_bytes: Number<{ super::RANGE_UNIT_BYTES as i64 }, { i64::MAX }>,
         "durability" durability: OneOf<Durability>,
         "compare" compare: OneOf<Compare>,
         "preserve" preserve: Several<OneOf<Attribute>>,

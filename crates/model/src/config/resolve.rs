@@ -6,7 +6,8 @@ use super::list::List;
 use super::notify::{NoticeKind, Webhook};
 use super::options::{
     DEFAULT_HUNG_MOUNT_SECS, DEFAULT_ITEM_TARGET_SECS, DEFAULT_MAX_FILES_PER_OUTPUT,
-    DEFAULT_RCLONE_STALL_SECS, DEFAULT_SHARD_ENTRIES, GlobalConfig, MAX_TRANSFERS, RcloneFlags,
+    DEFAULT_RANGE_BYTES, DEFAULT_RCLONE_STALL_SECS, DEFAULT_SHARD_ENTRIES,
+    DEFAULT_SPLIT_FILE_BYTES, GlobalConfig, MAX_TRANSFERS, RANGE_UNIT_BYTES, RcloneFlags,
     ReportConfig, S3Config,
 };
 use super::raw::{RawGlobal, RawNotify, RawRcloneFlags, RawReport, RawS3, RawServer};
@@ -129,6 +130,14 @@ pub(crate) fn global(raw: RawGlobal, warnings: &mut Vec<String>) -> GlobalConfig
         hung_mount_secs: raw
             .hung_mount_secs
             .map_or(DEFAULT_HUNG_MOUNT_SECS, Number::to),
+        split_file_bytes: raw
+            .split_file_bytes
+            .map_or(DEFAULT_SPLIT_FILE_BYTES, Number::to),
+        range_bytes: raw
+            .range_bytes
+            .map_or(DEFAULT_RANGE_BYTES, Number::to::<u64>)
+            / RANGE_UNIT_BYTES
+            * RANGE_UNIT_BYTES,
         durability: chosen(raw.durability),
         compare: raw.compare.map(|OneOf(compare)| compare),
         preserve: raw

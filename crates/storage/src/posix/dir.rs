@@ -144,6 +144,14 @@ impl Dir {
             .attempted(Action::Create)
     }
 
+    /// Opens a file to write into what is there.
+    pub fn open_file_to_write(&self, name: impl Arg + Copy) -> Result<File, Error> {
+        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        retry_on_intr(|| rustix::fs::openat(&self.fd, name, flags, Mode::empty()))
+            .map(File::from_fd)
+            .attempted(Action::Open)
+    }
+
     pub fn mkdir(&self, name: impl Arg + Copy, mode: u32) -> Result<(), Error> {
         retry_on_intr(|| rustix::fs::mkdirat(&self.fd, name, Mode::from_raw_mode(mode)))
             .attempted(Action::Create)

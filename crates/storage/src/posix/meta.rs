@@ -52,6 +52,16 @@ pub struct Timestamp {
     pub nanos: u32,
 }
 
+impl Timestamp {
+    /// Nanoseconds since 1970, as far as they fit.
+    pub fn as_nanos(self) -> i64 {
+        let nanos = i64::from(self.nanos);
+        self.secs
+            .saturating_mul(1_000_000_000)
+            .saturating_add(nanos)
+    }
+}
+
 /// Who owns an entry.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Owner {

@@ -79,6 +79,7 @@ pub(crate) fn run(slot: &Slot<'_>) -> Result<Verdict, Verdict> {
             "rclone makes each name a file of its own".into(),
         )),
         Work::Entries(_) => Err(Verdict::failed("entries tried again, with rclone".into())),
+        Work::Range(_) => Err(Verdict::failed("a range of a file with rclone".into())),
         Work::Walk {
             purpose: Purpose::Attributes,
             ..

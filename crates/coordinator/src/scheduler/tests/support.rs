@@ -44,6 +44,10 @@ impl Place {
                 item_target: Duration::from_secs(120),
                 transfers: 4,
                 hung_mount: Duration::from_secs(60),
+                ranges: model::RangeSizes {
+                    split_file_bytes: 4 << 30,
+                    range_bytes: 1 << 30,
+                },
                 options: CopyOptions::default(),
                 source_fs_types: vec!["any".into()],
                 target_fs_types: vec!["any".into()],

@@ -2,14 +2,14 @@
 //! comes under the newest epoch, in the same transaction that would change something.
 //! What repeats a call that was applied is told so, since its answer may have been lost.
 
-use model::{Epoch, ItemId, Outcome, StaleLease};
+use model::{Epoch, ItemId, Outcome, StaleLease, WorkKind};
 use rusqlite::{Connection, OptionalExtension};
 
-use super::encode::details_to_blob;
+use super::encode::{details_to_blob, kind_code};
 use super::error::CallError;
 use super::items::{NewItem, Origin, insert_items, is_stored};
 use super::rows::{DONE, FAILED, LEASED, WAITING, integer, phase};
-use super::{failures, tasks};
+use super::{failures, ranges, tasks};
 use crate::store::{Applied, Cost, Millis, Phase, ReleasedTo, StoreError};
 
 /// No counter of one item is larger, so that no sum over items overflows.
@@ -25,13 +25,14 @@ pub(super) struct Attempt {
     epoch: Epoch,
     attempts: u32,
     worker: Option<String>,
+    is_range: bool,
 }
 
 impl Attempt {
     pub(super) fn newest(connection: &Connection, item: ItemId) -> Result<Self, CallError> {
         connection
             .prepare_cached(
-                "SELECT seq, task, phase, state, epoch, attempts, worker FROM item WHERE id = ?1",
+                "SELECT seq, task, phase, state, epoch, attempts, worker, kind FROM item WHERE id = ?1",
             )?
             .query_row([integer(item.get())], |row| {
                 Ok(Attempt {
@@ -43,6 +44,7 @@ impl Attempt {
                     epoch: Epoch(row.get("epoch")?),
                     attempts: row.get("attempts")?,
                     worker: row.get("worker")?,
+                    is_range: row.get::<_, u32>("kind")? == kind_code(WorkKind::Range),
                 })
             })
             .optional()?
@@ -55,6 +57,15 @@ impl Attempt {
             Ok(self.state)
         } else {
             Err(self.stale(epoch))
+        }
+    }
+
+    /// # Errors
+    /// It is over.
+    pub(super) fn check_leased(&self, epoch: Epoch) -> Result<(), CallError> {
+        match self.state_under(epoch)? {
+            LEASED => Ok(()),
+            _ => Err(self.stale(epoch)),
         }
     }
 
@@ -135,6 +146,7 @@ pub(super) fn complete(
             integer(outcome.unreadable_directories),
             details_to_blob(&outcome.skipped, &outcome.notes),
         ))?;
+    ranges::withdraw_all(connection, &attempt)?;
     // Before the item's own end is counted, so that the task never looks as if nothing of it were open.
     insert_items(connection, attempt.origin(), children)?;
     failures::insert(connection, attempt.task, attempt.seq, &outcome.failures)?;
@@ -190,12 +202,18 @@ pub(super) fn release(
         FAILED => return Ok(ReleasedTo::Failed),
         _ => return Err(attempt.stale(epoch)),
     }
-    let used_up = match release.cost {
+    ranges::withdraw_all(connection, &attempt)?;
+    // A range that nobody gets done goes back to the attempt that waits for it, and fails with its file.
+    let cost = match attempt.is_range {
+        true => Cost::Free,
+        false => release.cost,
+    };
+    let used_up = match cost {
         Cost::Free => 0,
         Cost::Attempt => 1,
     };
     let attempts = attempt.attempts + used_up;
-    let to = match release.cost {
+    let to = match cost {
         Cost::Attempt if attempts >= release.max_attempts => ReleasedTo::Failed,
         Cost::Attempt | Cost::Free => ReleasedTo::Waiting,
     };

@@ -6,7 +6,8 @@ use std::os::unix::ffi::OsStrExt;
 
 use model::location::SourceIdentity;
 use model::{
-    FilesWork, HashRange, ListPlace, Purpose, RelPath, SkipReason, Task, TaskId, Work, WorkKind,
+    FileIdentity, FilesWork, HashRange, ListPlace, Purpose, RangeWork, RelPath, SkipReason, Task,
+    TaskId, Work, WorkKind,
 };
 
 use super::blob::{DecodeError, Decoder, Encoder, Problem};
@@ -60,6 +61,18 @@ pub(super) fn work_to_blob(work: &Work) -> Vec<u8> {
                 out.bytes(path.as_bytes());
             }
         }
+        Work::Range(range) => {
+            out.number(6);
+            out.bytes(range.file.as_bytes());
+            out.number(range.identity.inode);
+            out.number(range.identity.size);
+            out.signed(range.identity.modified_ns);
+            out.signed(range.identity.changed_ns);
+            out.bytes(range.temp.as_bytes());
+            out.number(range.temp_inode);
+            out.number(range.offset);
+            out.number(range.length);
+        }
     }
     out.finish()
 }
@@ -99,6 +112,19 @@ pub(super) fn work_from_blob(blob: &[u8]) -> Result<Work, DecodeError> {
             names: input.number()?,
         }),
         5 => Ok(Work::Entries(paths(input)?)),
+        6 => Ok(Work::Range(RangeWork {
+            file: RelPath::new(input.bytes()?).map_err(|_| "illegal path")?,
+            identity: FileIdentity {
+                inode: input.number()?,
+                size: input.number()?,
+                modified_ns: input.signed()?,
+                changed_ns: input.signed()?,
+            },
+            temp: input.text()?,
+            temp_inode: input.number()?,
+            offset: input.number()?,
+            length: input.number()?,
+        })),
         _ => Err("unknown kind"),
     })
 }
@@ -114,6 +140,7 @@ pub(super) fn kind_code(kind: WorkKind) -> u32 {
     match kind {
         WorkKind::Walk => 0,
         WorkKind::Files => 1,
+        WorkKind::Range => 2,
     }
 }
 

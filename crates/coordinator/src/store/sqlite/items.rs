@@ -302,7 +302,9 @@ fn record(row: &Row<'_>) -> Result<ItemRecord, CallError> {
                 notes,
             })
         }
-        ItemState::Waiting | ItemState::Leased(_) | ItemState::Failed => None,
+        ItemState::Waiting | ItemState::Leased(_) | ItemState::Failed | ItemState::Withdrawn => {
+            None
+        }
     };
     Ok(ItemRecord {
         item,

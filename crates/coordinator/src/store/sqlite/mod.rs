@@ -10,6 +10,7 @@ mod encode;
 mod error;
 mod failures;
 mod items;
+mod ranges;
 mod readers;
 mod rows;
 mod runs;
@@ -20,7 +21,7 @@ mod writer;
 use std::path::Path;
 
 use model::location::SourceIdentity;
-use model::{Epoch, Failure, Item, ItemId, Outcome, RunId, SessionId, TaskId, Work};
+use model::{Epoch, Failure, Item, ItemId, Outcome, RangeState, RunId, SessionId, TaskId, Work};
 use rusqlite::Connection;
 
 use attempts::{HandBack, is_sound};
@@ -31,8 +32,8 @@ use writer::Writer;
 
 use super::{
     Again, Applied, BegunRun, GrantFrom, Granted, ItemRecord, Millis, NewRun, Phase, Release,
-    ReleasedTo, RunRecord, SessionRecord, Standing, Store, StoreError, TaskRecord, TaskResult,
-    TaskTotals, Then, WhenFinished,
+    ReleasedTo, RunRecord, SessionRecord, Standing, Store, StoreError, TakeBack, TaskRecord,
+    TaskResult, TaskTotals, Then, WhenFinished,
 };
 
 /// Dropping it waits until what was asked for is done.
@@ -192,6 +193,19 @@ impl Store for SqliteStore {
         let children = NewItem::encode(children);
         self.writer.call("split an item", move |db| {
             attempts::split(db, item, epoch, &children)
+        })
+    }
+
+    fn take_back(
+        &self,
+        item: ItemId,
+        epoch: Epoch,
+        ranges: &[ItemId],
+        what: TakeBack,
+    ) -> Result<Vec<RangeState>, StoreError> {
+        let ranges = ranges.to_vec();
+        self.writer.call("take ranges back", move |db| {
+            ranges::take_back(db, item, epoch, &ranges, what)
         })
     }
 

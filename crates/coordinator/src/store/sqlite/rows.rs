@@ -13,6 +13,7 @@ pub(super) const WAITING: u32 = 0;
 pub(super) const LEASED: u32 = 1;
 pub(super) const DONE: u32 = 2;
 pub(super) const FAILED: u32 = 3;
+pub(super) const WITHDRAWN: u32 = 4;
 
 /// Ids have 63 bits, and counts are checked before they are stored.
 pub(super) fn integer(n: u64) -> i64 {
@@ -101,6 +102,7 @@ fn item_state(row: &Row<'_>) -> rusqlite::Result<ItemState> {
         )?))),
         DONE => Ok(ItemState::Done),
         FAILED => Ok(ItemState::Failed),
+        WITHDRAWN => Ok(ItemState::Withdrawn),
         code => Err(unknown_code(code.into())),
     }
 }
