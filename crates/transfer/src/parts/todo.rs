@@ -129,6 +129,11 @@ mod tests {
         std::iter::from_fn(|| todo.take()).collect()
     }
 
+    fn taken(todo: &mut Todo) -> Vec<(u64, u64)> {
+        let ranges = todo.take_ranges(64).into_iter();
+        ranges.map(|range| (range.start, range.end)).collect()
+    }
+
     #[test]
     fn no_part_lies_in_two_ranges() {
         let todo = Todo::new(3 * P, std::iter::once(0..3 * P), Some(P + P / 2));
@@ -156,13 +161,13 @@ mod tests {
         let mut todo = Todo::new(size, std::iter::once(0..size), Some(each));
         assert_eq!(todo.take(), Some(0..P));
         // Of four whole ones: the first has been begun.
-        assert_eq!(todo.take_ranges(64), [6 * P..8 * P, 8 * P..size]);
-        assert_eq!(todo.take_ranges(64), [4 * P..6 * P]);
-        assert_eq!(todo.take_ranges(64), [2 * P..4 * P]);
-        assert_eq!(todo.take_ranges(64), []);
+        assert_eq!(taken(&mut todo), [(6 * P, 8 * P), (8 * P, size)]);
+        assert_eq!(taken(&mut todo), [(4 * P, 6 * P)]);
+        assert_eq!(taken(&mut todo), [(2 * P, 4 * P)]);
+        assert_eq!(taken(&mut todo), []);
         todo.add(8 * P..size);
         todo.add(4 * P + 1..6 * P);
-        assert_eq!(todo.take_ranges(64), [8 * P..size]);
+        assert_eq!(taken(&mut todo), [(8 * P, size)]);
         let left = [P..2 * P, 4 * P + 1..5 * P, 5 * P..6 * P];
         assert_eq!(parts(todo), left);
     }
