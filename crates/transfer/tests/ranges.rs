@@ -6,15 +6,15 @@ use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, symlink};
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::mpsc;
+use std::time::Duration;
 
 use model::options::Verify;
-use model::{FileIdentity, ItemId, RangeSizes, RangeState, RangeWork};
+use model::{Durability, FileIdentity, NoRoom, RangeWork};
+use rustix::io::Errno;
 use support::{Place, Try, path, temp_name, walk};
-use transfer::{AttemptWork, NotTaken, Share, Stopped, Unbegun};
+use testkit::fuse::{Fault, Mounted, Op, SlowFs, WriteLie};
+use transfer::{AttemptWork, Stopped};
 
 const MIB: u64 = 1 << 20;
 const SIZE: u64 = 9 * MIB + 5;
@@ -73,10 +73,14 @@ fn a_range_is_written_and_nothing_else() {
 #[test]
 fn a_range_of_what_is_not_as_the_owner_met_it_is_not_called_done() {
     type Spoil = fn(&Place, &PathBuf);
-    let spoil: [(&str, Spoil); 5] = [
+    let spoil: [(&str, Spoil); 6] = [
         ("the source has changed", |place, _| {
             let source = OpenOptions::new().append(true).open(place.source("a/huge"));
             source.unwrap().write_all(b"more").unwrap();
+        }),
+        ("the source is shorter", |place, _| {
+            let source = OpenOptions::new().write(true).open(place.source("a/huge"));
+            source.unwrap().set_len(5 * MIB).unwrap();
         }),
         ("missing", |_, made| fs::remove_file(made).unwrap()),
         ("another file", |_, made| {
@@ -113,20 +117,26 @@ fn a_range_of_what_is_not_as_the_owner_met_it_is_not_called_done() {
 
 #[test]
 fn a_source_that_changes_while_a_range_of_it_is_read_is_noticed() {
-    let (place, work, _) = place();
-    let source = OpenOptions::new()
-        .write(true)
-        .open(place.source("a/huge"))
-        .unwrap();
-    let asked = AtomicU64::new(0);
-    let mut attempt = attempt(work);
-    attempt.meddle = Box::new(move || {
-        if asked.fetch_add(1, Ordering::Relaxed) == 2 {
-            source.write_all_at(b"\0", 1).unwrap();
-        }
-    });
-    let stopped = attempt.run(&place).unwrap_err();
-    assert!(stopped.to_string().contains("changed"), "{stopped}");
+    // Before it, in it, and so that there is less of it.
+    let change: [fn(&fs::File); 3] = [
+        |source| source.write_all_at(b"\0", 1).unwrap(),
+        |source| source.write_all_at(b"\0", 6 * MIB).unwrap(),
+        |source| source.set_len(7 * MIB).unwrap(),
+    ];
+    for change in change {
+        let (place, work, _) = place();
+        let source = OpenOptions::new().write(true).open(place.source("a/huge"));
+        let source = source.unwrap();
+        let asked = AtomicU64::new(0);
+        let mut attempt = attempt(work);
+        attempt.meddle = Box::new(move || {
+            if asked.fetch_add(1, Ordering::Relaxed) == 2 {
+                change(&source);
+            }
+        });
+        let stopped = attempt.run(&place).unwrap_err();
+        assert!(stopped.to_string().contains("the source"), "{stopped}");
+    }
 }
 
 #[test]
@@ -143,132 +153,55 @@ fn nothing_is_written_that_was_read_after_the_lease() {
     }
 }
 
-type Perform = dyn Fn(&[RangeWork]) + Send + Sync;
-
-/// Others, which do with ranges what the test says.
-struct Others {
-    states: Mutex<Vec<Vec<RangeState>>>,
-    handed: Mutex<mpsc::Sender<Vec<RangeWork>>>,
-    /// Does what they do when the owner asks the first time.
-    perform: Box<Perform>,
-    ranges: Mutex<Vec<RangeWork>>,
+/// The target of this place as its file system, which goes wrong when it is told to, shows it.
+fn mounted(place: &Place) -> Mounted {
+    let point = place.root.join("mount");
+    fs::create_dir(&point).unwrap();
+    let file_system = SlowFs::over(&place.target("")).attribute_timeout(Duration::ZERO);
+    file_system.mount(&point).unwrap()
 }
 
-impl Share for Others {
-    fn is_wanted(&self) -> bool {
-        self.ranges.lock().unwrap().is_empty()
-    }
-
-    fn hand_over(&self, _: &[Unbegun]) -> Result<(), NotTaken> {
-        Err(NotTaken)
-    }
-
-    fn ranges(&self) -> Option<RangeSizes> {
-        Some(RangeSizes {
-            split_file_bytes: 8 * MIB,
-            range_bytes: MIB,
-        })
-    }
-
-    fn wants_ranges(&self) -> bool {
-        true
-    }
-
-    fn hand_over_ranges(&self, ranges: Vec<RangeWork>) -> Result<Vec<ItemId>, NotTaken> {
-        *self.ranges.lock().unwrap() = ranges.clone();
-        let ids = (1..=ranges.len() as u64).map(ItemId::from_random).collect();
-        let _ = self.handed.lock().unwrap().send(ranges);
-        Ok(ids)
-    }
-
-    fn take_back(&self, ids: &[ItemId], is_given_up: bool) -> Result<Vec<RangeState>, NotTaken> {
-        (self.perform)(&self.ranges.lock().unwrap());
-        let mut states = self.states.lock().unwrap();
-        Ok(match (is_given_up, states.pop()) {
-            (false, Some(states)) => states[..ids.len()].to_vec(),
-            _ => vec![RangeState::TakenBack; ids.len()],
-        })
-    }
-}
-
-/// What became of a file of which others did some ranges; what they were given.
-fn owned(
-    place: &Place,
-    states: Vec<Vec<RangeState>>,
-    perform: impl Fn(&[RangeWork]) + Send + Sync + 'static,
-) -> (model::Counters, Vec<RangeWork>) {
-    let (handed, ranges) = mpsc::channel();
-    let mut attempt = walk();
-    attempt.options.verify = Verify::Checksum;
-    attempt.share = Arc::new(Others {
-        states: Mutex::new(states),
-        handed: Mutex::new(handed),
-        perform: Box::new(perform),
-        ranges: Mutex::default(),
-    });
-    let finished = attempt.run(place).unwrap();
-    (finished.outcome.counters, ranges.recv().unwrap())
-}
-
-fn whole() -> (Place, Vec<u8>) {
-    let place = Place::new("owner");
-    let content: Vec<u8> = (0..SIZE).map(|at| (at / 7) as u8 | 1).collect();
-    place.write("huge", &content);
-    (place, content)
+/// A range in a target with this fault, which has fired.
+fn ended(fault: Fault, verify: Verify, durability: Durability) -> Result<(), Stopped> {
+    let (place, work, _) = place();
+    let mounted = mounted(&place);
+    let mut attempt = attempt(work);
+    attempt.options.verify = verify;
+    attempt.options.durability = durability;
+    let armed = mounted.arm(fault);
+    let finished = attempt.run_between(&place.source(""), mounted.path());
+    armed.disarm();
+    assert!(armed.fired() > 0 || finished.is_ok(), "{finished:?}");
+    finished.map(|_| ())
 }
 
 #[test]
-fn what_comes_back_is_done_by_the_owner() {
-    let (place, content) = whole();
-    let (counters, ranges) = owned(&place, Vec::new(), |_| ());
-    assert!(!ranges.is_empty());
-    assert!(ranges.iter().all(|range| range.offset % MIB == 0));
-    assert!(content == fs::read(place.target("huge")).unwrap());
-    assert_eq!((counters.copied_files, counters.copied_bytes), (1, SIZE));
-    support::judge::assert_no_temps(&place.target(""), "the owner");
-}
-
-#[test]
-fn what_others_have_done_is_waited_for_and_not_done_again() {
-    let (place, content) = whole();
-    let states = vec![vec![RangeState::Done; 64], vec![RangeState::Leased; 64]];
-    let (target, source) = (place.target(""), content.clone());
-    let (counters, ranges) = owned(&place, states, move |ranges| {
-        for range in ranges {
-            let file = OpenOptions::new()
-                .write(true)
-                .open(target.join(&range.temp));
-            let (begin, end) = (
-                range.offset as usize,
-                (range.offset + range.length) as usize,
-            );
-            let other: Vec<u8> = source[begin..end].iter().map(|byte| !byte).collect();
-            file.unwrap().write_all_at(&other, range.offset).unwrap();
+fn a_range_for_which_there_is_no_room_is_not_called_done() {
+    for (errno, no_room) in [(Errno::NOSPC, NoRoom::Space), (Errno::DQUOT, NoRoom::Quota)] {
+        for nth in [1, 3] {
+            let fault = Fault::errno(Op::Write, errno).nth(nth);
+            let stopped = ended(fault, Verify::None, Durability::Batch).unwrap_err();
+            assert_eq!(stopped, Stopped::TargetFull(no_room));
         }
-    });
-    let written = fs::read(place.target("huge")).unwrap();
-    for (at, byte) in content.iter().enumerate() {
-        let is_other_s = ranges
-            .iter()
-            .any(|range| (range.offset..range.offset + range.length).contains(&(at as u64)));
-        assert_eq!(written[at] == *byte, !is_other_s, "{at}");
     }
-    assert_eq!((counters.copied_files, counters.copied_bytes), (1, SIZE));
 }
 
 #[test]
-fn a_file_whose_temp_is_another_by_the_end_is_copied_again() {
-    let (place, content) = whole();
-    let target = place.target("");
-    let states = vec![vec![RangeState::Done; 64]];
-    let (counters, _) = owned(&place, states, move |ranges| {
-        // Gone with a power cut of the storage, and made anew by somebody.
-        let temp = target.join(&ranges[0].temp);
-        if temp.exists() {
-            fs::remove_file(&temp).unwrap();
-            fs::write(&temp, "torn").unwrap();
-        }
-    });
-    assert!(content == fs::read(place.target("huge")).unwrap());
-    assert_eq!((counters.copied_files, counters.failed), (1, 0));
+fn a_range_is_durable_before_it_is_called_done() {
+    let fault = || Fault::errno(Op::Fsync, Errno::IO);
+    for durability in [Durability::Batch, Durability::File] {
+        let stopped = ended(fault(), Verify::None, durability).unwrap_err();
+        assert!(matches!(stopped, Stopped::Again(_)), "{stopped:?}");
+    }
+    // That is what the word says.
+    assert_eq!(ended(fault(), Verify::None, Durability::None), Ok(()));
+}
+
+#[test]
+fn a_range_that_is_stored_otherwise_than_it_was_written_is_not_called_done() {
+    for lie in [WriteLie::FlipByte { at: 5 * MIB }, WriteLie::Drop] {
+        let stopped = ended(Fault::write(lie), Verify::Checksum, Durability::None);
+        let stopped = stopped.unwrap_err().to_string();
+        assert!(stopped.contains("read back"), "{stopped}");
+    }
 }

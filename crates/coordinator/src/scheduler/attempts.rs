@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use model::location::SourceIdentity;
-use model::{Epoch, ItemId, Outcome, RangeState, RelPath, SessionId, TaskId, Work};
+use model::{Epoch, ItemId, Outcome, RangeState, RelPath, SessionId, TaskId, Work, WorkKind};
 
 use super::again::retry_wait;
 use super::soon::answer;
@@ -160,6 +160,8 @@ impl Scheduler {
             epoch,
             task,
         } = attempt;
+        // A range counts nothing, and has found room for what it wrote.
+        let has_copied = has_copied || self.is_range(session, item);
         // Taken or refused, this attempt is over; where there is no room, its worker holds it until there is.
         if !matches!(&completed, Err(error) if error.is_no_room()) {
             self.drop_held(session, item, epoch);
@@ -251,6 +253,13 @@ impl Scheduler {
     pub fn held_task(&self, session: SessionId, item: ItemId) -> Option<TaskId> {
         let mut state = self.state();
         Some(state.fleet.session(session)?.held.get(&item)?.task)
+    }
+
+    fn is_range(&self, session: SessionId, item: ItemId) -> bool {
+        let mut state = self.state();
+        let session = state.fleet.session(session);
+        let held = session.and_then(|session| session.held.get(&item));
+        held.is_some_and(|held| held.kind == WorkKind::Range)
     }
 
     /// The attempt is over; one with another epoch is not meant.
