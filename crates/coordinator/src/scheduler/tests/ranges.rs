@@ -1,0 +1,59 @@
+//! Ranges of huge files: what is held of them keeps no task from going on.
+
+use model::{FileIdentity, RangeState, RangeWork, WorkKind};
+
+use super::*;
+use crate::store::TakeBack;
+
+fn range(n: u64) -> (ItemId, Work) {
+    let work = RangeWork {
+        file: path("huge"),
+        identity: FileIdentity {
+            inode: 7,
+            size: 1 << 40,
+            modified_ns: 5,
+            changed_ns: 6,
+        },
+        temp: ".dm.temp".to_owned(),
+        temp_inode: 8,
+        offset: n << 30,
+        length: 1 << 30,
+    };
+    (item(2000 + n), Work::Range(work))
+}
+
+#[test]
+fn a_task_goes_on_though_somebody_is_at_a_range_that_was_given_up() {
+    let place = Place::with_tasks(1);
+    let scheduler = place.open();
+    let [owner, helper] = [1, 2].map(|n| Worker::register(&scheduler, n));
+    let first = owner.begin_first(&scheduler);
+    scheduler
+        .split(first.0, first.1, &[range(0), range(1)])
+        .unwrap();
+    let held = helper.lease(&scheduler);
+    assert!(held.len() == 2 && held.iter().all(|(_, work)| work.kind() == WorkKind::Range));
+    let ids = [range(0).0, range(1).0];
+    let states = scheduler.take_back(first.0, first.1, &ids, TakeBack::Waiting);
+    assert_eq!(states.unwrap(), [RangeState::Leased; 2]);
+    // It was written: no entry of the helper's.
+    helper.complete(&scheduler, held[0].0, Outcome::default());
+    let states = scheduler.take_back(first.0, first.1, &ids, TakeBack::All);
+    assert_eq!(states.unwrap(), [RangeState::Done, RangeState::TakenBack]);
+    owner.complete(&scheduler, first, copied(1, 0));
+    // The marker.
+    let (last, _) = owner.lease_one(&scheduler);
+    owner.complete(&scheduler, last, copied(0, 0));
+    assert!(scheduler.is_over());
+    assert!(result(&scheduler, 1).success);
+    let (item, epoch) = held[1].0;
+    let late = scheduler.complete(
+        helper.session,
+        item,
+        epoch,
+        Outcome::default(),
+        &[],
+        Vec::new(),
+    );
+    assert!(late.unwrap_err().is_stale());
+}
