@@ -30,6 +30,7 @@ const DELAY_US: u64 = 8_000;
 /// Where all is in one directory: the kernel lets one request a mount change it at a time, which is slow enough.
 const ONE_DIRECTORY_DELAY_US: u64 = 2_000;
 const SHARD_ENTRIES: u64 = 1_000;
+const RANGE_BYTES: u64 = 8 << 20;
 const THREADS: u64 = 16;
 const WORKERS: usize = 4;
 const CHAIN_LEVELS: usize = 40;
@@ -141,11 +142,12 @@ pub(super) fn run(settings: &Settings, _tools: &[Tool]) -> Result<Vec<Section>, 
         heading: "Four workers against one",
         about: format!(
             "{files} files of 0–8 KiB, {} beside a file of {} MiB; {} ms a request, {} where all \
-             is in one directory; {THREADS} threads a worker, `shard_entries: {SHARD_ENTRIES}`.",
+             is in one directory; {THREADS} threads a worker, `shard_entries: {SHARD_ENTRIES}`, ranges of {} MiB.",
             files / 4,
             HUGE_BYTES >> 20,
             DELAY_US / 1_000,
-            ONE_DIRECTORY_DELAY_US / 1_000
+            ONE_DIRECTORY_DELAY_US / 1_000,
+            RANGE_BYTES >> 20
         ),
         table: Table {
             columns: vec![
