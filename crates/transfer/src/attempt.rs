@@ -214,6 +214,10 @@ pub enum FileWork {
     FindForRemote(Arc<dyn Found>),
     /// rclone has copied them: what is there is looked at, and its attributes are set.
     Settle(Arc<Settling>),
+    /// All that lies in the one directory is left to other attempts, and not copied: it fails as if for a reason that
+    /// may go away. Of several paths, these themselves are left. Of a huge directory most names are handed over as
+    /// shards, since no message holds them. What can't be taken apart is copied: a file that is alone.
+    Leave,
 }
 
 /// Takes down the files that a walk found.

@@ -134,11 +134,13 @@ impl Engine {
         let selection = match attempt.files {
             // Those were chosen when they were found.
             FileWork::Settle(_) => Selection::default(),
-            FileWork::Copy | FileWork::Find(_) | FileWork::FindForRemote(_) => Selection::new(
-                &attempt.options.filter,
-                attempt.ages_from_secs,
-                &attempt.source,
-            )?,
+            FileWork::Copy | FileWork::Leave | FileWork::Find(_) | FileWork::FindForRemote(_) => {
+                Selection::new(
+                    &attempt.options.filter,
+                    attempt.ages_from_secs,
+                    &attempt.source,
+                )?
+            }
         };
         let source_magic = attempt.source.fs_magic().map_err(again)?;
         let finely_timed = match fs_types::is_finely_timed(source_magic) {
@@ -309,12 +311,11 @@ impl Engine {
             AttemptWork::Attributes(_) => Listed::Elsewhere,
             _ => Listed::Here,
         };
-        let again = match self.attempt.another_try_follows {
-            true => take_out(&mut outcome, listed, |class, path| {
-                ledger.directories.get_another_try(class, path) && !self.excluded.has_within(path)
-            }),
-            false => Vec::new(),
-        };
+        let again = take_out(&mut outcome, listed, |class, path| {
+            self.may_be_left(path)
+                && ledger.directories.get_another_try(class, path)
+                && !self.excluded.has_within(path)
+        });
         Ok(Finished {
             outcome,
             deferred_attributes,
@@ -479,17 +480,43 @@ impl Engine {
 
     /// A directory can't be read, and nothing in it has been counted; whether it is left to another try.
     pub(crate) fn is_left_unread(&self, path: &RelPath, error: &Error) -> bool {
-        let is_left =
-            self.attempt.another_try_follows && error.class(Side::Source) == FailureClass::Retry;
+        let is_left = self.may_be_left(path) && error.class(Side::Source) == FailureClass::Retry;
         if is_left {
             lock(&self.ledger).directories.unread.insert(path.clone());
         }
         is_left
     }
 
+    /// Whether what fails at the path may be left to another attempt. Where all that is found is left anyway, the one
+    /// path that the item is for is none of that.
+    fn may_be_left(&self, path: &RelPath) -> bool {
+        let is_own = match &self.attempt.work {
+            AttemptWork::Walk(paths) | AttemptWork::Entries(paths) => {
+                paths.len() == 1 && paths.first() == Some(path)
+            }
+            _ => false,
+        };
+        self.attempt.another_try_follows || (self.leaves_all() && !is_own)
+    }
+
+    /// Whether nothing is copied, and all that is found left to others.
+    pub(crate) fn leaves_all(&self) -> bool {
+        matches!(self.attempt.files, FileWork::Leave)
+    }
+
+    /// What becomes of an entry where everything is left to others. None: it is copied, or something below it is
+    /// another's already, so that it has to be looked into.
+    pub(crate) fn left(&self, path: &RelPath) -> Option<Verdict> {
+        let is_left = self.leaves_all() && !self.excluded.has_within(path);
+        is_left.then(|| Verdict::Failed {
+            class: FailureClass::Retry,
+            error: "not tried: something beside it kills workers".to_owned(),
+        })
+    }
+
     /// A directory whose entries have their results failed all the same: it gets no other try.
     pub(crate) fn failed_after_its_entries(&self, path: &RelPath) {
-        if self.attempt.another_try_follows {
+        if self.may_be_left(path) {
             lock(&self.ledger).directories.entered.insert(path.clone());
         }
     }

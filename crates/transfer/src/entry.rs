@@ -246,7 +246,7 @@ impl Entry<'_> {
             kind if kind.is_special() => self.copy_special(present),
             // A directory says that it is none where it is opened.
             _ => match &self.engine.attempt.files {
-                FileWork::Copy => self.copy_file(present),
+                FileWork::Copy | FileWork::Leave => self.copy_file(present),
                 FileWork::Find(found) | FileWork::FindForRemote(found) => {
                     self.find(&Arc::clone(found), present)
                 }

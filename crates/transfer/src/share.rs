@@ -157,6 +157,19 @@ impl Engine {
         pending.parent.is_reachable() && !self.excluded.has_within(&pending.path())
     }
 
+    /// Where everything is left to others: hands over what of a huge directory is not in memory. If it is not taken, it
+    /// is read on.
+    pub(crate) fn hand_over_unread(&self, lister: &mut Lister) {
+        let Some(cut) = lister.cut_unread() else {
+            return;
+        };
+        let work = cut.work(&lister.node.path);
+        if watch::waiting(|| self.attempt.share.hand_over(&work)).is_ok() {
+            lister.node.mark_shared_out();
+            lister.leave_to_others(cut);
+        }
+    }
+
     fn take_back(self: &Arc<Self>, offer: Offer) {
         self.pool.with_queue(self, |queue| {
             for pending in offer.directories.into_iter().rev() {
@@ -228,11 +241,7 @@ impl Offer {
         let directories = directories.map(Unbegun::Directory);
         let shards = self.huge.iter().flat_map(|huge| {
             let directory = &huge.lister.node.path;
-            let ranges = huge.cut.map_or_else(Vec::new, |cut| cut.shards());
-            ranges.into_iter().map(|range| Unbegun::Shard {
-                directory: RelPath::clone(directory),
-                range,
-            })
+            huge.cut.map_or_else(Vec::new, |cut| cut.work(directory))
         });
         directories.chain(shards).collect()
     }
@@ -247,10 +256,15 @@ pub(crate) struct Cut {
 }
 
 impl Cut {
-    /// As many as are worth their while: each reads the whole directory.
-    fn shards(self) -> Vec<HashRange> {
+    /// As many shards as are worth their while: each reads the whole directory.
+    fn work(self, directory: &RelPath) -> Vec<Unbegun> {
         let n = (self.names / LEAST_NAMES).clamp(1, MOST_SHARDS);
-        self.others.parts(n as usize)
+        let ranges = self.others.parts(n as usize).into_iter();
+        let shards = ranges.map(|range| Unbegun::Shard {
+            directory: RelPath::clone(directory),
+            range,
+        });
+        shards.collect()
     }
 }
 
@@ -264,10 +278,7 @@ impl Lister {
         if !self.node.is_reachable() || (is_all_wanted && !window.has_paid()) {
             return None;
         }
-        let free = match self.others_to {
-            Some(hash) => left.since(hash.checked_add(1)?)?,
-            None => left,
-        };
+        let free = self.free_of(left)?;
         let others = match is_all_wanted {
             true => free,
             false => free.since(left.middle())?,
@@ -275,6 +286,24 @@ impl Lister {
         // Hashes are spread evenly.
         let names = (names as f64 * others.width() / left.width()) as u64;
         (is_all_wanted || names >= LEAST_NAMES).then_some(Cut { others, names })
+    }
+
+    /// All that nobody has anything of already, if none of it is in memory.
+    fn cut_unread(&self) -> Option<Cut> {
+        let Supply::Huge(window) = &self.supply else {
+            return None;
+        };
+        window.to_be_read()?;
+        let others = self.free_of(window.left()?)?;
+        let names = window.left_names();
+        (self.node.is_reachable()).then_some(Cut { others, names })
+    }
+
+    fn free_of(&self, left: HashRange) -> Option<HashRange> {
+        match self.others_to {
+            Some(hash) => left.since(hash.checked_add(1)?),
+            None => Some(left),
+        }
     }
 
     fn leave_to_others(&mut self, cut: Cut) {

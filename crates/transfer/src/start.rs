@@ -33,6 +33,8 @@ pub(crate) struct Feeder {
     paths: VecDeque<RelPath>,
     parents: Parents,
     is_expanded: bool,
+    /// The item is made of more than one path.
+    has_several: bool,
     /// Rid of what earlier attempts left in it.
     cleared: Option<RelPath>,
 }
@@ -57,6 +59,7 @@ impl Feeder {
         }
         Self {
             purpose,
+            has_several: paths.len() > 1,
             paths: paths.into(),
             parents: Parents::default(),
             is_expanded: purpose != Purpose::Paths,
@@ -212,6 +215,14 @@ impl Engine {
             if self.excluded.has_directory(&path) {
                 tally.counters.deferred += 1;
                 skip_below(feeder, &path);
+                continue;
+            }
+            if feeder.has_several
+                && let Some(left) = self.left(&path)
+            {
+                // Not even looked at: that may be what kills.
+                skip_below(feeder, &path);
+                tally.count(left, || path);
                 continue;
             }
             let meta = match both.source.stat(name.as_c_str()) {

@@ -209,6 +209,9 @@ impl Engine {
             // It is read again from its beginning, so that what was found counts there.
             lister.supply = Supply::Whole(NameList::default());
         }
+        if self.leaves_all() {
+            self.hand_over_unread(&mut lister);
+        }
         let result = self.next_names(&mut lister, &mut found, scratch)?;
         if is_new
             && let Err(error) = &result
@@ -334,6 +337,11 @@ impl Found {
         let path = || lister.node.path.join(name.to_bytes());
         if let Some(reason) = engine.selection.skips(lister.above, path, kind) {
             return count(Verdict::Skipped(reason));
+        }
+        if engine.leaves_all()
+            && let Some(left) = engine.left(&path())
+        {
+            return count(left);
         }
         let presence = lister.names.presence(name.to_bytes());
         match kind {
