@@ -64,8 +64,6 @@ fn migrate_under_fire(seed: u64) -> Run {
             durability: ["batch", "none", "file"][seed as usize % 3],
             concurrency: CONCURRENCY as u32,
             transfers: 2,
-            // Kills alone must not fail an item here.
-            item_attempts: 1_000,
             ..Settings::default()
         },
     );

@@ -12,7 +12,7 @@ use model::{Counters, Epoch, ItemId, RelPath, SessionId, TaskId, WorkKind};
 use tokio::sync::Notify;
 
 use crate::mounts::{LeftBehind, Unanswered};
-use crate::store::Granted;
+use crate::store::{Cost, Granted};
 
 /// A refused task is offered to the worker again after this time: mounts come back.
 const REFUSAL: Duration = Duration::from_secs(60);
@@ -92,6 +92,8 @@ pub struct Session {
     pub refusals: BTreeMap<TaskId, Refusal>,
     /// Attempts whose threads wait for a mount, and that it no longer holds.
     pub left_behind: Vec<LeftBehind>,
+    /// A suspect, beside which it gets nothing.
+    pub suspect: Option<ItemId>,
     /// The newest answer to `Lease`, for repetitions of the call.
     pub last_lease: Option<(u64, Vec<Granted>)>,
     /// Slots for which it waits for work now.
@@ -121,6 +123,7 @@ impl Session {
             held: BTreeMap::new(),
             refusals: BTreeMap::new(),
             left_behind: Vec::new(),
+            suspect: None,
             last_lease: None,
             idle_slots: 0,
             commands: Arc::default(),
@@ -140,6 +143,20 @@ impl Session {
                 held.is_some_and(|h| h.epoch == granted.item.epoch && h.listed > h.granted)
             })
         })
+    }
+
+    /// Whether it holds a suspect, which keeps others away.
+    pub fn has_suspect(&self) -> bool {
+        self.suspect
+            .is_some_and(|item| self.held.contains_key(&item))
+    }
+
+    /// What each item that it held is charged for the loss of the worker.
+    pub fn cost_of_its_loss(&self) -> Cost {
+        match self.has_suspect() && self.held.len() == 1 {
+            true => Cost::DeathAlone,
+            false => Cost::Death,
+        }
     }
 
     /// Notes a grant. It is how a refusal of its task is tried again, so that is forgotten.
@@ -387,7 +404,8 @@ impl Fleet {
 
     /// Those that wait for work.
     pub fn idle(&self) -> Vec<SessionId> {
-        let idle = self.sessions.iter().filter(|(_, s)| s.idle_slots > 0);
+        let idle = self.sessions.iter();
+        let idle = idle.filter(|(_, s)| s.idle_slots > 0 && !s.has_suspect());
         idle.map(|(id, _)| *id).collect()
     }
 
@@ -464,7 +482,8 @@ impl Fleet {
     }
 
     pub fn idle_slots(&self) -> usize {
-        self.sessions.values().map(|s| s.idle_slots).sum()
+        let idle = self.sessions.values().filter(|s| !s.has_suspect());
+        idle.map(|s| s.idle_slots).sum()
     }
 }
 

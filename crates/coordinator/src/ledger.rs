@@ -93,7 +93,7 @@ fn taken_over(items: &[ItemRecord]) -> u64 {
         .sum()
 }
 
-/// Files and names of lists, and entries tried again, whose items failed for good.
+/// Files and names of lists, directories handed over and entries tried again, whose items failed for good.
 fn left_in_lists(items: &[ItemRecord]) -> u64 {
     let failed = items
         .iter()
@@ -102,8 +102,10 @@ fn left_in_lists(items: &[ItemRecord]) -> u64 {
         .map(|record| match &record.item.work {
             Work::Files(files) => files.files,
             Work::Links { names } => *names,
-            Work::Entries(paths) => paths.iter().filter(|path| !path.is_root()).count() as u64,
-            _ => 0,
+            work => {
+                let paths = work.directories_and_entries();
+                paths.iter().filter(|path| !path.is_root()).count() as u64
+            }
         })
         .sum()
 }

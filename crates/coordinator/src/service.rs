@@ -555,6 +555,8 @@ impl Service {
                 &granted.item,
                 settings.item_attempts,
             ),
+            // rclone's items are run as they are.
+            split_up: engine == Engine::Native && crate::scheduler::is_split(&granted.item),
         }
     }
 }

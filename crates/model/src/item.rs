@@ -121,6 +121,23 @@ pub enum WorkKind {
 }
 
 impl Work {
+    /// The paths that it is for, where it has them by itself. Lists are elsewhere.
+    pub fn directories_and_entries(&self) -> &[RelPath] {
+        match self {
+            Work::Walk {
+                directories: paths,
+                purpose: Purpose::Copy,
+            }
+            | Work::Entries(paths) => paths,
+            Work::Walk { .. }
+            | Work::Shard { .. }
+            | Work::Paths { .. }
+            | Work::Links { .. }
+            | Work::Files(_)
+            | Work::Range(_) => &[],
+        }
+    }
+
     pub fn kind(&self) -> WorkKind {
         match self {
             Work::Walk { .. }
@@ -165,6 +182,8 @@ pub struct Item {
     /// Grants that were used up: those that ended in failure or with their worker's death. Entries that are tried
     /// again begin with those of the item that failed at them, and one more.
     pub attempts: u32,
+    /// Workers that were lost while they held it, or what it was split from.
+    pub deaths: u32,
 }
 
 /// A call under a lease that is not the newest.
@@ -177,6 +196,11 @@ pub struct StaleLease {
 }
 
 impl Item {
+    /// A worker was lost with it. It may be to blame, so that it is run by a worker that holds nothing else.
+    pub fn is_suspect(&self) -> bool {
+        self.deaths > 0
+    }
+
     /// Grants a waiting item: the epoch rises. `None` when it is not waiting.
     pub fn grant(&mut self, session: SessionId) -> Option<Lease> {
         if self.state != ItemState::Waiting {

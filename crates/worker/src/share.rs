@@ -147,6 +147,26 @@ impl HandOver {
     }
 }
 
+/// Hands over what an attempt that leaves everything can't leave by name: most of a huge directory.
+pub(crate) struct Shards(pub(crate) HandOver);
+
+/// Names of a directory, from which on it is huge: an attempt leaves several times as many of it.
+const LEFT_ENTRIES: usize = 128;
+
+impl Share for Shards {
+    fn is_wanted(&self) -> bool {
+        false
+    }
+
+    fn shard_entries(&self) -> Option<usize> {
+        Some(LEFT_ENTRIES)
+    }
+
+    fn hand_over(&self, work: &[Unbegun]) -> Result<(), NotTaken> {
+        self.0.hand_over(work)
+    }
+}
+
 /// Work that can't be shared.
 pub(crate) struct Nothing;
 

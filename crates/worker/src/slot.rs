@@ -23,7 +23,7 @@ use crate::links::LeftNames;
 use crate::rclone;
 use crate::running::Running;
 use crate::session::{ANSWER_WITHIN, Session};
-use crate::share::{HandOver, Nothing};
+use crate::share::{HandOver, Nothing, Shards};
 use crate::verdict::{Complete, Verdict, lost};
 
 /// Runs the item and tells the server how it ended. Blocks.
@@ -56,6 +56,8 @@ pub(crate) struct Slot<'a> {
     pub(crate) ancestors: Vec<ItemId>,
     /// What it fails at for a reason that may go away is left to another item.
     may_be_tried_again: bool,
+    /// Workers were lost with it: it is taken apart.
+    split_up: bool,
 }
 
 impl<'a> Slot<'a> {
@@ -73,6 +75,7 @@ impl<'a> Slot<'a> {
             options: task.options.clone().unwrap_or_default().try_into()?,
             has_children: grant.has_children,
             may_be_tried_again: grant.may_be_tried_again,
+            split_up: grant.split_up,
             ancestors: grant
                 .ancestors
                 .into_iter()
@@ -157,7 +160,10 @@ impl<'a> Slot<'a> {
             source: roots.source.clone(),
             target: roots.target.clone(),
             work: self.attempt_work()?,
-            files: FileWork::Copy,
+            files: match self.split_up {
+                true => FileWork::Leave,
+                false => FileWork::Copy,
+            },
             another_try_follows: self.may_be_tried_again,
             excluded: self.excluded()?,
             ancestors: self.ancestors.clone(),
@@ -358,7 +364,10 @@ impl<'a> Slot<'a> {
             | Work::Shard { .. }
             | Work::Entries(_)
             | Work::Paths { .. }
-            | Work::Links { .. } => Arc::new(self.hand_over()),
+            | Work::Links { .. } => match self.split_up {
+                true => Arc::new(Shards(self.hand_over())),
+                false => Arc::new(self.hand_over()),
+            },
             Work::Walk { .. } | Work::Files(_) | Work::Range(_) => Arc::new(Nothing),
         }
     }

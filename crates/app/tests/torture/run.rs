@@ -54,8 +54,6 @@ impl Run {
                 durability: random.pick::<&str>(&["batch", "none", "file"]),
                 concurrency: random.within(&(1..=3)) as u32,
                 transfers: random.within(&(1..=4)) as u32,
-                // One item may be met by each of the faults, and some twice.
-                item_attempts: 10,
                 ..Settings::default()
             },
         );

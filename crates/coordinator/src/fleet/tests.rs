@@ -259,6 +259,7 @@ fn an_answer_is_kept_until_the_worker_lists_all_that_it_granted() {
             state: ItemState::Leased(id(0)),
             epoch: Epoch(1),
             attempts: 0,
+            deaths: 0,
         },
         has_children: false,
         ancestors: Vec::new(),

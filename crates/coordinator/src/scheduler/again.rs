@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use model::{Item, ItemId, Purpose, RelPath, Work};
 
-use super::Scheduler;
 use super::phases::pieces;
+use super::{Scheduler, suspects};
 use crate::store::{Again, Millis, StoreError};
 
 /// Before the first further try; doubled each time.
@@ -50,6 +50,9 @@ impl Scheduler {
             return Ok(Again::default());
         }
         let item = self.store.item(item)?.item;
+        if suspects::is_split(&item) && !suspects::is_whole(&item, &paths) {
+            return Ok(self.split_up(&item, paths));
+        }
         let wait = retry_wait(item.attempts, self.clock.random());
         let works = pieces(paths)
             .into_iter()
@@ -59,6 +62,7 @@ impl Scheduler {
                 .map(|work| (ItemId::from_random(self.clock.random()), work))
                 .collect(),
             attempts: item.attempts.saturating_add(1),
+            deaths: 0,
             not_before: now.saturating_add(wait.as_millis() as Millis),
         })
     }

@@ -8,6 +8,7 @@ use model::{Epoch, ItemId, Outcome, RangeState, RelPath, SessionId, TaskId, Work
 
 use super::again::retry_wait;
 use super::soon::answer;
+use super::suspects::LEAST_ATTEMPTS;
 use super::{Refused, ReleaseReason, Scheduler, State};
 use crate::store::{Applied, Cost, Millis, Release, ReleasedTo, StoreError, TakeBack};
 
@@ -263,14 +264,19 @@ impl Scheduler {
     }
 
     /// The attempt is over; one with another epoch is not meant.
-    pub(super) fn drop_held(&self, session: SessionId, item: ItemId, epoch: Epoch) {
-        if let Some(session) = self.state().fleet.session(session)
-            && session.held.get(&item).is_some_and(|h| h.epoch == epoch)
-        {
-            session.held.remove(&item);
-            if let Some((_, grants)) = &mut session.last_lease {
-                grants.retain(|granted| granted.item.id != item);
+    pub(super) fn drop_held(&self, id: SessionId, item: ItemId, epoch: Epoch) {
+        let is_empty = match self.state().fleet.session(id) {
+            Some(session) if session.held.get(&item).is_some_and(|h| h.epoch == epoch) => {
+                session.held.remove(&item);
+                if let Some((_, grants)) = &mut session.last_lease {
+                    grants.retain(|granted| granted.item.id != item);
+                }
+                session.held.is_empty()
             }
+            _ => false,
+        };
+        if is_empty {
+            self.wake_empty(id);
         }
     }
 
@@ -301,7 +307,10 @@ impl Scheduler {
         let now = self.clock.now_ms();
         let release = Release {
             cost,
-            max_attempts: self.settings.item_attempts,
+            max_attempts: match cost {
+                Cost::DeathAlone => self.settings.item_attempts.max(LEAST_ATTEMPTS),
+                _ => self.settings.item_attempts,
+            },
             reason,
             not_before: now + wait.as_millis() as Millis,
         };

@@ -13,7 +13,7 @@ use super::soon::answer;
 use super::stock::Mark;
 use super::targets::Place;
 use super::{Refused, Scheduler, State, TaskState};
-use crate::store::{Cost, GrantFrom, Granted, Phase, StoreError, TaskRecord};
+use crate::store::{Cost, GrantFrom, Granted, Phase, StoreError, Suspects, TaskRecord};
 
 /// Grants with what is known of their tasks.
 #[derive(Debug)]
@@ -165,8 +165,21 @@ impl Scheduler {
         grants: &[Granted],
         since: Mark,
     ) -> Result<(), StoreError> {
+        if let Some(suspect) = grants.iter().find(|granted| granted.item.is_suspect()) {
+            // It is alone: of what else there is nothing was learnt.
+            self.wake_for(suspect.item.task, 1);
+            return Ok(());
+        }
         let mut left = slots;
         for from in from {
+            if from.suspects == Suspects::Alone {
+                if grants.is_empty()
+                    && let Some(task) = self.state().tasks.get_mut(&from.task)
+                {
+                    task.stock.is_out_of_suspects(since);
+                }
+                continue;
+            }
             let room = from.at_most.min(left);
             let granted = grants.iter().filter(|g| g.item.task == from.task).count();
             left -= granted;
@@ -193,6 +206,9 @@ impl Scheduler {
         for granted in grants {
             let item = &granted.item;
             session.hold((item.id, item.epoch), item.task, item.work.kind(), now);
+            if item.is_suspect() {
+                session.suspect = Some(item.id);
+            }
         }
         if !grants.is_empty() {
             session.last_lease = Some((request, grants.to_vec()));
@@ -280,6 +296,10 @@ impl Scheduler {
             true => fleet.held_tasks(),
             false => BTreeSet::new(),
         };
+        if session.has_suspect() {
+            return Ok(Default::default());
+        }
+        let may_have_suspect = session.held.is_empty();
         let now_ms = self.clock.now_ms();
         let mut from: Vec<GrantFrom> = tasks
             .values()
@@ -287,9 +307,6 @@ impl Scheduler {
             .filter(|task| fleet.may_run(id, task.record.task.id, now))
             .filter_map(|task| {
                 let kinds = self.kinds_for(session, task)?;
-                if !task.stock.may_have(kinds, now_ms) {
-                    return None;
-                }
                 let task_id = task.record.task.id;
                 let at_most = match &task.record.source_identity {
                     Some(_) => slots,
@@ -300,15 +317,28 @@ impl Scheduler {
                     task: task_id,
                     at_most,
                     kinds,
+                    suspects: Suspects::LeftOut,
                 })
             })
             .filter(|from| from.at_most > 0)
+            .flat_map(|from| {
+                [Suspects::LeftOut, Suspects::Alone].map(|suspects| GrantFrom { suspects, ..from })
+            })
+            .filter(|from| {
+                let stock = &tasks[&from.task].stock;
+                match from.suspects {
+                    Suspects::LeftOut => stock.may_have(from.kinds, now_ms),
+                    Suspects::Alone => may_have_suspect && stock.may_have_suspects(now_ms),
+                }
+            })
             .collect();
-        // What ends a task goes first. Then in turn, so that a large task leaves the others their share; those that nobody
-        // has begun in their order.
+        // All that is beyond suspicion is done before. What ends a task goes first. Then in turn, so that a large task
+        // leaves the others their share; those that nobody has begun in their order.
         from.sort_by_key(|from| {
             let task = &tasks[&from.task];
-            (task.record.phase == Phase::Copy, task.turn, from.task)
+            let is_suspect = from.suspects == Suspects::Alone;
+            let is_copied = task.record.phase == Phase::Copy;
+            (is_suspect, is_copied, task.turn, from.task)
         });
         let probed = targets.admit(&mut from, now);
         for granted_from in &from {

@@ -20,6 +20,7 @@ mod report;
 mod sessions;
 mod soon;
 mod stock;
+mod suspects;
 mod targets;
 mod uploads;
 mod waiters;
@@ -51,6 +52,7 @@ pub use clock::{Clock, SystemClock, now_ms};
 pub use grant::LeaseAnswer;
 pub use report::{PausedSnapshot, Snapshot, TaskSnapshot};
 pub use sessions::Newcomer;
+pub use suspects::is_split;
 pub use targets::Full;
 pub use uploads::Sent;
 pub use waiters::Waiting;
@@ -319,7 +321,10 @@ impl Scheduler {
                 };
                 match state.fleet.session(session) {
                     Some(session) => {
-                        session.hold((item.id, item.epoch), item.task, item.work.kind(), now)
+                        session.hold((item.id, item.epoch), item.task, item.work.kind(), now);
+                        if item.is_suspect() {
+                            session.suspect = Some(item.id);
+                        }
                     }
                     None => {
                         // Its worker's session has ended, it may still write.
@@ -416,9 +421,10 @@ impl Scheduler {
                 dead.session.name,
                 self.settings.lease.as_secs()
             );
+            let cost = dead.session.cost_of_its_loss();
             for (item, held) in dead.session.held {
                 let lost = "its worker was lost";
-                self.settle(Owed::PutBack(item, held.epoch, Cost::Attempt, lost))?;
+                self.settle(Owed::PutBack(item, held.epoch, cost, lost))?;
             }
             self.settle(Owed::RemoveSession(dead.id))?;
             dead.session.commands.notify_waiters();

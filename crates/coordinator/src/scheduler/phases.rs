@@ -257,12 +257,20 @@ fn of_links(source: io::Error) -> StoreError {
 
 /// Items of so many paths, and of so many bytes of them: an item has to fit into a message.
 pub(super) fn pieces(paths: impl IntoIterator<Item = RelPath>) -> Vec<Vec<RelPath>> {
+    pieces_of(paths, PATHS_PER_ITEM)
+}
+
+/// As [`pieces`], of at most so many paths.
+pub(super) fn pieces_of(
+    paths: impl IntoIterator<Item = RelPath>,
+    at_most: usize,
+) -> Vec<Vec<RelPath>> {
     let mut pieces: Vec<Vec<RelPath>> = Vec::new();
     let mut bytes = 0;
     for path in paths {
         bytes += path.as_bytes().len();
         match pieces.last_mut() {
-            Some(piece) if piece.len() < PATHS_PER_ITEM && bytes <= BYTES_PER_ITEM => {
+            Some(piece) if piece.len() < at_most && bytes <= BYTES_PER_ITEM => {
                 piece.push(path);
             }
             _ => {

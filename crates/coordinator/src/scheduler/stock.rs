@@ -21,6 +21,8 @@ pub(super) struct Stock {
     put: Mark,
     /// Of which kinds some may be there.
     kinds: Vec<WorkKind>,
+    /// Whether suspects may be there, of whatever kind.
+    suspects: bool,
     /// When the first of those that wait for their time may be granted.
     due: Option<Millis>,
 }
@@ -31,6 +33,7 @@ impl Stock {
         Self {
             put,
             kinds: Kinds::All.in_order().to_vec(),
+            suspects: true,
             due: None,
         }
     }
@@ -48,6 +51,10 @@ impl Stock {
         self.is_due(now) || kinds.any(|kind| self.kinds.contains(kind))
     }
 
+    pub(super) fn may_have_suspects(&self, now: Millis) -> bool {
+        self.is_due(now) || self.suspects
+    }
+
     /// Whether time has brought some.
     pub(super) fn is_due(&self, now: Millis) -> bool {
         self.due.is_some_and(|due| due <= now)
@@ -56,8 +63,17 @@ impl Stock {
     /// A look that began at `since` found fewer than it had room for. `due`: when the first comes whose time has not come.
     pub(super) fn is_out_of(&mut self, kinds: Kinds, since: Mark, due: Option<Millis>) {
         if self.put <= since {
+            // What came due may be suspects.
+            self.suspects |= self.due != due;
             self.due = due;
             self.kinds.retain(|kind| !kinds.in_order().contains(kind));
+        }
+    }
+
+    /// A look that began at `since` found no suspects.
+    pub(super) fn is_out_of_suspects(&mut self, since: Mark) {
+        if self.put <= since {
+            self.suspects = false;
         }
     }
 }
@@ -103,5 +119,22 @@ mod tests {
         stock.is_out_of(Kinds::All, Mark::default(), Some(5));
         assert!(!stock.may_have(Kinds::All, 4));
         assert!(stock.may_have(Kinds::All, 5) && stock.is_due(5));
+    }
+
+    #[test]
+    fn a_look_in_vain_for_suspects_ends_looking_until_something_is_put_or_due() {
+        let first = Mark::default();
+        let mut stock = Stock::unknown(first);
+        stock.is_out_of(Kinds::All, first, Some(5));
+        stock.is_out_of_suspects(first);
+        assert!(!stock.may_have_suspects(4) && stock.may_have_suspects(5));
+        // Who may have none looked meanwhile.
+        stock.is_out_of(Kinds::All, first, None);
+        assert!(stock.may_have_suspects(6));
+        stock.is_out_of_suspects(first);
+        assert!(!stock.may_have_suspects(6));
+        stock.put(first.next());
+        stock.is_out_of_suspects(first);
+        assert!(stock.may_have_suspects(6));
     }
 }

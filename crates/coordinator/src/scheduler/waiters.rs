@@ -99,6 +99,19 @@ impl Scheduler {
         }
     }
 
+    /// The session holds nothing any more: it may get suspects, or others again after one.
+    pub(super) fn wake_empty(&self, id: SessionId) {
+        let mut state = self.state();
+        let now_ms = self.clock.now_ms();
+        let is_suspected = state.fleet.session(id).is_some_and(|s| s.suspect.is_some());
+        let mut tasks = state.tasks.values();
+        if is_suspected || tasks.any(|task| task.stock.may_have_suspects(now_ms)) {
+            let calls = state.waiters.calls.values();
+            let its = calls.filter(|call| call.session == id);
+            its.for_each(|call| call.wakes.notify_one());
+        }
+    }
+
     /// Anything may have become grantable to anybody, or the run is over.
     pub(super) fn wake_all(&self) {
         for call in self.state().waiters.calls.values() {
@@ -117,10 +130,15 @@ impl Scheduler {
         else {
             return false;
         };
-        let kinds = self.kinds_for(known, task);
+        let now_ms = self.clock.now_ms();
+        let has_some = |kinds| {
+            task.stock.may_have(kinds, now_ms)
+                || (known.held.is_empty() && task.stock.may_have_suspects(now_ms))
+        };
         task.record.result.is_none()
             && !task.is_being_granted
-            && kinds.is_some_and(|kinds| task.stock.may_have(kinds, self.clock.now_ms()))
+            && !known.has_suspect()
+            && self.kinds_for(known, task).is_some_and(has_some)
             && state.fleet.may_run(session, task.record.task.id, now)
     }
 

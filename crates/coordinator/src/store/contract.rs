@@ -22,7 +22,7 @@ use model::{
 
 use super::{
     Begun, Cost, GrantFrom, Granted, Kinds, Millis, NewRun, NewTask, Release, SessionRecord, Store,
-    StoreError, WhenFinished,
+    StoreError, Suspects, WhenFinished,
 };
 
 /// A place for one store, empty at first.
@@ -44,6 +44,7 @@ macro_rules! contract_suite {
                 items_are_granted_in_the_order_of_tasks_and_creation
                 grant_never_exceeds_the_limit_of_a_task
                 a_grant_is_of_the_kinds_asked_for_walks_first
+                an_item_whose_worker_was_lost_is_granted_alone_and_on_demand
                 two_sessions_never_get_one_item
                 an_unknown_session_is_granted_nothing
                 an_older_epoch_can_not_complete
@@ -181,6 +182,7 @@ fn from(task: u32, at_most: usize) -> GrantFrom {
         task: TaskId(task),
         at_most,
         kinds: Kinds::All,
+        suspects: Suspects::LeftOut,
     }
 }
 

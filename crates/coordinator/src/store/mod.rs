@@ -229,6 +229,10 @@ pub struct Granted {
 pub enum Cost {
     Free,
     Attempt,
+    /// Its worker was lost, and held others as well: it becomes a suspect.
+    Death,
+    /// A suspect's worker was lost, which held nothing else: an attempt.
+    DeathAlone,
 }
 
 /// Which ranges an attempt takes back.
@@ -255,7 +259,7 @@ pub struct TaskTotals {
     pub open_items: u64,
     /// Items whose attempts were used up.
     pub failed_items: u64,
-    /// Attempts that were used up, over all items.
+    /// Attempts that were used up, or lost with their workers, over all items.
     pub retries: u64,
     /// Names of the workers that completed items of it, sorted.
     pub workers: Vec<String>,
@@ -373,8 +377,8 @@ pub trait Store: Send + Sync {
         ranges: &[ItemId],
         what: TakeBack,
     ) -> Result<Vec<RangeState>, StoreError>;
-    /// Puts a leased item back to waiting. With [`Cost::Attempt`], an item that has used up
-    /// `max_attempts` becomes failed instead. Repeated under the newest epoch, it answers what
+    /// Puts a leased item back to waiting. With [`Cost::Attempt`] or [`Cost::DeathAlone`], an item that has used up
+    /// `max_attempts` becomes failed instead, and what it covers a failure by name. Repeated under the newest epoch, it answers what
     /// became of the item and changes nothing. Refused like [`Store::complete`].
     fn release(
         &self,
@@ -402,7 +406,7 @@ pub trait Store: Send + Sync {
     /// [`TaskTotals::open_items`] alone, which is asked for after each completion.
     fn open_items(&self, run: RunId, task: TaskId) -> Result<u64, StoreError>;
     /// Failures by name over the done items of a task, at most `n`: items in the order of their
-    /// creation, each one's failures as its outcome had them.
+    /// creation, each one's failures as its outcome had them, and what failed items cover.
     fn failures(
         &self,
         run: RunId,
@@ -442,6 +446,15 @@ pub struct GrantFrom {
     pub task: TaskId,
     pub at_most: usize,
     pub kinds: Kinds,
+    pub suspects: Suspects,
+}
+
+/// Whether items are granted with which workers were lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Suspects {
+    LeftOut,
+    /// One of them and nothing beside it, if nothing was granted before.
+    Alone,
 }
 
 /// Which of a task's items may be granted.
@@ -467,6 +480,8 @@ pub struct Again {
     pub items: Vec<(ItemId, Work)>,
     /// Those that were used up at it so far.
     pub attempts: u32,
+    /// Workers that were lost with what these were split from; else none.
+    pub deaths: u32,
     /// The earliest time of their first grant.
     pub not_before: Millis,
 }

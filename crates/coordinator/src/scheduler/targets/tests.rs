@@ -1,5 +1,5 @@
 use super::*;
-use crate::store::Kinds;
+use crate::store::{Kinds, Suspects};
 
 const EVERY: Duration = Duration::from_secs(60);
 const SECOND: Duration = Duration::from_secs(1);
@@ -33,6 +33,7 @@ fn from(tasks: &[u32]) -> Vec<GrantFrom> {
         task: task(*n),
         at_most: 3,
         kinds: Kinds::All,
+        suspects: Suspects::LeftOut,
     };
     tasks.iter().map(from).collect()
 }

@@ -1,6 +1,7 @@
 //! Items that come back, and when they are granted again.
 
 use super::*;
+use crate::store::Suspects;
 
 #[test]
 fn an_item_that_fails_at_every_attempt_makes_its_task_incomplete() {
@@ -72,6 +73,7 @@ fn a_worker_says_when_its_item_may_be_granted_again_and_not_for_ever() {
             task: TaskId(1),
             at_most: 1,
             kinds: Kinds::All,
+            suspects: Suspects::LeftOut,
         }];
         let after = now_ms();
         let is_granted = |at: Millis| {

@@ -8,7 +8,7 @@ use model::{Counters, Location, Outcome, Purpose, RelPath, SourceIdentity, Task,
 use super::super::*;
 use crate::data_dir::DataDir;
 use crate::fleet::Progress;
-use crate::store::{GrantFrom, Kinds, NewRun, NewTask, SqliteStore, WhenFinished};
+use crate::store::{GrantFrom, Kinds, NewRun, NewTask, SqliteStore, Suspects, WhenFinished};
 
 pub(super) const LEASE: Duration = Duration::from_secs(30);
 pub(super) const GRACE: Duration = Duration::from_secs(10);
@@ -131,6 +131,7 @@ pub(super) fn from_task(number: u32) -> GrantFrom {
         task: TaskId(number),
         at_most: usize::MAX,
         kinds: Kinds::All,
+        suspects: Suspects::LeftOut,
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
     Fixture, NOW, Scene, add_session, assert_stale, child_id, from, id, outcome, release, session,
     walk,
 };
-use crate::store::{Again, Applied, Cost, GrantFrom, Kinds, StoreError};
+use crate::store::{Again, Applied, Cost, GrantFrom, Kinds, ReleasedTo, StoreError, Suspects};
 
 pub(crate) fn a_grant_raises_the_epoch<F: Fixture>() {
     let fixture = F::new();
@@ -63,6 +63,33 @@ pub(crate) fn grant_never_exceeds_the_limit_of_a_task<F: Fixture>() {
     assert_eq!(grant(3), [1, 1, 3]);
     assert_eq!(grant(0), [0_u32; 0]);
     assert_eq!(grant(100), [1, 3]);
+}
+
+pub(crate) fn an_item_whose_worker_was_lost_is_granted_alone_and_on_demand<F: Fixture>() {
+    let fixture = F::new();
+    let scene = Scene::begin(&fixture, &[3, 1]);
+    let lost = scene.grant(2);
+    for (granted, cost) in lost.iter().zip([Cost::Death, Cost::DeathAlone]) {
+        let (item, epoch) = (granted.item.id, granted.item.epoch);
+        let released = scene.store.release(item, epoch, release(cost), NOW);
+        assert_eq!(released.expect("release"), ReleasedTo::Waiting);
+    }
+    let grant = |from: &[GrantFrom]| -> Vec<_> {
+        let granted = scene.store.grant(scene.run, from, session(1), 9, NOW);
+        let granted = granted.expect("grant").into_iter();
+        granted
+            .map(|g| (g.item.id, g.item.attempts, g.item.deaths))
+            .collect()
+    };
+    let alone = GrantFrom {
+        suspects: Suspects::Alone,
+        ..from(1, 9)
+    };
+    // Not beside others, neither before nor after them.
+    assert_eq!(grant(&[from(1, 9), alone]), [(id(1, 2), 0, 0)]);
+    assert_eq!(grant(&[alone, from(2, 9)]), [(id(1, 0), 0, 1)]);
+    assert_eq!(grant(&[from(1, 9), alone]), [(id(1, 1), 1, 1)]);
+    assert_eq!(grant(&[alone, from(2, 9)]), [(id(2, 0), 0, 0)]);
 }
 
 pub(crate) fn two_sessions_never_get_one_item<F: Fixture>() {

@@ -214,6 +214,7 @@ pub(crate) fn what_is_tried_again_waits_and_keeps_its_attempts<F: Fixture>() {
     let again = Again {
         items: vec![(child_id(0), Work::Entries(paths.to_vec()))],
         attempts: 3,
+        deaths: 0,
         not_before: NOW + 10,
     };
     let complete = |again: &Again| {

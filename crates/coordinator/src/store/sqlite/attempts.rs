@@ -7,7 +7,8 @@ use rusqlite::{Connection, OptionalExtension};
 
 use super::encode::{details_to_blob, kind_code};
 use super::error::CallError;
-use super::items::{NewItem, Origin, insert_items, is_stored};
+use super::failures::WhyFailed;
+use super::items::{NewItem, Origin, alone, insert_items, is_stored};
 use super::rows::{DONE, FAILED, LEASED, WAITING, integer, phase};
 use super::{failures, ranges, tasks};
 use crate::store::{Applied, Cost, Millis, Phase, ReleasedTo, StoreError};
@@ -24,6 +25,7 @@ pub(super) struct Attempt {
     state: u32,
     epoch: Epoch,
     attempts: u32,
+    deaths: u32,
     worker: Option<String>,
     is_range: bool,
 }
@@ -32,7 +34,7 @@ impl Attempt {
     pub(super) fn newest(connection: &Connection, item: ItemId) -> Result<Self, CallError> {
         connection
             .prepare_cached(
-                "SELECT seq, task, phase, state, epoch, attempts, worker, kind FROM item WHERE id = ?1",
+                "SELECT seq, task, phase, state, epoch, attempts, deaths, worker, kind FROM item WHERE id = ?1",
             )?
             .query_row([integer(item.get())], |row| {
                 Ok(Attempt {
@@ -43,6 +45,7 @@ impl Attempt {
                     state: row.get("state")?,
                     epoch: Epoch(row.get("epoch")?),
                     attempts: row.get("attempts")?,
+                    deaths: row.get("deaths")?,
                     worker: row.get("worker")?,
                     is_range: row.get::<_, u32>("kind")? == kind_code(WorkKind::Range),
                 })
@@ -208,14 +211,16 @@ pub(super) fn release(
         true => Cost::Free,
         false => release.cost,
     };
-    let used_up = match cost {
-        Cost::Free => 0,
-        Cost::Attempt => 1,
+    let (used_up, deaths) = match cost {
+        Cost::Free => (0, 0),
+        Cost::Attempt => (1, 0),
+        Cost::Death => (0, 1),
+        Cost::DeathAlone => (1, 1),
     };
     let attempts = attempt.attempts + used_up;
     let to = match cost {
-        Cost::Attempt if attempts >= release.max_attempts => ReleasedTo::Failed,
-        Cost::Attempt | Cost::Free => ReleasedTo::Waiting,
+        Cost::Attempt | Cost::DeathAlone if attempts >= release.max_attempts => ReleasedTo::Failed,
+        _ => ReleasedTo::Waiting,
     };
     let (state, finished, failed) = match to {
         ReleasedTo::Waiting => (WAITING, None, 0),
@@ -228,7 +233,8 @@ pub(super) fn release(
     connection
         .prepare_cached(
             "UPDATE item SET state = ?2, session = NULL, attempts = ?3, finished = ?4,
-                 not_before = ?5, last_error = ?6 WHERE seq = ?1",
+                 not_before = ?5, last_error = ?6, deaths = deaths + ?7,
+                 kind = kind | ?8 WHERE seq = ?1",
         )?
         .execute((
             attempt.seq,
@@ -237,12 +243,21 @@ pub(super) fn release(
             finished,
             not_before,
             &release.reason,
+            deaths,
+            alone(deaths),
         ))?;
+    if to == ReleasedTo::Failed {
+        let why = match release.cost {
+            Cost::DeathAlone => WhyFailed::Deaths(attempt.deaths + deaths),
+            _ => WhyFailed::Reason(&release.reason),
+        };
+        failures::insert_covered(connection, attempt.task, attempt.seq, why)?;
+    }
     connection
         .prepare_cached(
             "UPDATE task SET retries = retries + ?2, open_items = open_items - ?3,
                  failed_items = failed_items + ?3 WHERE seq = ?1",
         )?
-        .execute((attempt.task, used_up, failed))?;
+        .execute((attempt.task, used_up.max(deaths), failed))?;
     Ok(to)
 }

@@ -144,6 +144,9 @@ pub(super) fn kind_code(kind: WorkKind) -> u32 {
     }
 }
 
+/// Added to the code of its kind: the item is granted alone.
+pub(super) const ALONE: u32 = 16;
+
 pub(super) fn task_to_blob(task: &Task) -> Vec<u8> {
     let mut out = Encoder::new();
     out.number(task.id.0.into());

@@ -1,9 +1,10 @@
-//! Failures by name, of items that are done.
+//! Failures by name, of items that are over.
 
 use model::outcome::MAX_FAILURES;
 use model::{Failure, FailureClass, RelPath, RunId, TaskId};
 use rusqlite::{Connection, Row};
 
+use super::encode::work_from_blob;
 use super::error::{CallError, database};
 use super::rows::{find_task, integer};
 
@@ -27,6 +28,51 @@ pub(super) fn insert(
         ))?;
     }
     Ok(())
+}
+
+/// Why an item failed for good.
+#[derive(Clone, Copy)]
+pub(super) enum WhyFailed<'a> {
+    Reason(&'a str),
+    /// So many workers were lost with it, and it was alone with the last ones.
+    Deaths(u32),
+}
+
+/// Names what an item that failed for good covers, as far as its work says it.
+pub(super) fn insert_covered(
+    connection: &Connection,
+    task: i64,
+    item: i64,
+    why: WhyFailed<'_>,
+) -> Result<(), CallError> {
+    let work: Vec<u8> = connection
+        .prepare_cached("SELECT work FROM item_work WHERE item = ?1")?
+        .query_row([item], |row| row.get(0))?;
+    let work = work_from_blob(&work)?;
+    let paths = work.directories_and_entries();
+    let (class, error) = match why {
+        WhyFailed::Reason(reason) => (
+            FailureClass::Retry,
+            format!("failed at every attempt: {reason}"),
+        ),
+        WhyFailed::Deaths(workers) => {
+            let what = match paths.len() {
+                1 => "it".to_owned(),
+                n => format!("one of {n} entries"),
+            };
+            (
+                FailureClass::GiveUp,
+                format!("set aside: {what} killed {workers} workers"),
+            )
+        }
+    };
+    let covered = paths.iter().map(|path| Failure {
+        path: path.clone(),
+        class,
+        error: error.clone(),
+    });
+    let failures: Vec<Failure> = covered.take(MAX_FAILURES).collect();
+    insert(connection, task, item, &failures)
 }
 
 pub(super) fn failures(

@@ -1,16 +1,16 @@
 //! Items: made, granted, and read back.
 
-use model::{Epoch, Item, ItemId, ItemState, Outcome, RunId, SessionId, TaskId, Work, WorkKind};
+use model::{Epoch, Item, ItemId, ItemState, Outcome, RunId, SessionId, TaskId, Work};
 use rusqlite::{Connection, OptionalExtension, Row};
 
 use super::attempts::Attempt;
-use super::encode::{details_from_blob, kind_code, work_from_blob, work_to_blob};
+use super::encode::{ALONE, details_from_blob, kind_code, work_from_blob, work_to_blob};
 use super::error::CallError;
 use super::rows::{
     ITEM_COLUMNS, count, counters, find_run, find_task, integer, item, phase, phase_code,
 };
 use crate::store::{
-    Again, GrantFrom, Granted, ItemRecord, Millis, Phase, RunState, Standing, StoreError,
+    Again, GrantFrom, Granted, ItemRecord, Millis, Phase, RunState, Standing, StoreError, Suspects,
 };
 
 /// An item to be made, its work encoded before the writer is bothered.
@@ -19,6 +19,7 @@ pub(super) struct NewItem {
     kind: u32,
     work: Vec<u8>,
     attempts: u32,
+    deaths: u32,
     not_before: Millis,
 }
 
@@ -29,6 +30,7 @@ impl NewItem {
             kind: kind_code(work.kind()),
             work: work_to_blob(work),
             attempts: 0,
+            deaths: 0,
             not_before: 0,
         });
         encoded.collect()
@@ -38,10 +40,20 @@ impl NewItem {
         let encoded = NewItem::encode(&again.items).into_iter();
         let encoded = encoded.map(|item| NewItem {
             attempts: again.attempts,
+            deaths: again.deaths,
+            kind: item.kind | alone(again.deaths),
             not_before: again.not_before.max(0),
             ..item
         });
         encoded.collect()
+    }
+}
+
+/// Part of the code of an item's kind.
+pub(super) fn alone(deaths: u32) -> u32 {
+    match deaths {
+        0 => 0,
+        _ => ALONE,
     }
 }
 
@@ -61,8 +73,8 @@ pub(super) fn insert_items(
     items: &[NewItem],
 ) -> Result<usize, CallError> {
     let mut insert_item = connection.prepare_cached(
-        "INSERT INTO item (id, task, parent, phase, kind, attempts, not_before)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7)
+        "INSERT INTO item (id, task, parent, phase, kind, attempts, deaths, not_before)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
          ON CONFLICT (id) DO NOTHING",
     )?;
     let mut insert_work =
@@ -78,6 +90,7 @@ pub(super) fn insert_items(
             phase,
             new.kind,
             new.attempts,
+            new.deaths,
             new.not_before,
         );
         if insert_item.execute(row)? == 1 {
@@ -127,7 +140,11 @@ pub(super) fn grant(
     }
     let worker = worker_of(connection, session)?;
     for from in tasks {
-        let room = from.at_most.min(n - granted.len());
+        let most = match from.suspects {
+            Suspects::LeftOut => n,
+            Suspects::Alone => 1,
+        };
+        let room = from.at_most.min(most.saturating_sub(granted.len()));
         if room == 0 {
             continue;
         }
@@ -135,7 +152,11 @@ pub(super) fn grant(
         wake_delayed(connection, task, now)?;
         let mut ready = Vec::new();
         for kind in from.kinds.in_order() {
-            ready.extend(ready_items(connection, task, *kind, room - ready.len())?);
+            let code = match from.suspects {
+                Suspects::LeftOut => kind_code(*kind),
+                Suspects::Alone => kind_code(*kind) | ALONE,
+            };
+            ready.extend(ready_items(connection, task, code, room - ready.len())?);
         }
         if !ready.is_empty() {
             connection
@@ -153,6 +174,9 @@ pub(super) fn grant(
                 )?
                 .execute((seq, lease.epoch.0, integer(session.get()), &worker, now))?;
             granted.push(ready);
+        }
+        if from.suspects == Suspects::Alone && !granted.is_empty() {
+            break;
         }
     }
     Ok(granted)
@@ -192,7 +216,7 @@ pub(super) fn next_due(
 }
 
 const READY_ITEMS: &str = "
-    SELECT item.seq, item.parent, item.id, item.epoch, item.attempts, work, task.number,
+    SELECT item.seq, item.parent, item.id, item.epoch, item.attempts, item.deaths, work, task.number,
         item.state, item.session,
         EXISTS (SELECT 1 FROM item AS child WHERE child.parent = item.seq) AS has_children
     FROM item INDEXED BY item_ready
@@ -204,10 +228,10 @@ const READY_ITEMS: &str = "
 fn ready_items(
     connection: &Connection,
     task: i64,
-    kind: WorkKind,
+    kind: u32,
     room: usize,
 ) -> Result<Vec<(i64, Granted)>, CallError> {
-    let (kind, room) = (kind_code(kind), integer(room as u64));
+    let room = integer(room as u64);
     connection
         .prepare_cached(READY_ITEMS)?
         .query_and_then((task, kind, room), |row| {
@@ -356,7 +380,7 @@ mod tests {
     use model::WorkKind;
     use rusqlite::{Connection, StatementStatus};
 
-    use super::{READY_ITEMS, ready_items};
+    use super::{READY_ITEMS, kind_code, ready_items};
     use crate::store::sqlite::schema;
 
     /// Whatever it is asked for: preparing takes longer than granting.
@@ -366,7 +390,7 @@ mod tests {
         let path = directory.path().join("state.db");
         let connection = schema::open_writer(&path).expect("open");
         for room in 1..=3 {
-            let ready = ready_items(&connection, room, WorkKind::Walk, room as usize);
+            let ready = ready_items(&connection, room, kind_code(WorkKind::Walk), room as usize);
             assert!(ready.expect("none").is_empty());
         }
         let statement = connection.prepare_cached(READY_ITEMS).expect("prepare");

@@ -76,7 +76,8 @@ pub(super) fn run(row: &Row<'_>) -> rusqlite::Result<RunRecord> {
 
 /// Of `item` joined with its `task` and `item_work`.
 pub(super) const ITEM_COLUMNS: &str =
-    "item.id, task.number, item.state, item.session, item.epoch, item.attempts, work";
+    "item.id, task.number, item.state, item.session, item.epoch, item.attempts,
+    item.deaths, work";
 
 pub(super) fn item(row: &Row<'_>) -> Result<Item, CallError> {
     let work = work_from_blob(
@@ -91,6 +92,7 @@ pub(super) fn item(row: &Row<'_>) -> Result<Item, CallError> {
         state: item_state(row)?,
         epoch: model::Epoch(row.get("epoch")?),
         attempts: row.get("attempts")?,
+        deaths: row.get("deaths")?,
     })
 }
 

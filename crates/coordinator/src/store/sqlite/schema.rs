@@ -24,6 +24,7 @@ pub(super) const MIGRATIONS: &[&str] = &[
     include_str!("schema_1.sql"),
     include_str!("schema_2.sql"),
     include_str!("schema_3.sql"),
+    include_str!("schema_4.sql"),
 ];
 
 /// What grants and completions go through again and again.
@@ -226,7 +227,7 @@ mod tests {
                 error,
                 StoreError::Format {
                     found: 99,
-                    known: 3
+                    known: 4
                 }
             ),
             "{error}"
