@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use model::{Counters, Epoch, ItemId, Outcome, Purpose, SkipReason, TaskId, Work};
+use model::{Counters, Epoch, ItemId, Outcome, Purpose, RelPath, SkipReason, TaskId, Work};
 use worker::lease::{Cancel, ItemFence, LeaseClock};
 
 use crate::message::Grant;
@@ -55,6 +55,10 @@ pub struct Attempt {
     pub fence: ItemFence,
     pub cancel: Arc<Cancel>,
     work: Work,
+    /// It takes its item apart.
+    is_split: bool,
+    /// What it leaves to others by name.
+    pub again: Vec<RelPath>,
     ancestors: Vec<ItemId>,
     is_first_of_task: bool,
     is_open: bool,
@@ -82,6 +86,16 @@ pub struct Attempt {
     claims: BTreeMap<usize, u64>,
 }
 
+impl Tree {
+    /// Whether the change needs a file to be read that kills who reads it.
+    pub fn kills(&self, action: Action) -> bool {
+        let poison = self
+            .poison
+            .filter(|file| self.files[*file].version.is_some());
+        matches!(action, Action::Create(file) if poison == Some(file))
+    }
+}
+
 impl Attempt {
     /// `granted_from`: see [`worker::lease::granted_from`].
     pub fn new(grant: Grant, clock: &Arc<LeaseClock>, granted_from: u64) -> Self {
@@ -93,6 +107,8 @@ impl Attempt {
             fence: ItemFence::new(clock.clone(), granted_from, cancel.clone()),
             cancel,
             work: grant.work,
+            is_split: grant.is_split,
+            again: Vec::new(),
             ancestors: grant.ancestors,
             is_first_of_task: !grant.is_task_begun,
             is_open: false,
@@ -117,6 +133,7 @@ impl Attempt {
     fn purpose(&self) -> Purpose {
         match &self.work {
             Work::Walk { purpose, .. } => *purpose,
+            Work::Entries(_) => Purpose::Copy,
             other => panic!("no task here has {other:?}"),
         }
     }
@@ -180,16 +197,37 @@ impl Attempt {
     }
 
     fn list_own(&mut self, tree: &Tree) {
-        let Work::Walk { directories, .. } = self.work.clone() else {
-            return;
+        let paths = match self.work.clone() {
+            Work::Walk { directories, .. } => directories,
+            Work::Entries(paths) => paths,
+            _ => return,
         };
-        for path in directories {
-            let directory = tree.directory(&path);
-            match path.is_root() {
-                true => self.todo.push(directory),
-                false => self.list_directory(directory),
+        let has_several = paths.len() > 1;
+        for path in paths {
+            let file = tree.file(&path);
+            if self.is_split && has_several && !self.has_within(&path, tree) {
+                self.leave(path);
+            } else if let Some(file) = file {
+                self.counters.listed += 1;
+                self.files.push(file);
+            } else if path.is_root() {
+                self.todo.push(tree.directory(&path));
+            } else {
+                self.list_directory(tree.directory(&path));
             }
         }
+    }
+
+    fn leave(&mut self, path: RelPath) {
+        self.counters.listed += 1;
+        self.counters.deferred += 1;
+        self.again.push(path);
+    }
+
+    /// Whether something there or below was handed over before.
+    fn has_within(&self, path: &RelPath, tree: &Tree) -> bool {
+        let mut excluded = self.excluded.iter();
+        excluded.any(|directory| tree.directories[*directory].path.is_within(path))
     }
 
     fn list_directory(&mut self, directory: usize) {
@@ -204,7 +242,12 @@ impl Attempt {
 
     pub fn act(&mut self, action: Action, tree: &mut Tree, leaves_temps: bool) -> Went {
         match action {
-            Action::Open => return self.open(tree),
+            Action::Open => {
+                if !leaves_temps {
+                    self.clear_beside_entries(tree);
+                }
+                return self.open(tree);
+            }
             Action::Touch => {
                 self.is_touched = true;
                 if self.purpose() == Purpose::Close {
@@ -226,6 +269,17 @@ impl Attempt {
             }
         }
         Went::Well
+    }
+
+    /// Earlier attempts may have left something in the directories that have the entries.
+    fn clear_beside_entries(&self, tree: &mut Tree) {
+        if let Work::Entries(paths) = &self.work {
+            let (item, epoch) = (self.item, self.epoch);
+            for (parent, _) in paths.iter().filter_map(RelPath::split_last) {
+                let directory = tree.directory(&parent);
+                tree.remove_temps(directory, |temp| temp.item == item && temp.epoch < epoch);
+            }
+        }
     }
 
     fn open(&mut self, tree: &mut Tree) -> Went {
@@ -258,12 +312,22 @@ impl Attempt {
             !leaves_temps && (is_earlier || self.ancestors.contains(&temp.item))
         });
         for file in tree.directories[directory].files.clone() {
-            if tree.files[file].version.is_some() {
+            if tree.files[file].version.is_none() {
+                continue;
+            }
+            if self.is_split {
+                self.leave(tree.file_path(file));
+            } else {
                 self.counters.listed += 1;
                 self.files.push(file);
             }
         }
         for below in tree.directories[directory].directories.clone() {
+            let path = &tree.directories[below].path;
+            if self.is_split && !self.has_within(path, tree) {
+                self.leave(path.clone());
+                continue;
+            }
             // Those that others will enter are there before they come.
             tree.made.insert(below);
             self.list_directory(below);
@@ -286,7 +350,7 @@ impl Attempt {
     /// Half of what is not begun, nearest the root first, if there is enough of it. What lies above something that was
     /// handed over before is kept: its taker would do that once more.
     pub fn to_share(&self, tree: &Tree, shares_above: bool) -> Option<Vec<usize>> {
-        if !self.is_wanted {
+        if !self.is_wanted || self.is_split {
             return None;
         }
         let is_above = |directory: &usize| {

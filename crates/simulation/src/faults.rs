@@ -35,6 +35,8 @@ pub enum Fault {
 #[derive(Debug, Default, Clone, Copy)]
 pub struct Fired {
     pub worker_killed: u64,
+    /// By a file that it read.
+    pub worker_poisoned: u64,
     pub worker_stopped: u64,
     pub worker_frozen: u64,
     /// Of these: between its fence and the change.
@@ -61,6 +63,11 @@ pub const SPAN_MS: u64 = 60_000;
 pub fn draw(world: &mut World<'_>) -> Vec<(u64, Fault)> {
     if world.random.chance(125) {
         return Vec::new();
+    }
+    if world.random.chance(100) {
+        let tree = world.trees.values_mut().next().expect("a task");
+        let file = world.random.next() as usize % tree.files.len();
+        tree.poison = Some(file);
     }
     let network = &mut world.network;
     if world.random.chance(500) {
@@ -112,10 +119,7 @@ impl World<'_> {
             Fault::KillWorker(worker) => {
                 if self.workers[worker].is_up {
                     self.fired.worker_killed += 1;
-                    self.workers[worker].die();
-                    let away = self.random.between(500, 3 * self.lease_ms);
-                    self.fault_until(now + away);
-                    self.after(away, Event::WorkerUp(worker));
+                    self.kill_worker(worker);
                 }
             }
             Fault::StopWorker(worker) => {
@@ -172,6 +176,14 @@ impl World<'_> {
         }
     }
 
+    /// It comes back after a while.
+    pub fn kill_worker(&mut self, worker: usize) {
+        self.workers[worker].die();
+        let away = self.random.between(500, 3 * self.lease_ms);
+        self.fault_until(self.now + away);
+        self.after(away, Event::WorkerUp(worker));
+    }
+
     pub fn freeze_at_change(&mut self, worker: usize) {
         if let Some(ms) = self.workers[worker].freezes_at_change.take() {
             self.fired.worker_frozen += 1;
@@ -207,9 +219,10 @@ impl World<'_> {
 
 impl Fired {
     /// By kind.
-    fn kinds(&mut self) -> [(&'static str, &mut u64); 18] {
+    fn kinds(&mut self) -> [(&'static str, &mut u64); 19] {
         [
             ("workers killed", &mut self.worker_killed),
+            ("workers poisoned", &mut self.worker_poisoned),
             ("workers stopped", &mut self.worker_stopped),
             ("workers frozen", &mut self.worker_frozen),
             (

@@ -1,8 +1,8 @@
 //! What workers and server say to each other: the verbs of the contract, as nouns of the model.
 
-use coordinator::scheduler::{Command, Full, ReleaseReason};
+use coordinator::scheduler::{Command, Full, ReleaseReason, is_split};
 use coordinator::store::Granted;
-use model::{Epoch, ItemId, NoRoom, Outcome, SessionId, TaskId, Work};
+use model::{Epoch, ItemId, NoRoom, Outcome, RelPath, SessionId, TaskId, Work};
 
 /// Which try of which call: the answer to another one is not listened to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,7 +30,7 @@ pub enum Request {
     Roots(ItemId, Epoch),
     Children(ItemId, u64),
     Split(ItemId, Epoch, Vec<(ItemId, Work)>),
-    Complete(SessionId, ItemId, Epoch, Outcome),
+    Complete(SessionId, ItemId, Epoch, Outcome, Vec<RelPath>),
     Release(SessionId, ItemId, Epoch, Reason),
     Leave {
         session: SessionId,
@@ -93,12 +93,15 @@ pub struct Grant {
     /// Whether somebody has said before what the task's roots are.
     pub is_task_begun: bool,
     pub has_children: bool,
+    /// It is taken apart.
+    pub is_split: bool,
     pub ancestors: Vec<ItemId>,
 }
 
 impl Grant {
     pub fn new(granted: Granted, is_task_begun: bool) -> Self {
         Self {
+            is_split: is_split(&granted.item),
             task: granted.item.task,
             item: granted.item.id,
             epoch: granted.item.epoch,

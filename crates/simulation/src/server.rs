@@ -356,8 +356,9 @@ fn ask(scheduler: &Scheduler, request: &Request, id: u64) -> Result<Option<Reply
             scheduler.split(*item, *epoch, children)?;
             Reply::Stored
         }
-        Request::Complete(session, item, epoch, outcome) => {
-            scheduler.complete(*session, *item, *epoch, outcome.clone(), &[], Vec::new())?;
+        Request::Complete(session, item, epoch, outcome, again) => {
+            let (outcome, again) = (outcome.clone(), again.clone());
+            scheduler.complete(*session, *item, *epoch, outcome, &[], again)?;
             Reply::Stored
         }
         Request::Release(session, item, epoch, reason) => {
@@ -393,8 +394,7 @@ pub fn settings(config: &Config, lease: Duration, slots: u32) -> Settings {
         lease,
         heartbeat: lease / 6,
         ineligible_grace: lease,
-        // Items that fail for good are not what is tried here.
-        item_attempts: 1000,
+        item_attempts: 5,
         full_target: Duration::from_secs(60),
         item_target: Duration::from_secs(120),
         concurrency: slots,

@@ -15,6 +15,8 @@ use crate::world::{Wake, World};
 const TO_THE_CHANGE_MS: u64 = 50;
 /// How often a closed fence is asked again.
 const LOOK_AGAIN_MS: u64 = 100;
+/// Workers that one file may kill: some for each level down to it, in company and alone, and for its attempts.
+const MOST_POISONED: u64 = 60;
 /// Items that one hand-over makes, at most.
 const ITEMS: usize = 3;
 
@@ -118,6 +120,9 @@ impl World<'_> {
             return;
         };
         let task = attempt.task;
+        if self.trees[&task].kills(action) {
+            return self.poisoned(worker, task);
+        }
         let lost = self.whose(task, key);
         let tree = self.trees.get_mut(&task).expect("its task");
         let attempt = self.workers[worker].attempt(key).expect("it is held");
@@ -142,6 +147,15 @@ impl World<'_> {
             Went::NoMarker => self.wrong(format!("{key:?} finds no marker at its target")),
             Went::Wrong(what) => self.wrong(what),
         }
+    }
+
+    fn poisoned(&mut self, worker: usize, task: TaskId) {
+        self.say(|| format!("worker {worker} is killed by what it reads of task {task}"));
+        self.fired.worker_poisoned += 1;
+        if self.fired.worker_poisoned > MOST_POISONED {
+            self.wrong(format!("what kills workers in task {task} is not found"));
+        }
+        self.kill_worker(worker);
     }
 
     /// The item was lost between fence and change. That may be only where the process was frozen there; and it must do no harm.
@@ -207,8 +221,10 @@ impl World<'_> {
         let Some(session) = &at.session else {
             return;
         };
-        let (outcome, claims) = session.held[&key].outcome();
-        let request = Request::Complete(session.id, key.0, key.1, outcome);
+        let attempt = &session.held[&key];
+        let (outcome, claims) = attempt.outcome();
+        let again = attempt.again.clone();
+        let request = Request::Complete(session.id, key.0, key.1, outcome, again);
         self.claims.insert(key, claims);
         self.ask(worker, key, request);
     }

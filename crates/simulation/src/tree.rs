@@ -35,6 +35,7 @@ pub struct Tree {
     pub directories: Vec<Directory>,
     pub files: Vec<File>,
     by_path: BTreeMap<RelPath, usize>,
+    file_paths: BTreeMap<RelPath, usize>,
     /// At the target, with the version of their content.
     pub finals: BTreeMap<usize, u64>,
     pub temps: BTreeMap<Temp, u64>,
@@ -42,6 +43,8 @@ pub struct Tree {
     /// The run's, at the root of the target.
     pub has_marker: bool,
     pub is_full: bool,
+    /// A file that kills whoever reads it.
+    pub poison: Option<usize>,
     /// Files that vanished.
     pub vanished: u64,
 }
@@ -69,6 +72,9 @@ impl Tree {
                 version: Some(1),
             });
         }
+        tree.file_paths = (0..tree.files.len())
+            .map(|file| (tree.file_path(file), file))
+            .collect();
         tree
     }
 
@@ -87,6 +93,18 @@ impl Tree {
         self.by_path[path]
     }
 
+    /// The file at a path that is no directory's.
+    pub fn file(&self, path: &RelPath) -> Option<usize> {
+        self.file_paths.get(path).copied()
+    }
+
+    pub fn file_path(&self, file: usize) -> RelPath {
+        let directory = self.files[file].directory;
+        self.directories[directory]
+            .path
+            .join(format!("f{file}").as_bytes())
+    }
+
     /// Entries below the root that were there at the beginning.
     pub fn entries(&self) -> u64 {
         (self.directories.len() - 1 + self.files.len()) as u64
@@ -95,6 +113,10 @@ impl Tree {
     /// What an attempt does when it enters a directory: it makes it, and removes what dead attempts left.
     pub fn enter(&mut self, directory: usize, is_dead: impl Fn(&Temp) -> bool) {
         self.made.insert(directory);
+        self.remove_temps(directory, is_dead);
+    }
+
+    pub fn remove_temps(&mut self, directory: usize, is_dead: impl Fn(&Temp) -> bool) {
         let files = &self.files;
         self.temps
             .retain(|temp, _| files[temp.file].directory != directory || !is_dead(temp));
