@@ -262,9 +262,10 @@ fn workers_leave_out_what_the_config_says() {
     fleet.add_task(&source, &target, None);
     let migrate = |more: &[&str]| {
         let server = start(fleet.server_command().args(more));
-        let workers = ["first", "second"].map(|name| fleet.worker(name));
+        // One alone: the run may be over before a second is here, which would wait for the next.
+        let worker = fleet.worker("first");
         assert_exit(&server, 0);
-        workers.iter().for_each(|worker| assert_exit(worker, 0));
+        assert_exit(&worker, 0);
     };
     migrate(&[]);
     assert_counts(&fleet, 7, 0);

@@ -179,8 +179,8 @@ pub struct Item {
     pub state: ItemState,
     /// Of the newest grant.
     pub epoch: Epoch,
-    /// Grants that were used up: those that ended in failure or with their worker's death. Entries that are tried
-    /// again begin with those of the item that failed at them, and one more.
+    /// Grants that were used up: those that ended in failure, or with the death of a worker that held nothing else.
+    /// Entries that are tried again begin with those of the item that failed at them, and one more.
     pub attempts: u32,
     /// Workers that were lost while they held it, or what it was split from.
     pub deaths: u32,

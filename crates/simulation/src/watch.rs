@@ -263,13 +263,8 @@ impl Store for WatchedStore {
         self.store.open_items(run, task)
     }
 
-    fn next_due(
-        &self,
-        run: RunId,
-        task: TaskId,
-        now: Millis,
-    ) -> Result<Option<Millis>, StoreError> {
-        self.store.next_due(run, task, now)
+    fn next_due(&self, run: RunId, task: TaskId) -> Result<Option<Millis>, StoreError> {
+        self.store.next_due(run, task)
     }
 
     fn failures(&self, run: RunId, task: TaskId, n: usize) -> Result<Vec<Failure>, StoreError> {

@@ -54,6 +54,11 @@ impl Scheduler {
             return Ok(self.split_up(&item, paths));
         }
         let wait = retry_wait(item.attempts, self.clock.random());
+        // What is known of many is known of none of them.
+        let deaths = match suspects::is_whole(&item, &paths) {
+            true => item.deaths,
+            false => 0,
+        };
         let works = pieces(paths)
             .into_iter()
             .map(|paths| of_same_kind(&item.work, paths));
@@ -62,7 +67,7 @@ impl Scheduler {
                 .map(|work| (ItemId::from_random(self.clock.random()), work))
                 .collect(),
             attempts: item.attempts.saturating_add(1),
-            deaths: 0,
+            deaths,
             not_before: now.saturating_add(wait.as_millis() as Millis),
         })
     }

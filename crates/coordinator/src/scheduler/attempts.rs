@@ -8,7 +8,7 @@ use model::{Epoch, ItemId, Outcome, RangeState, RelPath, SessionId, TaskId, Work
 
 use super::again::retry_wait;
 use super::soon::answer;
-use super::suspects::LEAST_ATTEMPTS;
+use super::suspects::{DEATHS_BEFORE_SPLIT, LEAST_ATTEMPTS};
 use super::{Refused, ReleaseReason, Scheduler, State};
 use crate::store::{Applied, Cost, Millis, Release, ReleasedTo, StoreError, TakeBack};
 
@@ -311,6 +311,8 @@ impl Scheduler {
                 Cost::DeathAlone => self.settings.item_attempts.max(LEAST_ATTEMPTS),
                 _ => self.settings.item_attempts,
             },
+            // An attempt that takes it apart is among them, however many were used up by errors before.
+            least_deaths: DEATHS_BEFORE_SPLIT + 1,
             reason,
             not_before: now + wait.as_millis() as Millis,
         };

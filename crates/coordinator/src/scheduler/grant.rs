@@ -176,7 +176,7 @@ impl Scheduler {
                 if grants.is_empty()
                     && let Some(task) = self.state().tasks.get_mut(&from.task)
                 {
-                    task.stock.is_out_of_suspects(since);
+                    task.stock.is_out_of_suspects(from.kinds, since);
                 }
                 continue;
             }
@@ -184,8 +184,7 @@ impl Scheduler {
             let granted = grants.iter().filter(|g| g.item.task == from.task).count();
             left -= granted;
             if granted < room {
-                let now = self.clock.now_ms();
-                let due = self.store.next_due(self.run, from.task, now)?;
+                let due = self.store.next_due(self.run, from.task)?;
                 if let Some(task) = self.state().tasks.get_mut(&from.task) {
                     task.stock.is_out_of(from.kinds, since, due);
                 }
@@ -328,7 +327,9 @@ impl Scheduler {
                 let stock = &tasks[&from.task].stock;
                 match from.suspects {
                     Suspects::LeftOut => stock.may_have(from.kinds, now_ms),
-                    Suspects::Alone => may_have_suspect && stock.may_have_suspects(now_ms),
+                    Suspects::Alone => {
+                        may_have_suspect && stock.may_have_suspects(from.kinds, now_ms)
+                    }
                 }
             })
             .collect();

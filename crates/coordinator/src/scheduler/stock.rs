@@ -21,8 +21,8 @@ pub(super) struct Stock {
     put: Mark,
     /// Of which kinds some may be there.
     kinds: Vec<WorkKind>,
-    /// Whether suspects may be there, of whatever kind.
-    suspects: bool,
+    /// Of which kinds suspects may be there.
+    suspects: Vec<WorkKind>,
     /// When the first of those that wait for their time may be granted.
     due: Option<Millis>,
 }
@@ -33,7 +33,7 @@ impl Stock {
         Self {
             put,
             kinds: Kinds::All.in_order().to_vec(),
-            suspects: true,
+            suspects: Kinds::All.in_order().to_vec(),
             due: None,
         }
     }
@@ -51,8 +51,9 @@ impl Stock {
         self.is_due(now) || kinds.any(|kind| self.kinds.contains(kind))
     }
 
-    pub(super) fn may_have_suspects(&self, now: Millis) -> bool {
-        self.is_due(now) || self.suspects
+    pub(super) fn may_have_suspects(&self, kinds: Kinds, now: Millis) -> bool {
+        let mut kinds = kinds.in_order().iter();
+        self.is_due(now) || kinds.any(|kind| self.suspects.contains(kind))
     }
 
     /// Whether time has brought some.
@@ -63,17 +64,20 @@ impl Stock {
     /// A look that began at `since` found fewer than it had room for. `due`: when the first comes whose time has not come.
     pub(super) fn is_out_of(&mut self, kinds: Kinds, since: Mark, due: Option<Millis>) {
         if self.put <= since {
-            // What came due may be suspects.
-            self.suspects |= self.due != due;
+            if self.due != due {
+                // What came due may be suspects.
+                self.suspects = Kinds::All.in_order().to_vec();
+            }
             self.due = due;
             self.kinds.retain(|kind| !kinds.in_order().contains(kind));
         }
     }
 
     /// A look that began at `since` found no suspects.
-    pub(super) fn is_out_of_suspects(&mut self, since: Mark) {
+    pub(super) fn is_out_of_suspects(&mut self, kinds: Kinds, since: Mark) {
         if self.put <= since {
-            self.suspects = false;
+            self.suspects
+                .retain(|kind| !kinds.in_order().contains(kind));
         }
     }
 }
@@ -126,15 +130,25 @@ mod tests {
         let first = Mark::default();
         let mut stock = Stock::unknown(first);
         stock.is_out_of(Kinds::All, first, Some(5));
-        stock.is_out_of_suspects(first);
-        assert!(!stock.may_have_suspects(4) && stock.may_have_suspects(5));
+        stock.is_out_of_suspects(Kinds::All, first);
+        assert!(!stock.may_have_suspects(Kinds::All, 4) && stock.may_have_suspects(Kinds::All, 5));
         // Who may have none looked meanwhile.
         stock.is_out_of(Kinds::All, first, None);
-        assert!(stock.may_have_suspects(6));
-        stock.is_out_of_suspects(first);
-        assert!(!stock.may_have_suspects(6));
+        assert!(stock.may_have_suspects(Kinds::All, 6));
+        stock.is_out_of_suspects(Kinds::All, first);
+        assert!(!stock.may_have_suspects(Kinds::All, 6));
         stock.put(first.next());
-        stock.is_out_of_suspects(first);
-        assert!(stock.may_have_suspects(6));
+        stock.is_out_of_suspects(Kinds::All, first);
+        assert!(stock.may_have_suspects(Kinds::All, 6));
+    }
+
+    #[test]
+    fn a_look_for_suspects_of_one_kind_says_nothing_of_the_other() {
+        let mut stock = Stock::unknown(Mark::default());
+        let walks = Kinds::Only(WorkKind::Walk);
+        stock.is_out_of(Kinds::All, Mark::default(), None);
+        stock.is_out_of_suspects(walks, Mark::default());
+        assert!(!stock.may_have_suspects(walks, 0));
+        assert!(stock.may_have_suspects(Kinds::Only(WorkKind::Files), 0));
     }
 }

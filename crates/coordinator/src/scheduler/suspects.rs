@@ -16,7 +16,7 @@ use crate::store::Again;
 const PIECES: usize = 16;
 
 /// One in company, and two alone.
-const DEATHS_BEFORE_SPLIT: u32 = 3;
+pub(super) const DEATHS_BEFORE_SPLIT: u32 = 3;
 
 /// Whatever the config says, so that an item is split before it fails for what one of its entries does.
 pub(super) const LEAST_ATTEMPTS: u32 = 3;

@@ -12,6 +12,7 @@ use model::{SessionId, TaskId};
 use tokio::sync::Notify;
 
 use super::{Scheduler, State};
+use crate::store::Kinds;
 
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
@@ -105,7 +106,7 @@ impl Scheduler {
         let now_ms = self.clock.now_ms();
         let is_suspected = state.fleet.session(id).is_some_and(|s| s.suspect.is_some());
         let mut tasks = state.tasks.values();
-        if is_suspected || tasks.any(|task| task.stock.may_have_suspects(now_ms)) {
+        if is_suspected || tasks.any(|task| task.stock.may_have_suspects(Kinds::All, now_ms)) {
             let calls = state.waiters.calls.values();
             let its = calls.filter(|call| call.session == id);
             its.for_each(|call| call.wakes.notify_one());
@@ -133,7 +134,7 @@ impl Scheduler {
         let now_ms = self.clock.now_ms();
         let has_some = |kinds| {
             task.stock.may_have(kinds, now_ms)
-                || (known.held.is_empty() && task.stock.may_have_suspects(now_ms))
+                || (known.held.is_empty() && task.stock.may_have_suspects(kinds, now_ms))
         };
         task.record.result.is_none()
             && !task.is_being_granted

@@ -56,12 +56,13 @@ macro_rules! contract_suite {
                 totals_are_the_sums_over_items
                 failures_are_kept_in_order_up_to_a_limit;
             ranges: ranges_that_nobody_has_are_taken_back
-                a_range_never_fails_for_good
+                a_range_that_is_not_done_is_for_who_waits_for_it
                 ranges_end_with_the_attempt_that_they_are_for;
             releases: a_free_release_costs_no_attempt
                 a_released_item_waits_for_its_time
                 an_item_fails_when_its_attempts_are_used_up
                 releasing_again_changes_nothing
+                errors_before_use_up_no_deaths
                 a_done_item_can_not_be_released;
             runs: a_new_run_has_its_tasks_and_items
                 an_unfinished_run_of_the_same_identity_is_resumed
@@ -267,6 +268,7 @@ fn release(cost: Cost) -> Release<'static> {
     Release {
         cost,
         max_attempts: 3,
+        least_deaths: 0,
         reason: "the worker is leaving",
         not_before: 0,
     }

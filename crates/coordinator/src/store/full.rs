@@ -58,7 +58,7 @@ verbs! {
     reads totals(run: RunId, task: TaskId) -> TaskTotals;
     reads open_items(run: RunId, task: TaskId) -> u64;
     reads failures(run: RunId, task: TaskId, n: usize) -> Vec<Failure>;
-    reads next_due(run: RunId, task: TaskId, now: Millis) -> Option<Millis>;
+    reads next_due(run: RunId, task: TaskId) -> Option<Millis>;
     writes begin_phase(run: RunId, task: TaskId, phase: Phase, items: &[(ItemId, Work)], now: Millis) -> Applied;
     writes finish_task(run: RunId, task: TaskId, result: TaskResult) -> Applied;
     writes set_row_written(run: RunId, task: TaskId) -> ();

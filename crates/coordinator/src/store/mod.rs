@@ -378,7 +378,8 @@ pub trait Store: Send + Sync {
         what: TakeBack,
     ) -> Result<Vec<RangeState>, StoreError>;
     /// Puts a leased item back to waiting. With [`Cost::Attempt`] or [`Cost::DeathAlone`], an item that has used up
-    /// `max_attempts` becomes failed instead, and what it covers a failure by name. Repeated under the newest epoch, it answers what
+    /// `max_attempts` becomes failed instead, and what it covers a failure by name; a range that costs
+    /// anything is withdrawn. Repeated under the newest epoch, it answers what
     /// became of the item and changes nothing. Refused like [`Store::complete`].
     fn release(
         &self,
@@ -413,9 +414,8 @@ pub trait Store: Send + Sync {
         task: TaskId,
         n: usize,
     ) -> Result<Vec<model::Failure>, StoreError>;
-    /// When the first of the task's waiting items comes due whose time has not come by `now`.
-    fn next_due(&self, run: RunId, task: TaskId, now: Millis)
-    -> Result<Option<Millis>, StoreError>;
+    /// When the first of the task's items comes due that wait for their time: one that has come since a grant, too.
+    fn next_due(&self, run: RunId, task: TaskId) -> Result<Option<Millis>, StoreError>;
     /// Moves a task to a later phase with that phase's items. For a phase already begun, or a task
     /// that is over: nothing, and the answer is `Before`.
     fn begin_phase(
@@ -490,6 +490,8 @@ pub struct Again {
 pub struct Release<'a> {
     pub cost: Cost,
     pub max_attempts: u32,
+    /// It does not fail for the loss of workers before it lost so many.
+    pub least_deaths: u32,
     pub reason: &'a str,
     /// The earliest time of the next grant.
     pub not_before: Millis,
@@ -499,4 +501,6 @@ pub struct Release<'a> {
 pub enum ReleasedTo {
     Waiting,
     Failed,
+    /// A range, which the attempt that handed it over does itself.
+    Withdrawn,
 }

@@ -104,6 +104,7 @@ pub(crate) fn totals_are_the_sums_over_items<F: Fixture>() {
         if n % 7 == 0 {
             let once = crate::store::Release {
                 max_attempts: 1,
+                least_deaths: 0,
                 ..release(Cost::Attempt)
             };
             scene

@@ -78,20 +78,30 @@ pub(crate) fn ranges_that_nobody_has_are_taken_back<F: Fixture>() {
     assert_eq!(take(TakeBack::All), expected);
 }
 
-pub(crate) fn a_range_never_fails_for_good<F: Fixture>() {
-    let fixture = F::new();
-    let scene = Scene::begin(&fixture, &[1]);
-    with_ranges(&scene);
-    for _ in 0..10 {
-        let (item, epoch) = scene.grant_one();
-        assert_eq!(item, child_id(0));
-        let released = scene
+pub(crate) fn a_range_that_is_not_done_is_for_who_waits_for_it<F: Fixture>() {
+    for cost in [Cost::Attempt, Cost::Death, Cost::DeathAlone] {
+        let fixture = F::new();
+        let scene = Scene::begin(&fixture, &[1]);
+        let owner = with_ranges(&scene);
+        let hand_back = |cost| {
+            let (item, epoch) = scene.grant_one();
+            let released = scene.store.release(item, epoch, release(cost), NOW);
+            (item, released.expect("release"))
+        };
+        // Its worker stops: any other may have it.
+        let first = (child_id(0), ReleasedTo::Waiting);
+        assert_eq!(hand_back(Cost::Free), first);
+        assert_eq!(hand_back(cost), (child_id(0), ReleasedTo::Withdrawn));
+        assert_eq!(state(&scene, 0), ItemState::Withdrawn);
+        assert_eq!(scene.grant_one().0, child_id(1));
+        let (item, epoch) = owner;
+        let taken = scene
             .store
-            .release(item, epoch, release(Cost::Attempt), NOW);
-        assert_eq!(released.expect("release"), ReleasedTo::Waiting);
+            .take_back(item, epoch, &ids()[..1], TakeBack::Waiting);
+        assert_eq!(taken.expect("take back"), [RangeState::TakenBack]);
+        let totals = scene.store.totals(scene.run, TaskId(1)).expect("sum");
+        assert_eq!((totals.failed_items, totals.retries), (0, 0));
     }
-    let totals = scene.store.totals(scene.run, TaskId(1)).expect("sum");
-    assert_eq!((totals.failed_items, totals.retries), (0, 0));
 }
 
 pub(crate) fn ranges_end_with_the_attempt_that_they_are_for<F: Fixture>() {

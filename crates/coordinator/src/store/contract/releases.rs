@@ -2,8 +2,8 @@
 
 use model::{Epoch, ItemState, TaskId};
 
-use super::{Fixture, NOW, Scene, assert_stale, id, release};
-use crate::store::{Cost, Release, ReleasedTo};
+use super::{Fixture, NOW, Scene, assert_stale, from, id, release, session};
+use crate::store::{Cost, GrantFrom, Release, ReleasedTo, Suspects};
 
 pub(crate) fn a_free_release_costs_no_attempt<F: Fixture>() {
     let fixture = F::new();
@@ -69,6 +69,7 @@ pub(crate) fn releasing_again_changes_nothing<F: Fixture>() {
     let scene = Scene::begin(&fixture, &[1]);
     let last = Release {
         max_attempts: 2,
+        least_deaths: 0,
         ..release(Cost::Attempt)
     };
     for (epoch, expected) in [(1, ReleasedTo::Waiting), (2, ReleasedTo::Failed)] {
@@ -86,6 +87,32 @@ pub(crate) fn releasing_again_changes_nothing<F: Fixture>() {
         (totals.open_items, totals.failed_items, totals.retries),
         (0, 1, 2)
     );
+}
+
+pub(crate) fn errors_before_use_up_no_deaths<F: Fixture>() {
+    let fixture = F::new();
+    let scene = Scene::begin(&fixture, &[1]);
+    let hand_back = |cost| {
+        let alone = GrantFrom {
+            suspects: Suspects::Alone,
+            ..from(1, 1)
+        };
+        let from = [from(1, 1), alone];
+        let granted = scene.store.grant(scene.run, &from, session(1), 1, NOW);
+        let item = &granted.expect("grant")[0].item;
+        let lost = Release {
+            max_attempts: 3,
+            least_deaths: 4,
+            ..release(cost)
+        };
+        let to = scene.store.release(item.id, item.epoch, lost, NOW);
+        to.expect("release")
+    };
+    use ReleasedTo::{Failed, Waiting};
+    let costs = [Cost::Attempt, Cost::Attempt, Cost::Death];
+    assert_eq!(costs.map(hand_back), [Waiting; 3]);
+    let alone = [Cost::DeathAlone; 3];
+    assert_eq!(alone.map(hand_back), [Waiting, Waiting, Failed]);
 }
 
 pub(crate) fn a_done_item_can_not_be_released<F: Fixture>() {

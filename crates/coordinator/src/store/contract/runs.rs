@@ -208,7 +208,7 @@ pub(crate) fn what_is_not_there_is_said<F: Fixture>() {
         store.open_items(scene.run, task).expect_err("no task")
     ));
     assert!(no_task(
-        store.next_due(scene.run, task, NOW).expect_err("no task")
+        store.next_due(scene.run, task).expect_err("no task")
     ));
     assert!(no_task(
         store.failures(scene.run, task, 1).expect_err("no task")

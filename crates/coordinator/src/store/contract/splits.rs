@@ -241,6 +241,7 @@ pub(crate) fn what_is_tried_again_waits_and_keeps_its_attempts<F: Fixture>() {
     let release = Release {
         cost: Cost::Attempt,
         max_attempts: 4,
+        least_deaths: 0,
         reason: "why",
         not_before: 0,
     };

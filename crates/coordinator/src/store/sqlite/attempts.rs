@@ -187,6 +187,7 @@ pub(super) fn split(
 pub(super) struct HandBack {
     pub(super) cost: Cost,
     pub(super) max_attempts: u32,
+    pub(super) least_deaths: u32,
     pub(super) reason: String,
     pub(super) not_before: Millis,
 }
@@ -206,25 +207,29 @@ pub(super) fn release(
         _ => return Err(attempt.stale(epoch)),
     }
     ranges::withdraw_all(connection, &attempt)?;
-    // A range that nobody gets done goes back to the attempt that waits for it, and fails with its file.
-    let cost = match attempt.is_range {
-        true => Cost::Free,
-        false => release.cost,
-    };
-    let (used_up, deaths) = match cost {
+    if attempt.is_range && release.cost != Cost::Free {
+        // The attempt that waits for it does it itself, and meets what is wrong with it: charged as any other.
+        ranges::withdraw_one(connection, &attempt)?;
+        return Ok(ReleasedTo::Withdrawn);
+    }
+    let (used_up, deaths) = match release.cost {
         Cost::Free => (0, 0),
         Cost::Attempt => (1, 0),
         Cost::Death => (0, 1),
         Cost::DeathAlone => (1, 1),
     };
     let attempts = attempt.attempts + used_up;
-    let to = match cost {
-        Cost::Attempt | Cost::DeathAlone if attempts >= release.max_attempts => ReleasedTo::Failed,
+    let is_used_up = attempts >= release.max_attempts;
+    let to = match release.cost {
+        Cost::Attempt if is_used_up => ReleasedTo::Failed,
+        Cost::DeathAlone if is_used_up && attempt.deaths + deaths >= release.least_deaths => {
+            ReleasedTo::Failed
+        }
         _ => ReleasedTo::Waiting,
     };
     let (state, finished, failed) = match to {
-        ReleasedTo::Waiting => (WAITING, None, 0),
         ReleasedTo::Failed => (FAILED, Some(now), 1),
+        _ => (WAITING, None, 0),
     };
     let not_before = match release.not_before {
         later if later > now => later.max(0),

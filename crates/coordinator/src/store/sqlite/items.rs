@@ -205,14 +205,13 @@ pub(super) fn next_due(
     connection: &Connection,
     run: RunId,
     task: TaskId,
-    now: Millis,
 ) -> Result<Option<Millis>, CallError> {
     Ok(connection
         .prepare_cached(
             "SELECT min(not_before) FROM item INDEXED BY item_delayed
-             WHERE task = ?1 AND state = 0 AND not_before > 0 AND not_before > ?2",
+             WHERE task = ?1 AND state = 0 AND not_before > 0",
         )?
-        .query_row((find_task(connection, run, task)?, now), |row| row.get(0))?)
+        .query_row((find_task(connection, run, task)?,), |row| row.get(0))?)
 }
 
 const READY_ITEMS: &str = "

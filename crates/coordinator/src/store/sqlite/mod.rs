@@ -219,6 +219,7 @@ impl Store for SqliteStore {
         let release = HandBack {
             cost: release.cost,
             max_attempts: release.max_attempts,
+            least_deaths: release.least_deaths,
             reason: release.reason.to_owned(),
             not_before: release.not_before,
         };
@@ -260,14 +261,9 @@ impl Store for SqliteStore {
         self.read("read failures", |db| failures::failures(db, run, task, n))
     }
 
-    fn next_due(
-        &self,
-        run: RunId,
-        task: TaskId,
-        now: Millis,
-    ) -> Result<Option<Millis>, StoreError> {
+    fn next_due(&self, run: RunId, task: TaskId) -> Result<Option<Millis>, StoreError> {
         self.read("look for delayed items", |db| {
-            items::next_due(db, run, task, now)
+            items::next_due(db, run, task)
         })
     }
 

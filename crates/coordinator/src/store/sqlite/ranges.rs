@@ -49,6 +49,11 @@ pub(super) fn withdraw_all(connection: &Connection, attempt: &Attempt) -> Result
     withdraw(connection, "parent", attempt.seq)
 }
 
+/// Nobody is to do it but the attempt that it is for.
+pub(super) fn withdraw_one(connection: &Connection, range: &Attempt) -> Result<(), CallError> {
+    withdraw(connection, "seq", range.seq)
+}
+
 /// Withdraws the open ranges among the items of which `column` is this.
 fn withdraw(connection: &Connection, column: &str, seq: i64) -> Result<(), CallError> {
     let withdrawn = connection
