@@ -40,6 +40,7 @@ pub const DEFAULT_RANGE_BYTES: u64 = 1 << 30;
 
 /// What one of them copies at a time is a multiple of this, so that it begins at a whole block everywhere.
 pub const RANGE_UNIT_BYTES: u64 = 1 << 20;
+
 /// Seconds without progress after which an rclone is ended, when nothing else is said.
 pub const DEFAULT_RCLONE_STALL_SECS: u64 = 600;
 
