@@ -245,7 +245,10 @@ impl Engine {
         if self.check_on().is_err() {
             return;
         }
-        self.share_if_wanted();
+        // What a feeder has can't be found while it is at work: a look in vain, and a pause after it.
+        if !matches!(job, Job::Feed(_)) {
+            self.share_if_wanted();
+        }
         let result = match job {
             Job::Begin(pending) => self.begin_directory(pending, scratch),
             Job::List(group, lister) => self.list(group, *lister, scratch),
