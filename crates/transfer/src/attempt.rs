@@ -1,7 +1,7 @@
 //! What is asked of the engine, and what comes back.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use model::found_links::FoundLink;
@@ -107,11 +107,25 @@ pub struct NotTaken;
 pub struct Cancel {
     is_cancelled: AtomicBool,
     is_left_behind: AtomicBool,
+    /// For those who wait until it is set, or for their time.
+    is_heard: Mutex<()>,
+    hears: Condvar,
 }
 
 impl Cancel {
     pub fn cancel(&self) {
         self.is_cancelled.store(true, Ordering::Relaxed);
+        // Whoever has looked at it and not begun to wait yet is waited for.
+        let _told = self.is_heard.lock();
+        self.hears.notify_all();
+    }
+
+    /// Waits, at most until it is set.
+    pub fn wait(&self, time: Duration) {
+        let quiet = self.is_heard.lock().unwrap_or_else(PoisonError::into_inner);
+        let _waited = self
+            .hears
+            .wait_timeout_while(quiet, time, |()| !self.is_cancelled());
     }
 
     /// Cancels an attempt whose threads get no answer: nobody waits for them, and others work in their stead.
@@ -290,4 +304,27 @@ pub fn run(threads: &Threads, attempt: Attempt) -> Result<Finished, Stopped> {
     let engine = Arc::new(asking(|| Engine::new(attempt, threads.pool()))?);
     threads.pool().run_to_end(&engine);
     engine.finish()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::thread;
+    use std::time::Duration;
+
+    use super::Cancel;
+
+    #[test]
+    fn who_waits_is_woken_when_it_is_set_and_waits_no_more_then() {
+        let cancel = Cancel::default();
+        cancel.wait(Duration::from_millis(1));
+        assert!(!cancel.is_cancelled());
+        // A wait that nobody ends would last for as long as the tests.
+        const LONG: Duration = Duration::from_secs(3600);
+        thread::scope(|scope| {
+            scope.spawn(|| cancel.wait(LONG));
+            cancel.cancel();
+        });
+        cancel.wait(LONG);
+        assert!(cancel.is_cancelled());
+    }
 }

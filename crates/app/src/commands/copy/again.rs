@@ -2,7 +2,7 @@
 //! run with a server, since somebody waits for it.
 
 use std::collections::BTreeSet;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use model::{Outcome, RelPath};
 use transfer::Cancel;
@@ -10,19 +10,13 @@ use transfer::Cancel;
 /// Before each further try.
 pub(super) const WAITS: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(4)];
 
-/// Between two looks whether the copy was told to stop.
-const LOOK: Duration = Duration::from_millis(50);
-
 /// Waits, unless the copy is told to stop: the next try ends at once then.
 pub(super) fn wait(wait: Duration, entries: usize, cancel: &Cancel) {
     tracing::warn!(
         "{entries} entries failed for a reason that may go away: tried again in {} s",
         wait.as_secs()
     );
-    let until = Instant::now() + wait;
-    while Instant::now() < until && !cancel.is_cancelled() {
-        std::thread::sleep(LOOK);
-    }
+    cancel.wait(wait);
 }
 
 /// What was left to another try is listed there once more.

@@ -46,7 +46,8 @@ impl Ids {
     }
 }
 
-/// Of an attempt that begins now. Waits up to 4 ms.
+/// Of an attempt that begins now. It waits for the clock's next step, up to 4 ms: two attempts that begin within one would
+/// have the same.
 pub(super) fn next_epoch() -> Epoch {
     let (epoch, wait) = epoch_after(SystemTime::now());
     std::thread::sleep(wait);
