@@ -35,6 +35,30 @@ fn owner(fleet: &Fleet) -> Program {
     owner
 }
 
+/// A file that two workers are at.
+struct Halves {
+    fleet: Fleet,
+    server: Program,
+    owner: Program,
+    /// In a range of it.
+    helper: Program,
+}
+
+/// In ranges of so many MiB.
+fn in_halves(label: &str, range: u64) -> Halves {
+    let fleet = huge(label, &Sizes { file: FILE, range });
+    let server = fleet.server();
+    let owner = owner(&fleet);
+    let helper = worker(&fleet, "helper");
+    assert_has_begun_a_range(&helper);
+    Halves {
+        fleet,
+        server,
+        owner,
+        helper,
+    }
+}
+
 #[test]
 fn several_workers_copy_one_file() {
     let fleet = huge(
@@ -63,17 +87,12 @@ fn several_workers_copy_one_file() {
 
 #[test]
 fn a_worker_that_is_killed_in_a_range_costs_no_more_than_that() {
-    let fleet = huge(
-        "huge-range",
-        &Sizes {
-            file: FILE,
-            range: 256,
-        },
-    );
-    let server = fleet.server();
-    let owner = owner(&fleet);
-    let helper = worker(&fleet, "helper");
-    assert_has_begun_a_range(&helper);
+    let Halves {
+        fleet,
+        server,
+        owner,
+        helper,
+    } = in_halves("huge-range", 256);
     helper.kill();
     assert_eq!(helper.wait(LONG).unwrap(), Exit::Signal(9));
     let lost = *ranges(&helper).last().unwrap();
@@ -103,17 +122,12 @@ fn a_worker_that_is_killed_in_a_range_costs_no_more_than_that() {
 
 #[test]
 fn a_file_whose_owner_is_killed_is_copied_by_another() {
-    let fleet = huge(
-        "huge-owner",
-        &Sizes {
-            file: FILE,
-            range: 256,
-        },
-    );
-    let server = fleet.server();
-    let owner = owner(&fleet);
-    let helper = worker(&fleet, "helper");
-    assert_has_begun_a_range(&helper);
+    let Halves {
+        fleet,
+        server,
+        owner,
+        helper,
+    } = in_halves("huge-owner", 256);
     owner.kill();
     assert_eq!(owner.wait(LONG).unwrap(), Exit::Signal(9));
     assert!(!fleet.tasks[0].target.join("new/huge").exists());
@@ -153,19 +167,16 @@ fn a_worker_that_was_frozen_in_a_range_changes_nothing_when_it_thaws() {
 
 #[test]
 fn a_file_that_changes_while_others_copy_it_arrives_as_it_is_in_the_end() {
-    let sizes = Sizes {
-        file: FILE,
-        range: 128,
-    };
-    let fleet = huge("huge-changed", &sizes);
-    let server = fleet.server();
-    let owner = owner(&fleet);
-    let helper = worker(&fleet, "helper");
-    assert_has_begun_a_range(&helper);
+    let Halves {
+        fleet,
+        server,
+        owner,
+        helper,
+    } = in_halves("huge-changed", 128);
     let source = fleet.tasks[0].source.join("new/huge");
     let source = OpenOptions::new().write(true).open(source).unwrap();
     // In the first range, which is the owner's, and in the last.
-    for at in [0, sizes.file] {
+    for at in [0, FILE] {
         source.write_all_at(b"new", at * MIB).unwrap();
     }
     for program in [&server, &owner, &helper] {

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Instant;
 
-use model::{Counters, FailureClass, Outcome, Purpose, Work};
+use model::{Counters, FailureClass, Outcome, Work};
 
 use super::support::{Place, Worker, copied, from_task, item, path, result, task, walk};
 use crate::scheduler::again::is_allowed;
@@ -93,15 +93,7 @@ fn an_entry_that_failed_waits_and_is_tried_again_until_its_attempts_are_used_up(
     };
     worker.complete(&scheduler, lease, last);
     // The directory that an entry was put into late gets its attributes once more.
-    let (attributes, work) = worker.lease_one(&scheduler);
-    let expected = Work::Walk {
-        directories: vec![path("a")],
-        purpose: Purpose::Attributes,
-    };
-    assert_eq!(work, expected);
-    worker.complete(&scheduler, attributes, copied(0, 0));
-    let (closing, _) = worker.lease_one(&scheduler);
-    worker.complete(&scheduler, closing, copied(0, 0));
+    worker.end(&scheduler, "a");
     assert!(!result(&scheduler, 1).success);
     let counters = scheduler.snapshot().unwrap().counters();
     assert_eq!(

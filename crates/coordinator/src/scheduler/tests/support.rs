@@ -219,6 +219,20 @@ impl Worker {
         }
     }
 
+    /// Sets the attributes of this directory, which is to be the only one, and does what ends its task.
+    #[track_caller]
+    pub(super) fn end(self, scheduler: &Scheduler, directory: &str) {
+        let (attributes, work) = self.lease_one(scheduler);
+        let expected = Work::Walk {
+            directories: vec![path(directory)],
+            purpose: Purpose::Attributes,
+        };
+        assert_eq!(work, expected);
+        self.complete(scheduler, attributes, copied(0, 0));
+        let (closing, _) = self.lease_one(scheduler);
+        self.complete(scheduler, closing, copied(0, 0));
+    }
+
     pub(super) fn complete(self, scheduler: &Scheduler, (item, epoch): Lease, outcome: Outcome) {
         scheduler
             .complete(self.session, item, epoch, outcome, &[], Vec::new())
