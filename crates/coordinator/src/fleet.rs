@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use model::{Counters, Epoch, ItemId, RelPath, SessionId, TaskId, WorkKind};
+use model::{Counters, Epoch, Item, ItemId, RelPath, SessionId, TaskId, WorkKind};
 use tokio::sync::Notify;
 
 use crate::mounts::{LeftBehind, Unanswered};
@@ -159,14 +159,16 @@ impl Session {
         }
     }
 
+    /// Notes that the item is granted to it.
+    pub fn take_on(&mut self, item: &Item, now: Instant) {
+        self.hold((item.id, item.epoch), item.task, item.work.kind(), now);
+        if item.is_suspect() {
+            self.suspect = Some(item.id);
+        }
+    }
+
     /// Notes a grant. It is how a refusal of its task is tried again, so that is forgotten.
-    pub fn hold(
-        &mut self,
-        (item, epoch): (ItemId, Epoch),
-        task: TaskId,
-        kind: WorkKind,
-        now: Instant,
-    ) {
+    fn hold(&mut self, (item, epoch): (ItemId, Epoch), task: TaskId, kind: WorkKind, now: Instant) {
         self.refusals.remove(&task);
         self.held.insert(
             item,
@@ -283,7 +285,7 @@ impl Fleet {
             !unheard
         });
         if !tasks.is_empty() {
-            self.suspect_until(id, tasks, now + lease.max(self.lease) * 2);
+            self.note_superseded_until(id, tasks, now + lease.max(self.lease) * 2);
         }
         Some(heard)
     }
@@ -311,7 +313,7 @@ impl Fleet {
             if let Some(session) = self.sessions.remove(&id) {
                 let tasks: Vec<TaskId> = session.held.values().map(|held| held.task).collect();
                 if !tasks.is_empty() {
-                    self.suspect_until(id, tasks, now + session.lease.max(self.lease) * 2);
+                    self.note_superseded_until(id, tasks, now + session.lease.max(self.lease) * 2);
                 }
                 expired.push(Expired { id, session });
             }
@@ -320,14 +322,14 @@ impl Fleet {
     }
 
     /// Notes that attempts of unknown sessions may be alive, as after a restart of the server.
-    pub fn suspect(&mut self, id: SessionId, tasks: Vec<TaskId>, now: Instant) {
-        self.suspect_until(id, tasks, now + self.lease * 2);
+    pub fn note_superseded(&mut self, id: SessionId, tasks: Vec<TaskId>, now: Instant) {
+        self.note_superseded_until(id, tasks, now + self.lease * 2);
     }
 
-    fn suspect_until(&mut self, id: SessionId, tasks: Vec<TaskId>, until: Instant) {
-        let suspected = self.superseded.entry(id).or_insert((until, Vec::new()));
-        suspected.0 = until;
-        suspected.1.extend(tasks);
+    fn note_superseded_until(&mut self, id: SessionId, tasks: Vec<TaskId>, until: Instant) {
+        let noted = self.superseded.entry(id).or_insert((until, Vec::new()));
+        noted.0 = until;
+        noted.1.extend(tasks);
     }
 
     /// A worker has stopped whatever it did in this session.

@@ -44,8 +44,8 @@ fn a_server_that_was_frozen_blames_nobody_for_its_silence() {
 fn all_tasks_of_one_lost_session_are_waited_for() {
     let t0 = Instant::now();
     let mut fleet = fleet(t0, 0);
-    fleet.suspect(id(7), vec![TaskId(1)], t0);
-    fleet.suspect(id(7), vec![TaskId(2)], t0);
+    fleet.note_superseded(id(7), vec![TaskId(1)], t0);
+    fleet.note_superseded(id(7), vec![TaskId(2)], t0);
     assert!(fleet.may_be_written_to(TaskId(1), t0));
     assert!(fleet.may_be_written_to(TaskId(2), t0));
 }
@@ -73,7 +73,7 @@ fn a_silent_session_loses_what_it_held_and_its_task_waits_two_leases() {
 fn an_acknowledged_end_is_not_waited_for() {
     let t0 = Instant::now();
     let mut fleet = fleet(t0, 1);
-    fleet.suspect(id(7), vec![TaskId(1)], t0);
+    fleet.note_superseded(id(7), vec![TaskId(1)], t0);
     assert!(fleet.may_be_written_to(TaskId(1), t0));
     fleet.acknowledged(id(7));
     assert!(!fleet.may_be_written_to(TaskId(1), t0));

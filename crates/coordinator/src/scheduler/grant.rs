@@ -203,11 +203,7 @@ impl Scheduler {
             return false;
         };
         for granted in grants {
-            let item = &granted.item;
-            session.hold((item.id, item.epoch), item.task, item.work.kind(), now);
-            if item.is_suspect() {
-                session.suspect = Some(item.id);
-            }
+            session.take_on(&granted.item, now);
         }
         if !grants.is_empty() {
             session.last_lease = Some((request, grants.to_vec()));

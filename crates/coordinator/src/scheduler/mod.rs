@@ -22,10 +22,11 @@ mod soon;
 mod stock;
 mod suspects;
 mod targets;
+mod tick;
 mod uploads;
 mod waiters;
 
-use std::collections::{BTreeMap, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
@@ -38,9 +39,7 @@ use crate::notices::Notices;
 use crate::plan::StoredList;
 use crate::received::Received;
 use crate::results::Results;
-use crate::store::{
-    Cost, Kinds, Millis, Phase, RunRecord, RunState, Store, StoreError, TaskRecord, TaskResult,
-};
+use crate::store::{Cost, Millis, RunRecord, RunState, Store, StoreError, TaskRecord, TaskResult};
 
 use owed::{Owed, Shortage};
 use stock::{Mark, Stock};
@@ -320,30 +319,25 @@ impl Scheduler {
                     continue;
                 };
                 match state.fleet.session(session) {
-                    Some(session) => {
-                        session.hold((item.id, item.epoch), item.task, item.work.kind(), now);
-                        if item.is_suspect() {
-                            session.suspect = Some(item.id);
-                        }
-                    }
+                    Some(session) => session.take_on(&item, now),
                     None => {
                         // Its worker's session has ended, it may still write.
-                        state.fleet.suspect(session, vec![item.task], now);
+                        state.fleet.note_superseded(session, vec![item.task], now);
                         orphans.push((item.id, item.epoch));
                     }
                 }
             }
         }
         // An attempt that was superseded before the restart may not have been heard of since.
-        let mut suspects = Vec::new();
+        let mut superseded = Vec::new();
         for task in self.unfinished() {
             if self.store.totals(self.run, task)?.retries > 0 {
-                suspects.push(task);
+                superseded.push(task);
             }
         }
-        if !suspects.is_empty() {
+        if !superseded.is_empty() {
             let nobody = SessionId::from_random(0);
-            self.state().fleet.suspect(nobody, suspects, now);
+            self.state().fleet.note_superseded(nobody, superseded, now);
         }
         for (item, epoch) in orphans {
             self.put_back(
@@ -410,118 +404,6 @@ impl Scheduler {
             .collect();
         tasks.sort();
         tasks
-    }
-
-    /// What time alone brings about. To be called a few times a second.
-    pub fn tick(&self, now: Instant) -> Result<(), StoreError> {
-        let expired = self.state().fleet.expire(now);
-        for dead in expired {
-            tracing::warn!(
-                "worker {} was silent for {} s: what it held runs elsewhere",
-                dead.session.name,
-                self.settings.lease.as_secs()
-            );
-            let cost = dead.session.cost_of_its_loss();
-            for (item, held) in dead.session.held {
-                let lost = "its worker was lost";
-                self.settle(Owed::PutBack(item, held.epoch, cost, lost))?;
-            }
-            self.settle(Owed::RemoveSession(dead.id))?;
-            dead.session.commands.notify_waiters();
-        }
-        self.settle_owed(now)?;
-        self.look_for_room(now);
-        self.look_at_targets(now);
-        self.give_up_refused(now)?;
-        self.look_for_engines(now)?;
-        for task in self.waiting_for_time() {
-            self.advance(task)?;
-        }
-        self.share_out(now);
-        self.wake_for_time(now);
-        Ok(())
-    }
-
-    /// Wakes whoever may take what time has brought.
-    fn wake_for_time(&self, now: Instant) {
-        let now_ms = self.clock.now_ms();
-        let (due, are_heard) = {
-            let mut state = self.state();
-            let open = state.tasks.values().filter(|t| t.record.result.is_none());
-            let due: Vec<TaskId> = open
-                .filter(|task| task.stock.is_due(now_ms))
-                .map(|task| task.record.task.id)
-                .collect();
-            let before = state.predecessors.len();
-            state.predecessors.retain(|_, until| now < *until);
-            (due, before > 0 && state.predecessors.is_empty())
-        };
-        for task in due {
-            // Who gets all it has room for wakes the next.
-            self.wake_for(task, 1);
-        }
-        if are_heard {
-            self.wake_all();
-        }
-    }
-
-    fn waiting_for_time(&self) -> Vec<TaskId> {
-        self.state()
-            .tasks
-            .values()
-            .filter(|task| task.record.result.is_none() && task.waits_for_time)
-            .map(|task| task.record.task.id)
-            .collect()
-    }
-
-    /// Asks busy workers for work if somebody idles and nothing waits that the idle ones may run.
-    fn share_out(&self, now: Instant) {
-        let mut state = self.state();
-        let idle = state.fleet.idle();
-        if idle.is_empty() {
-            return;
-        }
-        let idle_slots = state.fleet.idle_slots();
-        let shareable: HashSet<TaskId> = {
-            let State {
-                fleet,
-                tasks,
-                targets,
-                ..
-            } = &mut *state;
-            let wanted: Vec<&TaskState> = tasks
-                .values()
-                .filter(|task| task.record.result.is_none())
-                .filter(|task| targets.pause_of(task.record.task.id).is_none())
-                .filter(|task| {
-                    let fits = |session: &Session| self.kinds_for(session, task).is_some();
-                    fleet.is_wanted(&idle, task.record.task.id, now, fits)
-                })
-                .collect();
-            // What waits for the first worker to say what it found helps nobody who idles.
-            let is_open = |task: &TaskState| {
-                task.record.source_identity.is_some() || fleet.held_of(task.record.task.id) == 0
-            };
-            let now_ms = self.clock.now_ms();
-            if wanted
-                .iter()
-                .any(|task| task.stock.may_have(Kinds::All, now_ms) && is_open(task))
-            {
-                return;
-            }
-            wanted
-                .into_iter()
-                .filter(|task| matches!(task.record.phase, Phase::Copy | Phase::Links))
-                .map(|task| task.record.task.id)
-                .collect()
-        };
-        let fleet = &mut state.fleet;
-        fleet.ask_to_share(idle_slots, ASK_AGAIN, now, |task| shareable.contains(&task));
-        for session in fleet.sessions.values() {
-            if session.held.values().any(|held| held.share) {
-                session.commands.notify_waiters();
-            }
-        }
     }
 
     /// Says that the run can't go on: the store fails, or something that can't be did happen.

@@ -27,7 +27,7 @@ impl Scheduler {
         let mut state = self.state();
         let lasts = match reason {
             ReleaseReason::Hung => {
-                state.fleet.suspect(session, vec![task], now);
+                state.fleet.note_superseded(session, vec![task], now);
                 // From then on its heartbeats tell.
                 self.settings.heartbeat * 2
             }

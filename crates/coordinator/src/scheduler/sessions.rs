@@ -154,7 +154,7 @@ impl Scheduler {
             let held = state.fleet.session(id).map(|session| &session.held);
             let tasks: Vec<TaskId> = held.into_iter().flatten().map(|(_, h)| h.task).collect();
             if !tasks.is_empty() {
-                state.fleet.suspect(id, tasks, self.clock.now());
+                state.fleet.note_superseded(id, tasks, self.clock.now());
             }
         }
         self.end_session(id)
