@@ -66,13 +66,12 @@ fn migrate_through(outage: Outage, seed: u64) {
     let mut fleet = Fleet::new(
         "outage",
         &Settings {
-            durability: "file",
             concurrency: 1,
             transfers: 1,
             ..Settings::default()
         },
     );
-    fleet.add_tree(&Recipe::odd(200, 6_000), seed);
+    fleet.add_slow_tree(&Recipe::odd(200, 2_000), seed);
     let mut server = fleet.server();
     let worker = start(fleet.worker_command("w1").arg("--debug"));
     worker

@@ -40,7 +40,7 @@ fn directories_of_files_with_several_names_keep_their_times() {
 #[test]
 fn names_that_different_workers_find_are_names_of_one_file() {
     let fleet = shared_tree("links-shared");
-    let names = link_across(&fleet.tasks[0].source);
+    let names = link_across(&fleet.tasks[0].lower);
     let server = fleet.server();
     let [first, second] = two_workers(&fleet);
     assert_exit(&server, 0);
@@ -51,8 +51,8 @@ fn names_that_different_workers_find_are_names_of_one_file() {
     let took_part = |worker: &Program| begun(worker).len() > 1;
     assert!(took_part(&first) && took_part(&second));
     let left = [&first, &second].map(names_in_links_phase);
-    // Both names of some may have been met by one item.
-    assert!(left.iter().sum::<u64>() > names / 2, "{left:?} of {names}");
+    // Both names of many may have been met by one item.
+    assert!(left.iter().sum::<u64>() > names / 10, "{left:?} of {names}");
     let row = fleet.results();
     let row = row.rows().next().unwrap();
     assert_eq!(row.number("retries"), 0);
@@ -69,7 +69,7 @@ fn names_that_different_workers_find_are_names_of_one_file() {
 #[test]
 fn a_worker_that_dies_among_names_of_one_file_loses_none() {
     let fleet = shared_tree("links-killed");
-    link_across(&fleet.tasks[0].source);
+    link_across(&fleet.tasks[0].lower);
     let server = fleet.server();
     let workers = two_workers(&fleet);
     let in_links_phase = || {
@@ -87,18 +87,17 @@ fn a_worker_that_dies_among_names_of_one_file_loses_none() {
     assert_same_with_links(&fleet);
 }
 
-/// One large tree, which two workers share: work younger than 2 s is not shared.
+/// One tree that takes so long that two workers share it.
 fn shared_tree(label: &str) -> Fleet {
     let mut fleet = Fleet::new(
         label,
         &Settings {
-            durability: "file",
             concurrency: 1,
             transfers: 1,
             ..Settings::default()
         },
     );
-    fleet.add_tree(&Recipe::odd(400, 24_000), 4);
+    fleet.add_slow_tree(&Recipe::odd(400, 4_000), 4);
     fleet
 }
 
@@ -145,5 +144,5 @@ fn assert_same_with_links(fleet: &Fleet) {
         directory_times: true,
         ..Options::default()
     };
-    assert_same_by(&task.source, &task.target, &all);
+    assert_same_by(&task.lower, &task.target, &all);
 }

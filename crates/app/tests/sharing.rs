@@ -13,14 +13,13 @@ fn two_workers_share_one_tree() {
     let mut fleet = Fleet::new(
         "sharing",
         &Settings {
-            // Slow enough that the second worker is asked in: what is soon done is not shared.
-            durability: "file",
             concurrency: 1,
             transfers: 1,
             ..Settings::default()
         },
     );
-    fleet.add_tree(&Recipe::odd(400, 24_000), 4);
+    // What is soon done is not shared.
+    fleet.add_slow_tree(&Recipe::odd(400, 4_000), 4);
     let server = fleet.server();
     let first = start(fleet.worker_command("first").arg("--debug"));
     first
@@ -55,14 +54,13 @@ fn an_item_that_has_run_for_its_time_hands_back_what_it_has_not_begun() {
     let mut fleet = Fleet::new(
         "item-target",
         &Settings {
-            durability: "file",
             concurrency: 1,
             transfers: 1,
             more_global: vec!["item_target_secs: 1".to_owned()],
             ..Settings::default()
         },
     );
-    fleet.add_tree(&Recipe::odd(400, 24_000), 4);
+    fleet.add_slow_tree(&Recipe::odd(400, 4_000), 4);
     let server = fleet.server();
     let worker = start(fleet.worker_command("alone").arg("--debug"));
     assert_exit(&server, 0);

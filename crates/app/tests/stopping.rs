@@ -17,13 +17,12 @@ const STOPPED_WITHIN: Duration = Duration::from_secs(10);
 /// Trees that keep a worker busy for seconds.
 fn busy_fleet(label: &str, seed: u64) -> Fleet {
     let settings = Settings {
-        durability: "file",
         transfers: 2,
         ..Settings::default()
     };
     let mut fleet = Fleet::new(label, &settings);
     for task in 0..3 {
-        fleet.add_tree(&Recipe::odd(60, 1_200), seed + task);
+        fleet.add_slow_tree(&Recipe::odd(60, 1_000), seed + task);
     }
     fleet
 }

@@ -115,8 +115,8 @@ impl Fleet {
 #[track_caller]
 pub fn assert_tree(task: &Task) {
     assert_no_leftovers(&task.target);
-    assert_same(&task.source, &task.target);
-    let differences = rsync_differences(&task.source, &task.target, HardLinks::Ignore);
+    assert_same(&task.lower, &task.target);
+    let differences = rsync_differences(&task.lower, &task.target, HardLinks::Ignore);
     assert!(differences.is_empty(), "rsync would do: {differences:?}");
 }
 

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 pub use judge::{Begun, Counts, assert_no_leftovers, assert_tree, begun};
 pub use settings::Settings;
+use testkit::fuse::{Mounted, SlowFs};
 use testkit::results::Table;
 use testkit::tree::{self, Made, Recipe};
 use testkit::{Program, Scratch, free_port};
@@ -48,6 +49,8 @@ const VARIABLES: [&str; 14] = [
 #[derive(Debug, Clone)]
 pub struct Task {
     pub source: PathBuf,
+    /// Where the source's entries lie: the source itself, unless it is slow.
+    pub lower: PathBuf,
     pub target: PathBuf,
     /// What the source was made of, where it was made here.
     pub made: Option<Made>,
@@ -55,6 +58,8 @@ pub struct Task {
 
 #[derive(Debug)]
 pub struct Fleet {
+    // Ends before the directories go that it is mounted on and over.
+    mounted: Vec<Mounted>,
     scratch: Scratch,
     pub port: u16,
     pub tasks: Vec<Task>,
@@ -67,6 +72,7 @@ impl Fleet {
         let fleet = Self {
             port: free_port(),
             tasks: Vec::new(),
+            mounted: Vec::new(),
             scratch,
         };
         fleet.scratch.directory("server");
@@ -150,10 +156,33 @@ impl Fleet {
         self.add_task(&source, &target, Some(made))
     }
 
+    /// As [`Self::add_tree`], of a source that answers each request after a millisecond: a run takes so many of them at
+    /// least, however fast the machine is, and what happens meanwhile does happen meanwhile.
+    pub fn add_slow_tree(&mut self, recipe: &Recipe, seed: u64) -> &Task {
+        let lower = self.path(format!("lower{}", self.tasks.len() + 1));
+        let made = tree::make(&lower, recipe, seed).expect("a tree can be made");
+        self.add_slow(&lower, Some(made))
+    }
+
+    /// Adds a task for what is in this directory, through a mount as slow as that of [`Self::add_slow_tree`].
+    pub fn add_slow(&mut self, lower: &Path, made: Option<Made>) -> &Task {
+        let number = self.tasks.len() + 1;
+        let source = self.scratch.directory(format!("source{number}"));
+        let target = self.path(format!("target{number}"));
+        let slow = SlowFs::over(lower).metadata_delay(Duration::from_millis(1));
+        self.mounted
+            .push(slow.mount(&source).expect("it can be mounted"));
+        self.add_task(&source, &target, made);
+        let task = self.tasks.last_mut().expect("one was added");
+        lower.clone_into(&mut task.lower);
+        task
+    }
+
     /// Adds a line to the tasks file.
     pub fn add_task(&mut self, source: &Path, target: &Path, made: Option<Made>) -> &Task {
         self.tasks.push(Task {
             source: source.to_owned(),
+            lower: source.to_owned(),
             target: target.to_owned(),
             made,
         });
