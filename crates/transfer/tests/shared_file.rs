@@ -5,6 +5,7 @@ mod support;
 
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt as _;
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
 
@@ -21,6 +22,7 @@ type Perform = dyn Fn(&[RangeWork]) + Send + Sync;
 
 /// Others, which do with ranges what the test says.
 struct Others {
+    target: PathBuf,
     states: Mutex<Vec<Vec<RangeState>>>,
     handed: Mutex<mpsc::Sender<Vec<RangeWork>>>,
     /// Does what they do when the owner asks the first time.
@@ -30,8 +32,10 @@ struct Others {
 }
 
 impl Share for Others {
+    /// Only when the file has been begun: after a look in vain there is none for a while, and all may be done.
     fn is_wanted(&self) -> bool {
-        self.ranges.lock().unwrap().is_empty()
+        let mut begun = fs::read_dir(&self.target).into_iter().flatten();
+        self.ranges.lock().unwrap().is_empty() && begun.next().is_some()
     }
 
     fn hand_over(&self, _: &[Unbegun]) -> Result<(), NotTaken> {
@@ -69,14 +73,18 @@ impl Share for Others {
 
 /// What the owner does with others that do ranges so, and what these are given.
 fn owner(
+    place: &Place,
     states: Vec<Vec<RangeState>>,
     perform: impl Fn(&[RangeWork]) + Send + Sync + 'static,
 ) -> (Try, mpsc::Receiver<Vec<RangeWork>>, Arc<AtomicBool>) {
     let (handed, ranges) = mpsc::channel();
     let was_given_up = Arc::new(AtomicBool::new(false));
     let mut attempt = walk();
+    // It looks after each part.
+    attempt.threads = 1;
     attempt.options.verify = Verify::Checksum;
     attempt.share = Arc::new(Others {
+        target: place.target(""),
         states: Mutex::new(states),
         handed: Mutex::new(handed),
         perform: Box::new(perform),
@@ -92,7 +100,7 @@ fn owned(
     states: Vec<Vec<RangeState>>,
     perform: impl Fn(&[RangeWork]) + Send + Sync + 'static,
 ) -> (Counters, Vec<RangeWork>) {
-    let (attempt, ranges, _) = owner(states, perform);
+    let (attempt, ranges, _) = owner(place, states, perform);
     let finished = attempt.run(place).unwrap();
     (finished.outcome.counters, ranges.recv().unwrap())
 }
@@ -167,7 +175,7 @@ fn a_file_that_changes_after_others_have_done_ranges_is_copied_again() {
         let source = place.source("huge");
         // After its own parts, and when it was told that all is done.
         let states = vec![vec![RangeState::Done; 64]];
-        let (mut attempt, ranges, _) = owner(states, move |_| {
+        let (mut attempt, ranges, _) = owner(&place, states, move |_| {
             let source = OpenOptions::new().write(true).open(&source).unwrap();
             source.write_all_at(b"new", 3).unwrap();
         });
@@ -185,7 +193,7 @@ fn a_file_that_changes_after_others_have_done_ranges_is_copied_again() {
 fn a_file_that_gets_shorter_is_given_up_with_all_its_ranges_and_copied_again() {
     let (place, content) = whole();
     let states = vec![vec![RangeState::Leased; 64]; 1000];
-    let (mut attempt, ranges, was_given_up) = owner(states, |_| ());
+    let (mut attempt, ranges, was_given_up) = owner(&place, states, |_| ());
     let ranges = Mutex::new(ranges);
     let source = OpenOptions::new().write(true).open(place.source("huge"));
     let source = source.unwrap();
