@@ -41,6 +41,9 @@ use end::{RunsEnd, until_over};
 /// How often the scheduler looks at what time alone brings about.
 const TICK: Duration = Duration::from_millis(250);
 
+/// Between looks at who has work for those who have none: they take the lock that all calls need.
+const SHARES_AGAIN: Duration = Duration::from_millis(50);
+
 /// Many workers may share a connection, by a proxy, and each waits in two calls at a time.
 const STREAMS_PER_CONNECTION: u32 = 4_096;
 
@@ -296,7 +299,15 @@ impl Server {
                     let _ = end_asked.await;
                 }),
         );
-        let ticks = tokio::spawn(tick(self.scheduler.clone()));
+        let ticks = {
+            let (ticking, sharing) = (self.scheduler.clone(), self.scheduler.clone());
+            tokio::spawn(async {
+                tokio::select! {
+                    () = tick(ticking) => {}
+                    () = share_out(sharing) => {}
+                }
+            })
+        };
         let lines = tokio::spawn(progress(self.scheduler.clone(), self.progress));
         let at_end = RunsEnd {
             keep: self.keep,
@@ -433,6 +444,15 @@ async fn tick(scheduler: Arc<Scheduler>) {
         // Without this, leases would never end, and perhaps the run wouldn't.
         scheduler.broken(why);
         return;
+    }
+}
+
+/// Asks for work as soon as somebody has none: who waits for the next tick has waited for nothing.
+async fn share_out(scheduler: Arc<Scheduler>) {
+    loop {
+        scheduler.somebody_idles().await;
+        scheduler.share_out(Instant::now());
+        tokio::time::sleep(SHARES_AGAIN).await;
     }
 }
 

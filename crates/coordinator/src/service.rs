@@ -179,10 +179,11 @@ impl Coordinator for Service {
         let deadline = deadline(request.wait_ms);
         let came = Instant::now();
         let waiting = self.scheduler.wait_for_work(id, slots);
+        let mut most = slots;
         loop {
             let scheduler = Arc::clone(&self.scheduler);
             let answer = self
-                .to_its_end(scheduler.lease_soon(id, request.request_id, slots))
+                .to_its_end(scheduler.lease_soon(id, request.request_id, most))
                 .await?;
             let over = answer.run_over;
             let age = answer.age;
@@ -202,7 +203,8 @@ impl Coordinator for Service {
             while Instant::now() < deadline {
                 let look_again = deadline.min(Instant::now() + LOOK_AGAIN);
                 let _ = timeout_at(look_again, waiting.woken()).await;
-                if waiting.should_look() {
+                if let Some(slots) = waiting.should_look() {
+                    most = slots;
                     break;
                 }
             }

@@ -74,10 +74,10 @@ enum Wakes<'a> {
     Commands(Pin<Box<OwnedNotified>>),
 }
 
-impl Wakes<'_> {
-    /// Whether the call should look again.
-    fn are_due(&mut self, now: u64) -> bool {
-        match self {
+impl Poll<'_> {
+    /// Whether the call should look again, for as many as it is told.
+    fn is_due(&mut self, now: u64) -> bool {
+        match &mut self.wakes {
             Wakes::Work { waiting, look } => {
                 let mut context = Context::from_waker(Waker::noop());
                 let is_woken = pin!(waiting.woken()).poll(&mut context).is_ready();
@@ -85,7 +85,11 @@ impl Wakes<'_> {
                     return false;
                 }
                 *look = now + LOOK_AGAIN_MS;
-                waiting.should_look()
+                let most = waiting.should_look();
+                if let (Request::Lease { slots, .. }, Some(most)) = (&mut self.request, most) {
+                    *slots = most;
+                }
+                most.is_some()
             }
             Wakes::Commands(woken) => woken.as_mut().enable(),
         }
@@ -239,8 +243,7 @@ impl<'a> Server<'a> {
     fn look_at_polls(&mut self, now: u64) -> Result<Replies, Died> {
         let mut replies = Vec::new();
         loop {
-            let is_due =
-                |poll: &mut Poll<'a>| poll.wakes.are_due(now) || now >= poll.came + POLL_MS;
+            let is_due = |poll: &mut Poll<'a>| poll.is_due(now) || now >= poll.came + POLL_MS;
             let Some(at) = self.polls.iter_mut().position(is_due) else {
                 return Ok(replies);
             };

@@ -32,7 +32,7 @@ use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
 use model::{CopyOptions, Engine, Epoch, ItemId, RcloneOptions, RunId, SessionId, TaskId};
-use tokio::sync::watch;
+use tokio::sync::{Notify, watch};
 
 use crate::fleet::{Fleet, Session};
 use crate::notices::Notices;
@@ -92,7 +92,7 @@ pub struct Settings {
 }
 
 /// An attempt is asked to share at most this often: it may have had nothing worth it, or not yet.
-const ASK_AGAIN: Duration = Duration::from_millis(500);
+const ASK_AGAIN: Duration = Duration::from_millis(250);
 
 /// What a call can be answered with besides success.
 #[derive(Debug, thiserror::Error)]
@@ -170,6 +170,8 @@ pub struct Scheduler {
     /// Held while names that several items left are dealt out.
     dealing: Mutex<()>,
     over: watch::Sender<bool>,
+    /// Somebody has looked for work in vain.
+    idles: Notify,
 }
 
 pub(crate) struct State {
@@ -298,6 +300,7 @@ impl Scheduler {
             ending: Mutex::new(()),
             dealing: Mutex::new(()),
             over: watch::Sender::new(run.state != RunState::Running),
+            idles: Notify::new(),
         };
         scheduler.take_up_leases(now)?;
         Ok(scheduler)

@@ -73,8 +73,13 @@ impl Scheduler {
             .collect()
     }
 
+    /// Until somebody has looked for work in vain.
+    pub async fn somebody_idles(&self) {
+        self.idles.notified().await;
+    }
+
     /// Asks busy workers for work if somebody idles and nothing waits that the idle ones may run.
-    fn share_out(&self, now: Instant) {
+    pub fn share_out(&self, now: Instant) {
         let mut state = self.state();
         let idle = state.fleet.idle();
         if idle.is_empty() {

@@ -1,5 +1,6 @@
-//! Calls of workers that wait for work. What comes wakes those that may get it, as many as have slots for it, the longest
-//! waiting first; the others sleep on. So a thousand idle workers cost one item no thousand looks.
+//! Calls of workers that wait for work. What comes wakes those that may get it, workers that hold nothing first, then the
+//! longest waiting; several items are spread over all that wait. The others sleep on: so a thousand idle workers cost one item
+//! no thousand looks.
 //!
 //! Nothing is lost by it: a call is known before it looks, one that ends without having looked hands its turn on, and who
 //! gets all it has room for wakes the next.
@@ -26,8 +27,15 @@ struct Call {
     session: SessionId,
     slots: usize,
     wakes: Arc<Notify>,
-    /// It was woken for this task, and has not looked yet.
-    turn: Option<TaskId>,
+    /// It was woken, and has not looked yet.
+    turn: Option<Turn>,
+}
+
+#[derive(Debug, Clone, Copy)]
+struct Turn {
+    task: TaskId,
+    /// Items that it may take: others wait, too.
+    most: usize,
 }
 
 #[cfg(test)]
@@ -40,8 +48,8 @@ impl Waiters {
 }
 
 impl Call {
-    fn wake(&mut self, task: TaskId) {
-        self.turn = Some(task);
+    fn wake(&mut self, turn: Turn) {
+        self.turn = Some(turn);
         self.wakes.notify_one();
     }
 }
@@ -82,10 +90,19 @@ impl Scheduler {
     /// So many items of the task may have become grantable.
     pub(super) fn wake_for(&self, task: TaskId, items: usize) {
         let mut state = self.state();
-        let sleeping = state.waiters.calls.iter().filter(|(_, c)| c.turn.is_none());
-        let sleeping: Vec<u64> = sleeping.map(|(number, _)| *number).collect();
+        let State { waiters, fleet, .. } = &*state;
+        let sleeping = waiters.calls.iter().filter(|(_, c)| c.turn.is_none());
+        let holds_nothing = |call: &Call| {
+            let session = fleet.sessions.get(&call.session);
+            session.is_some_and(|session| session.held.is_empty())
+        };
+        let (mut sleeping, busy): (Vec<_>, Vec<_>) = sleeping
+            .map(|(number, call)| (*number, holds_nothing(call)))
+            .partition(|(_, holds_nothing)| *holds_nothing);
+        sleeping.extend(busy);
+        let share = items.div_ceil(sleeping.len().max(1));
         let mut left = items;
-        for number in sleeping {
+        for (number, _) in sleeping {
             if left == 0 {
                 return;
             }
@@ -94,8 +111,9 @@ impl Scheduler {
                 continue;
             }
             if let Some(call) = state.waiters.calls.get_mut(&number) {
-                left = left.saturating_sub(call.slots);
-                call.wake(task);
+                let most = call.slots.min(share);
+                left -= most.min(left);
+                call.wake(Turn { task, most });
             }
         }
     }
@@ -152,18 +170,22 @@ impl Scheduler {
 }
 
 impl Waiting<'_> {
+    /// To be called after a look in vain.
     pub async fn woken(&self) {
+        self.scheduler.idles.notify_one();
         self.wakes.notified().await;
     }
 
-    /// Whether the call should look now: costs no store anything. It has had its turn with this.
-    pub fn should_look(&self) -> bool {
+    /// How many items the call should look for now, if it should: costs no store anything. It has had its turn with this.
+    pub fn should_look(&self) -> Option<usize> {
         let mut state = self.scheduler.state();
-        if let Some(call) = state.waiters.calls.get_mut(&self.number) {
-            call.turn = None;
-        }
+        let call = state.waiters.calls.get_mut(&self.number)?;
+        let turn = call.turn.take();
+        let slots = turn.map_or(call.slots, |turn| turn.most);
         let now = self.scheduler.clock.now();
-        self.scheduler.is_over() || self.scheduler.may_get_any(&state, self.session, now)
+        let should =
+            self.scheduler.is_over() || self.scheduler.may_get_any(&state, self.session, now);
+        should.then_some(slots)
     }
 }
 
@@ -177,8 +199,8 @@ impl Drop for Waiting<'_> {
             let call = state.waiters.calls.remove(&self.number);
             call.and_then(|call| call.turn)
         };
-        if let Some(task) = turn {
-            self.scheduler.wake_for(task, 1);
+        if let Some(turn) = turn {
+            self.scheduler.wake_for(turn.task, 1);
         }
     }
 }

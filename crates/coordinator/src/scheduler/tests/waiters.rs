@@ -67,8 +67,37 @@ fn each_item_that_comes_wakes_one_of_those_who_wait() {
     assert_eq!(idlers.woken(), [one.session]);
     idlers.hand_over(1..2);
     assert_eq!(idlers.woken(), [one.session, two.session]);
-    assert!(waiting.iter().all(Waiting::should_look));
+    let looks = waiting.each_ref().map(Waiting::should_look);
+    assert_eq!(looks, [Some(1), Some(1)]);
     assert_eq!(idlers.woken(), []);
+}
+
+#[test]
+fn what_comes_is_spread_over_all_who_wait() {
+    let idlers = idlers();
+    let waiting = idlers.idle.map(|idle| {
+        let scheduler = &idlers.scheduler;
+        scheduler.wait_for_work(idle.session, 3)
+    });
+    idlers.hand_over(0..4);
+    let looks = waiting.each_ref().map(Waiting::should_look);
+    assert_eq!(looks, [Some(2), Some(2)]);
+    // A look without a turn is for all it has room for.
+    idlers.hand_over(4..5);
+    let looks = waiting.each_ref().map(Waiting::should_look);
+    assert_eq!(looks, [Some(1), Some(3)]);
+}
+
+#[test]
+fn who_holds_nothing_is_woken_first() {
+    let idlers = idlers();
+    let [one, two] = idlers.idle;
+    let _waiting = [idlers.wait(idlers.busy), idlers.wait(one), idlers.wait(two)];
+    idlers.hand_over(0..1);
+    assert_eq!(idlers.woken(), [one.session]);
+    idlers.hand_over(1..3);
+    let all = [idlers.busy, one, two].map(|worker| worker.session);
+    assert_eq!(idlers.woken(), all);
 }
 
 #[test]
@@ -105,7 +134,7 @@ fn who_gets_all_it_has_room_for_wakes_the_next() {
     let waiting = idlers.wait(two);
     idlers.hand_over(0..2);
     // It looks, and sleeps again.
-    assert!(waiting.should_look());
+    assert_eq!(waiting.should_look(), Some(1));
     assert_eq!(idlers.woken(), []);
     let leased = idlers.scheduler.lease(one.session, 7, 1).unwrap();
     assert_eq!(leased.grants.len(), 1);
@@ -122,10 +151,10 @@ fn who_waits_in_vain_costs_the_store_nothing() {
     for worker in [one, two, idlers.busy] {
         assert_eq!(worker.lease(&idlers.scheduler), []);
     }
-    assert!(!waiting.should_look());
+    assert_eq!(waiting.should_look(), None);
     idlers.is_full.store(false, Ordering::SeqCst);
     idlers.hand_over(0..1);
-    assert!(waiting.should_look());
+    assert_eq!(waiting.should_look(), Some(1));
     idlers.is_full.store(true, Ordering::SeqCst);
     let refused = idlers.scheduler.lease(one.session, 8, 1);
     refused.expect_err("this one asks the store");
