@@ -17,12 +17,12 @@ use crate::fs_types;
 use crate::held::{Held, HeldDirs};
 use crate::late::Late;
 use crate::ledger::{Tally, Verdict};
+use crate::pace::Pace;
 use crate::parts::Parts;
 use crate::policy::Losses;
 use crate::queue::{Job, Queue};
 use crate::selection::Selection;
 use crate::start::{Feeder, Purpose};
-use crate::subtrees::Subtrees;
 use crate::threads::{Pool, Scratch};
 use crate::unfinished::Unfinished;
 use crate::watch;
@@ -67,12 +67,13 @@ pub(crate) struct Engine {
     pub(crate) sync_target: Option<Dir>,
     /// Device and inode of the target root: a walk must not enter it.
     pub(crate) target_root: Option<(u64, u64)>,
-    pub(crate) subtrees: Subtrees,
+    pub(crate) pace: Pace,
     pub(crate) is_sharing: AtomicBool,
     /// Big files of which ranges can be handed over.
     pub(crate) shared_files: Mutex<Vec<Arc<Parts>>>,
-    /// Microseconds after `started`.
+    /// Microseconds after `started`, as is the next.
     pub(crate) shares_again_at: AtomicU64,
+    pub(crate) wanted_until: AtomicU64,
     ledger: Mutex<Ledger>,
     pub(crate) unfinished: Unfinished,
     pub(crate) losses: Losses,
@@ -189,10 +190,11 @@ impl Engine {
             publishing: Mutex::default(),
             sync_target,
             target_root,
-            subtrees: Subtrees::default(),
+            pace: Pace::default(),
             is_sharing: AtomicBool::new(false),
             shared_files: Mutex::default(),
             shares_again_at: AtomicU64::new(0),
+            wanted_until: AtomicU64::new(0),
             ledger: Mutex::default(),
             unfinished: Unfinished::default(),
             losses: Losses::default(),

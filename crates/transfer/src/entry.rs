@@ -141,6 +141,7 @@ impl Engine {
             begin += name.to_bytes_with_nul().len();
             watch::at_entry(name.to_bytes());
             self.check_on()?;
+            self.pace.take();
             let rest = Rest {
                 files: &files,
                 from: (at + 1, begin),
@@ -157,6 +158,9 @@ impl Engine {
                 scratch: &mut *scratch,
                 tally: &mut tally,
             };
+            if !self.is_local && self.pool.has_room() {
+                entry.leave_rest();
+            }
             match entry.copy(kind, presence) {
                 Ok(Done::Later) => {}
                 Ok(Done::AtEnd) => done += 1,

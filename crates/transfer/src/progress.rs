@@ -63,12 +63,6 @@ impl Progress {
         self.watches.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Entries that have a result.
-    pub(crate) fn done(&self) -> u64 {
-        let results = [&self.copied, &self.unchanged, &self.skipped, &self.failed];
-        results.map(|n| n.load(Ordering::Relaxed)).iter().sum()
-    }
-
     pub(crate) fn add(&self, counters: &Counters) {
         let add = |total: &AtomicU64, n: u64| {
             if n > 0 {

@@ -3,7 +3,8 @@
 //! A thread stays with the directory it has listed (creations in one directory wait for each other
 //! in the kernel), then takes the deepest waiting directory, and only when there is none helps with
 //! others' files, and at last with parts of big ones. Files go before directories and depth before breadth, so little waits; a
-//! directory is read on only while fewer than [`MAX_PENDING`] sub-directories wait.
+//! directory is read on only while fewer than [`MAX_PENDING`] sub-directories wait. Where calls wait for a network,
+//! others' files come before waiting directories while another worker waits for work, or soon may.
 
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
@@ -51,6 +52,13 @@ pub(crate) enum Job {
     Help(Arc<Parts>),
     /// Copy a piece of a file that another attempt copies.
     Range(RangeWork),
+}
+
+impl Job {
+    /// Whether it reads a directory.
+    pub(crate) fn reads(&self) -> bool {
+        matches!(self, Self::Begin(_) | Self::List(..) | Self::Feed(_))
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -195,29 +203,56 @@ impl Queue {
     }
 
     pub(crate) fn pop(&mut self, thread: ThreadNo) -> Option<Job> {
+        let may_list = self.may_list();
+        self.take_own(thread, may_list)
+            .or_else(|| self.begin_next())
+            .or_else(|| self.take_fullest(may_list))
+            .or_else(|| self.help.pop())
+    }
+
+    /// Begins no directory while there is something else to do, or while `may_begin` is false: what waits can be handed
+    /// over, what is begun can't. It may find nothing though there is work.
+    pub(crate) fn pop_keeping(&mut self, thread: ThreadNo, may_begin: bool) -> Option<Job> {
+        let may_list = self.may_list();
+        self.take_own(thread, may_list)
+            .or_else(|| self.take_fullest(may_list))
+            .or_else(|| may_begin.then(|| self.begin_next()).flatten())
+            .or_else(|| self.help.pop())
+    }
+
+    /// Whether all that wait would be begun at once.
+    pub(crate) fn has_few_directories(&self, threads: usize) -> bool {
+        self.feeder.is_none() && self.pending.len() < 2 * threads
+    }
+
+    fn may_list(&self) -> bool {
+        self.pending.len() < MAX_PENDING
+    }
+
+    /// What comes before all else, or of the directory that the thread has listed.
+    fn take_own(&mut self, thread: ThreadNo, may_list: bool) -> Option<Job> {
         if let Some(job) = self.first.pop() {
             return Some(job);
         }
-        let may_list = self.pending.len() < MAX_PENDING;
-        if let Some(at) = self.groups.iter().rposition(|group| {
+        let own = self.groups.iter().rposition(|group| {
             group.thread == thread
                 && (!group.batches.is_empty() || (may_list && group.lister.is_some()))
-        }) {
-            return self.take(at, may_list);
-        }
-        if let Some(pending) = self.pending.pop_back() {
-            return Some(Job::Begin(pending));
-        }
-        if let Some(feeder) = self.feeder.take() {
-            return Some(Job::Feed(feeder));
-        }
+        });
+        own.and_then(|at| self.take(at, may_list))
+    }
+
+    fn begin_next(&mut self) -> Option<Job> {
+        let waiting = self.pending.pop_back().map(Job::Begin);
+        waiting.or_else(|| self.feeder.take().map(Job::Feed))
+    }
+
+    /// Helps the thread that has most left.
+    fn take_fullest(&mut self, may_list: bool) -> Option<Job> {
         let fullest = (0..self.groups.len()).max_by_key(|&at| {
             let group = &self.groups[at];
             group.batches.len() + usize::from(group.lister.is_some())
         });
-        fullest
-            .and_then(|at| self.take(at, may_list))
-            .or_else(|| self.help.pop())
+        fullest.and_then(|at| self.take(at, may_list))
     }
 
     /// Takes a batch of this group, or reads on when few are left.

@@ -26,19 +26,29 @@ const MOST_SHARDS: u64 = 8;
 /// threads need.
 const PAUSE: u64 = 20;
 
+/// After somebody wanted work, so many µs: who still wants some asks again before.
+const WANTED_FOR: u64 = 2_000_000;
+
+/// So many keep a thread at work until the next directory is read.
+const FILES_A_THREAD: f64 = 2.0;
+
 /// A batch that is not yet full is published for the sake of those who want work.
 const OLD_BATCH: Duration = Duration::from_millis(500);
 
 impl Engine {
     /// Hands directories over when somebody wants work. Only one thread does it at a time.
     pub(crate) fn share_if_wanted(self: &Arc<Self>) {
-        if !self.attempt.share.is_wanted()
-            || self.shares_again_at.load(Ordering::Relaxed) > self.elapsed_us()
+        if !self.attempt.share.is_wanted() {
+            return;
+        }
+        let began = self.elapsed_us();
+        self.wanted_until
+            .store(began + WANTED_FOR, Ordering::Relaxed);
+        if self.shares_again_at.load(Ordering::Relaxed) > began
             || self.is_sharing.swap(true, Ordering::Acquire)
         {
             return;
         }
-        let began = self.elapsed_us();
         match self.share() {
             Ok(true) => {}
             Ok(false) => {
@@ -53,6 +63,18 @@ impl Engine {
         self.is_sharing.store(false, Ordering::Release);
     }
 
+    /// Whether somebody wanted work a moment ago, and may want more.
+    pub(crate) fn is_wanted_of_late(&self) -> bool {
+        self.wanted_until.load(Ordering::Relaxed) > self.elapsed_us()
+    }
+
+    /// Directories that so many threads begin at once where what is not begun is kept for others: fewer, the more files a
+    /// directory had so far.
+    pub(crate) fn begins_at_once(&self, threads: usize) -> usize {
+        let directories = FILES_A_THREAD * threads as f64 / self.pace.files_of_one();
+        (directories as usize).clamp(1, threads)
+    }
+
     /// Whether something was handed over.
     fn share(self: &Arc<Self>) -> Result<bool, Problem> {
         let batch_holds_up = lock(&self.batch).is_older_than(OLD_BATCH);
@@ -63,12 +85,14 @@ impl Engine {
             return Ok(false);
         };
         let work = offer.work();
-        let is_worth_it =
-            !work.is_empty() && self.time_of(&offer) >= self.attempt.share.least_time();
-        if !is_worth_it {
+        let (parts, time) = (work.len(), self.time_of(&offer));
+        if work.is_empty() || time < self.attempt.share.least_time() {
             let others_wait = offer.others_wait;
             self.take_back(offer);
             let are_taken = self.share_ranges();
+            tracing::debug!(
+                "asked for work: {parts} unbegun parts would take {time:.1?} and are kept"
+            );
             if !are_taken && !others_wait {
                 self.attempt.share.decline();
             }
@@ -78,26 +102,20 @@ impl Engine {
             self.take_back(offer);
             return Ok(false);
         }
+        tracing::debug!("asked for work: handed over {parts} parts that would take {time:.1?}");
         self.forget(offer)?;
         Ok(true)
     }
 
-    /// How long this attempt would take for it, by what it has done so far. Of names, as long as none has its result, any
-    /// time: a batch may be waiting.
+    /// How long this attempt would take for it, by what it has begun so far.
     fn time_of(&self, offer: &Offer) -> Duration {
-        let so_far = self.elapsed_us() as f64 / 1e6;
         let names = offer.huge.iter().filter_map(|huge| huge.cut);
-        let names: u64 = names.map(|cut| cut.names).sum();
+        let names = names.map(|cut| cut.names).sum();
         let waiting = offer.directories.iter().map(|pending| pending.depth() + 1);
         let depths = waiting.chain(offer.rest.iter().map(|path| path.components().count()));
-        let directories: f64 = depths.map(|depth| self.subtrees.expected(depth)).sum();
-        let done = self.attempt.progress.done();
-        let time = |n: f64, done: u64| n * so_far / done as f64;
-        let seconds = time(directories, self.subtrees.begun()).max(time(names as f64, done));
-        match seconds.is_nan() {
-            true => Duration::ZERO,
-            false => Duration::try_from_secs_f64(seconds).unwrap_or(Duration::MAX),
-        }
+        let directories = depths.map(|depth| self.pace.expected(depth)).sum();
+        let so_far = Duration::from_micros(self.elapsed_us());
+        self.pace.time(directories, names, so_far)
     }
 
     /// Takes out of the queue what others may have.

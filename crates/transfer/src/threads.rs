@@ -10,6 +10,7 @@
 //! when it comes back.
 
 use std::panic::AssertUnwindSafe;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{JoinHandle, available_parallelism};
 
@@ -43,6 +44,7 @@ impl Threads {
                 load: Load::new(limit, processors),
                 ..State::default()
             }),
+            has_room: AtomicBool::new(true),
             work: Condvar::new(),
             ended: Condvar::new(),
         };
@@ -87,6 +89,8 @@ fn three_quarters(threads: usize) -> usize {
 pub(crate) struct Pool {
     limit: usize,
     state: Mutex<State>,
+    /// Threads could do more than waits in the queues.
+    has_room: AtomicBool,
     work: Condvar,
     ended: Condvar,
 }
@@ -106,9 +110,18 @@ struct Slot {
     engine: Arc<Engine>,
     queue: Queue,
     running: usize,
+    /// Threads that read directories.
+    reading: usize,
 }
 
 impl Slot {
+    /// Whether what is not begun may be of use to another worker soon. On local file systems it is sooner done.
+    fn keeps_directories(&self, threads: usize) -> bool {
+        let may_be_wanted =
+            self.engine.is_wanted_of_late() || self.queue.has_few_directories(threads);
+        may_be_wanted && !self.engine.is_local
+    }
+
     fn is_left_behind(&self) -> bool {
         self.engine.attempt.cancel.is_left_behind()
     }
@@ -127,9 +140,18 @@ impl State {
             if self.has_its_part(at) {
                 continue;
             }
+            let threads = self.load.at_once();
             let slot = &mut self.attempts[at];
-            if let Some(job) = slot.queue.pop(thread) {
+            let job = match slot.keeps_directories(threads) {
+                true => {
+                    let may_begin = slot.reading < slot.engine.begins_at_once(threads);
+                    slot.queue.pop_keeping(thread, may_begin)
+                }
+                false => slot.queue.pop(thread),
+            };
+            if let Some(job) = job {
                 slot.running += 1;
+                slot.reading += usize::from(job.reads());
                 slot.engine.attempt.progress.join();
                 self.next = at + 1;
                 return Some((Arc::clone(&slot.engine), job));
@@ -177,6 +199,11 @@ impl State {
 impl Pool {
     fn lock(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether who has work in hand should leave some of it to others: they have none.
+    pub(crate) fn has_room(&self) -> bool {
+        self.has_room.load(Ordering::Relaxed)
     }
 
     /// Changes the queue of an attempt and sees that somebody looks at it.
@@ -232,6 +259,7 @@ impl Pool {
             engine: Arc::clone(engine),
             queue,
             running: 0,
+            reading: 0,
         });
         self.wake_one(&mut state);
         loop {
@@ -293,7 +321,10 @@ impl Pool {
                 continue;
             };
             self.wake_one(&mut state);
+            let has_room = !state.has_work() && state.working() < state.load.at_once();
+            self.has_room.store(has_room, Ordering::Relaxed);
             drop(state);
+            let reads = job.reads();
             let done = AssertUnwindSafe(|| engine.perform(job, &mut scratch));
             if asking(|| std::panic::catch_unwind(done)).is_err() {
                 engine.stop(Stopped::Again("internal: a copying thread panicked".into()));
@@ -303,6 +334,7 @@ impl Pool {
             engine.attempt.progress.leave();
             if let Some(slot) = state.slot(&engine) {
                 slot.running -= 1;
+                slot.reading -= usize::from(reads);
                 if engine.is_stopping() {
                     slot.queue.clear();
                 }

@@ -65,7 +65,7 @@ impl Engine {
     ) -> Result<(), Problem> {
         let parent = Arc::clone(&pending.parent);
         let path = pending.path();
-        self.subtrees.begin(path.components().count());
+        self.pace.begin(path.components().count());
         match self.open_both(pending, path.clone(), scratch) {
             Ok(lister) => {
                 if !lister.node.is_staged {
@@ -235,6 +235,7 @@ impl Engine {
             _ => lister.strangers = strangers,
         }
         node.expect(files.len(), directories.len());
+        self.pace.read(is_new, files.len());
         self.count_excluded(&node, directories, &mut tally, |kept| {
             lister.names = if is_at_end {
                 Names::None

@@ -16,7 +16,7 @@ use crate::lease::ItemFence;
 const ITEMS: usize = 8;
 
 /// Less is sooner done than handed over.
-const LEAST_TIME: Duration = Duration::from_secs(1);
+const LEAST_TIME: Duration = Duration::from_millis(250);
 
 const ANSWER_WITHIN: Duration = Duration::from_secs(20);
 
