@@ -198,7 +198,7 @@ fn a_config_file_that_can_not_be_read_is_named() {
 
 #[test]
 fn a_tasks_file_that_can_not_be_used_is_refused_with_its_line() {
-    const FORM: &str = "SOURCE TARGET [FILE_LIST]";
+    const FORM: &str = "SOURCE TARGET [FILE_LIST] [priority=N]";
     const PATHS: &str = "an absolute path, or REMOTE:PATH with a remote of rclone's configuration";
     let apart = "expected a source and a target apart from each other";
     let no_tasks = format!(": the file has no tasks, expected a line for each: {FORM}");
@@ -237,7 +237,14 @@ fn a_tasks_file_that_can_not_be_used_is_refused_with_its_line() {
         ),
         (
             "/a /b list\n",
-            ":1: FILE_LIST is not absolute, expected the absolute path of a file".to_owned(),
+            ":1: FILE_LIST is not absolute, expected the absolute path of a file, or priority=N"
+                .to_owned(),
+        ),
+        (
+            "DIR/source DIR/t\n/a /b priority=high\n",
+            ":2: the priority is malformed or out of range, expected priority=N with a whole number from \
+             -1000 to 1000"
+                .to_owned(),
         ),
         (
             "/a\0 /b\n",
@@ -277,7 +284,7 @@ fn a_tasks_file_that_can_not_be_used_is_refused_with_its_line() {
             refused(&place, &mut server(&place, "bad.yaml")),
             format!(
                 "error: cannot read the tasks file {name} (tasks_file in bad.yaml): expected a file with lines \
-                 'SOURCE TARGET [FILE_LIST]', named from the working directory or from the config file's: {cause}\n"
+                 'SOURCE TARGET [FILE_LIST] [priority=N]', named from the working directory or from the config file's: {cause}\n"
             )
         );
     }

@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use model::{Counters, Epoch, Item, ItemId, RelPath, SessionId, TaskId, WorkKind};
+use model::{Counters, Epoch, Item, ItemId, Priority, RelPath, SessionId, TaskId, WorkKind};
 use tokio::sync::Notify;
 
 use crate::mounts::{LeftBehind, Unanswered};
@@ -450,33 +450,34 @@ impl Fleet {
     }
 
     /// Marks attempts that are to hand work back, since `idle` slots wait and nothing else is
-    /// there for them: those that have run longest first, none that was asked less than `again` ago.
-    /// Whether it is worth it, each knows for itself. Returns how many were marked.
+    /// there for them: as many of each priority, since whether it is worth it each knows for itself, and those of one
+    /// may have nothing to give for long. Those that have run longest come first, and none that was asked less than
+    /// `again` ago. Tasks without a priority here are left alone. Returns how many were marked.
     pub fn ask_to_share(
         &mut self,
         idle: usize,
         again: Duration,
         now: Instant,
-        eligible: impl Fn(TaskId) -> bool,
+        priority: impl Fn(TaskId) -> Option<Priority>,
     ) -> usize {
-        let mut candidates: Vec<&mut Held> = self
+        let mut candidates: Vec<(Priority, &mut Held)> = self
             .sessions
             .values_mut()
             .flat_map(|session| session.held.values_mut())
             .filter(|held| {
-                eligible(held.task)
-                    && held.kind != WorkKind::Range
+                held.kind != WorkKind::Range
                     && !held.share
                     && held
                         .asked
                         .is_none_or(|asked| now.duration_since(asked) >= again)
             })
+            .filter_map(|held| Some((priority(held.task)?, held)))
             .collect();
-        candidates.sort_by_key(|held| held.granted);
+        candidates.sort_by_key(|(priority, held)| (*priority, held.granted));
         candidates
-            .into_iter()
-            .take(idle)
-            .map(|held| {
+            .chunk_by_mut(|(one, _), (other, _)| one == other)
+            .flat_map(|equals| equals.iter_mut().take(idle))
+            .map(|(_, held)| {
                 held.share = true;
                 held.asked = Some(now);
             })

@@ -6,6 +6,7 @@
 mod announce;
 mod end;
 
+use std::collections::BTreeMap;
 use std::future::Future;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener};
@@ -15,6 +16,7 @@ use std::time::{Duration, Instant};
 
 use model::config::{self, Config, ConfigError};
 use model::tasks_file::{self, TasksFileError};
+use model::{Priority, TaskId};
 use tokio::time::MissedTickBehavior;
 use tokio_stream::StreamExt;
 use tonic::service::Routes;
@@ -74,7 +76,7 @@ pub enum ServerError {
     #[error(transparent)]
     Config(#[from] ConfigError),
     #[error(
-        "cannot read the tasks file {path} (tasks_file in {config}): expected a file with lines 'SOURCE TARGET [FILE_LIST]', named from the working directory or from the config file's"
+        "cannot read the tasks file {path} (tasks_file in {config}): expected a file with lines 'SOURCE TARGET [FILE_LIST] [priority=N]', named from the working directory or from the config file's"
     )]
     ReadTasks {
         path: PathBuf,
@@ -163,7 +165,7 @@ pub struct Server {
 impl Server {
     /// Reads config and tasks, takes port and data directory, and begins or resumes the run.
     pub fn open(options: &Options) -> Result<Self, ServerError> {
-        let (config, tasks) = read(&options.config_file)?;
+        let (config, parsed) = read(&options.config_file)?;
         let listener = listen(options, &config)?;
         let address = listener
             .local_addr()
@@ -174,7 +176,7 @@ impl Server {
             lists,
             unread_lists,
             warnings,
-        } = plan(&config, tasks, &data_dir, crate::random)?;
+        } = plan(&config, parsed.tasks, &data_dir, crate::random)?;
         warn_all(&warnings);
         let store: Arc<dyn Store> = Arc::new(SqliteStore::open(&data_dir.database())?);
         let when = match options.new_run {
@@ -202,7 +204,9 @@ impl Server {
         if begun.begun == Begun::New {
             results.begin_new_run();
         }
-        let settings = settings(&config, options, &store.tasks(begun.run.id)?);
+        // The run that goes on has the same tasks in the same order, and the priorities that they have now.
+        let tasks = store.tasks(begun.run.id)?;
+        let settings = settings(&config, options, &tasks, parsed.priorities);
         let config_name = options.config_file.display().to_string();
         let notices = match begun.begun {
             Begun::AlreadyFinished => Notices::default(),
@@ -349,7 +353,7 @@ pub(crate) fn read_config(config_file: &Path) -> Result<Config, ServerError> {
     Ok(parsed.config)
 }
 
-fn read(config_file: &Path) -> Result<(Config, Vec<model::Task>), ServerError> {
+fn read(config_file: &Path) -> Result<(Config, tasks_file::Parsed), ServerError> {
     let config = read_config(config_file)?;
     let tasks_path = tasks_path(&config.global.tasks_file, config_file);
     let bytes = std::fs::read(&tasks_path).map_err(|source| ServerError::ReadTasks {
@@ -359,7 +363,7 @@ fn read(config_file: &Path) -> Result<(Config, Vec<model::Task>), ServerError> {
     })?;
     let parsed = tasks_file::parse(&bytes, &tasks_path)?;
     warn_all(&parsed.warnings);
-    Ok((config, parsed.tasks))
+    Ok((config, parsed))
 }
 
 /// From the working directory, as the tool before this one took it; else beside the config file.
@@ -385,13 +389,19 @@ fn listen(options: &Options, config: &Config) -> Result<TcpListener, ServerError
     TcpListener::bind((ip, port)).map_err(|source| ServerError::Port { port, source })
 }
 
-fn settings(config: &Config, options: &Options, tasks: &[TaskRecord]) -> Settings {
+fn settings(
+    config: &Config,
+    options: &Options,
+    tasks: &[TaskRecord],
+    priorities: BTreeMap<TaskId, Priority>,
+) -> Settings {
     let engine = |record: &TaskRecord| {
         let task = &record.task;
         (task.id, config.global.engine_of(task).engine())
     };
     Settings {
         engines: tasks.iter().map(engine).collect(),
+        priorities,
         rclone: config.global.rclone_options(),
         server_side_listing: config.global.lists_beside_server() && !options.embedded,
         embedded: options.embedded,

@@ -108,6 +108,7 @@ fn task_status(
         failures: failures.iter().map(Into::into).collect(),
         started_ms: record.started,
         finished_ms: record.result.as_ref().map(|r| r.finished),
+        priority: task.priority.get(),
     })
 }
 

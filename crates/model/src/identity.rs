@@ -188,6 +188,11 @@ mod tests {
             (CONFIG.replace("[xfs, nfs]", "[NFS, xfs]"), TASKS, "h"),
             (format!("{CONFIG}\nserver: {{lease_secs: 60}}"), TASKS, "h"),
             (CONFIG.into(), "# moved\n\n/a/ /b\n/c /d /list", "h"),
+            (
+                CONFIG.into(),
+                "/a /b priority=9\n/c /d /list priority=-9",
+                "h",
+            ),
         ] {
             assert_eq!(identity(&config, tasks, hash), first, "{config} {tasks}");
         }

@@ -23,6 +23,7 @@ mod no_room;
 pub mod options;
 pub mod outcome;
 pub mod path;
+mod priority;
 pub mod tasks_file;
 pub mod temp_name;
 
@@ -41,4 +42,5 @@ pub use no_room::NoRoom;
 pub use options::{Attribute, Compare, CopyOptions, Durability, Preserve};
 pub use outcome::{Counters, Failure, FailureClass, Outcome, SkipReason};
 pub use path::RelPath;
+pub use priority::Priority;
 pub use temp_name::{PartialSuffix, TempName};

@@ -410,6 +410,7 @@ pub fn settings(config: &Config, lease: Duration, slots: u32) -> Settings {
         shard_entries: 50_000,
         options: config.global.copy_options(),
         engines: BTreeMap::new(),
+        priorities: BTreeMap::new(),
         rclone: config.global.rclone_options(),
         server_side_listing: false,
         embedded: false,

@@ -125,8 +125,12 @@ fn task_text(task: &TaskStatus, now_ms: i64) -> String {
     let ms = task
         .started_ms
         .map_or(0, |started| task.finished_ms.unwrap_or(now_ms) - started);
+    let priority = match task.priority {
+        0 => String::new(),
+        priority => format!(", priority {priority}"),
+    };
     let mut out = format!(
-        "  {} {} -> {}: {} ({}), {} items open, {} leased, {} retries\n    {} listed, {} files, {} copied, {} unchanged, {} skipped, {} failed; {} files/s, {}, {}\n",
+        "  {} {} -> {}: {} ({}){priority}, {} items open, {} leased, {} retries\n    {} listed, {} files, {} copied, {} unchanged, {} skipped, {} failed; {} files/s, {}, {}\n",
         task.task,
         one_line(&task.source),
         one_line(&task.target),

@@ -43,6 +43,8 @@ impl Counts {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Begun {
     pub item: String,
+    /// From 1.
+    pub task: usize,
     pub epoch: u32,
 }
 
@@ -52,10 +54,11 @@ pub fn begun(worker: &Program) -> Vec<Begun> {
     let parse = |line: &str| {
         let (_, line) = line.split_once(": item ")?;
         let (item, rest) = line.split_once(" of task ")?;
-        let (_, rest) = rest.split_once(", epoch ")?;
+        let (task, rest) = rest.split_once(", epoch ")?;
         let (epoch, _) = rest.split_once(':')?;
         Some(Begun {
             item: item.to_owned(),
+            task: task.parse().ok()?,
             epoch: epoch.parse().ok()?,
         })
     };

@@ -188,10 +188,36 @@ fn the_longest_running_are_asked_first_and_not_twice_at_once() {
         t0,
     );
     let now = t0 + again * 2;
-    assert_eq!(fleet.ask_to_share(1, again, now, |_| true), 1);
+    let any = |_| Some(Priority::default());
+    assert_eq!(fleet.ask_to_share(1, again, now, any), 1);
     assert!(fleet.session(id(0)).unwrap().held[&ItemId::from_random(2)].share);
-    assert_eq!(fleet.ask_to_share(9, again, now, |_| true), 1);
-    assert_eq!(fleet.ask_to_share(9, again, now, |_| true), 0);
+    assert_eq!(fleet.ask_to_share(9, again, now, any), 1);
+    assert_eq!(fleet.ask_to_share(9, again, now, any), 0);
+}
+
+#[test]
+fn those_of_a_lower_priority_are_asked_beside_those_of_a_higher() {
+    let t0 = Instant::now();
+    let again = Duration::from_secs(2);
+    let mut fleet = fleet(t0, 1);
+    let session = fleet.session(id(0)).unwrap();
+    for n in 1..=5 {
+        let lease = (ItemId::from_random(n), Epoch(1));
+        let since = t0 + Duration::from_secs(n);
+        session.hold(lease, TaskId(n as u32), WorkKind::Walk, since);
+    }
+    let now = t0 + Duration::from_secs(9);
+    let priority = |task: TaskId| match task.0 {
+        5 => None,
+        3..5 => Priority::new(7),
+        _ => Some(Priority::default()),
+    };
+    // One that can give nothing, asked for ever, would else keep all others from being asked.
+    assert_eq!(fleet.ask_to_share(1, again, now, priority), 2);
+    let held = &fleet.session(id(0)).unwrap().held;
+    let asked = held.values().filter(|held| held.share);
+    let asked: BTreeSet<u32> = asked.map(|held| held.task.0).collect();
+    assert_eq!(asked, BTreeSet::from([1, 3]));
 }
 
 fn left(task: u32) -> LeftBehind {

@@ -1,5 +1,6 @@
 //! Which items a worker gets, and with what it needs to run them.
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::PathBuf;
@@ -173,7 +174,8 @@ impl Scheduler {
         let mut left = slots;
         for from in from {
             if from.suspects == Suspects::Alone {
-                if grants.is_empty()
+                // Else they were not looked for.
+                if left == slots
                     && let Some(task) = self.state().tasks.get_mut(&from.task)
                 {
                     task.stock.is_out_of_suspects(from.kinds, since);
@@ -265,7 +267,7 @@ impl Scheduler {
         }
     }
 
-    /// The tasks that the session may get items of, in turn, and the full targets that are probed with them.
+    /// The tasks that the session may get items of, in order, and the full targets that are probed with them.
     fn may_be_granted(
         &self,
         id: SessionId,
@@ -338,6 +340,8 @@ impl Scheduler {
             (is_suspect, is_copied, task.turn, from.task)
         });
         let probed = targets.admit(&mut from, now);
+        // All that decides among equals alone.
+        from.sort_by_key(|from| Reverse(self.settings.priority_of(from.task)));
         for granted_from in &from {
             if let Some(task) = tasks.get_mut(&granted_from.task) {
                 task.is_being_granted = task.record.source_identity.is_none();

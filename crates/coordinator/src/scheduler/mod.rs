@@ -31,7 +31,9 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard};
 use std::time::{Duration, Instant};
 
-use model::{CopyOptions, Engine, Epoch, ItemId, RcloneOptions, RunId, SessionId, TaskId};
+use model::{
+    CopyOptions, Engine, Epoch, ItemId, Priority, RcloneOptions, RunId, SessionId, TaskId,
+};
 use tokio::sync::{Notify, watch};
 
 use crate::fleet::{Fleet, Session};
@@ -81,6 +83,8 @@ pub struct Settings {
     pub options: CopyOptions,
     /// Of each task.
     pub engines: BTreeMap<TaskId, Engine>,
+    /// Of the tasks whose lines name one.
+    pub priorities: BTreeMap<TaskId, Priority>,
     pub rclone: RcloneOptions,
     /// Sources of rclone tasks are looked at by the worker beside the server alone.
     pub server_side_listing: bool,
@@ -89,6 +93,12 @@ pub struct Settings {
     pub source_fs_types: Vec<String>,
     pub target_fs_types: Vec<String>,
     pub config_file: PathBuf,
+}
+
+impl Settings {
+    pub fn priority_of(&self, task: TaskId) -> Priority {
+        self.priorities.get(&task).copied().unwrap_or_default()
+    }
 }
 
 /// An attempt is asked to share at most this often: it may have had nothing worth it, or not yet.

@@ -1,6 +1,6 @@
 //! What people see of a run while it goes on.
 
-use model::{Counters, Epoch, ItemId, RunId, TaskId};
+use model::{Counters, Epoch, ItemId, Priority, RunId, TaskId};
 
 use super::Scheduler;
 use crate::fleet;
@@ -24,6 +24,7 @@ pub struct Snapshot {
 #[derive(Debug, Clone)]
 pub struct TaskSnapshot {
     pub record: TaskRecord,
+    pub priority: Priority,
     pub open_items: u64,
     pub leased_items: u64,
     pub ledger: Ledger,
@@ -146,6 +147,7 @@ impl Scheduler {
             tasks.push(TaskSnapshot {
                 open_items: self.store.totals(self.run, task)?.open_items,
                 ledger: so_far(&*self.store, self.run, task, self.refused(task))?,
+                priority: self.settings.priority_of(task),
                 leased_items,
                 running,
                 record,

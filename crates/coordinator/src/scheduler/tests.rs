@@ -5,6 +5,7 @@ mod fairness;
 mod full_targets;
 mod mounts;
 mod no_room;
+mod priorities;
 mod ranges;
 mod rclone;
 mod refused;

@@ -120,7 +120,10 @@ impl Scheduler {
                 .collect()
         };
         let fleet = &mut state.fleet;
-        fleet.ask_to_share(idle_slots, ASK_AGAIN, now, |task| shareable.contains(&task));
+        fleet.ask_to_share(idle_slots, ASK_AGAIN, now, |task| {
+            let is_shareable = shareable.contains(&task);
+            is_shareable.then(|| self.settings.priority_of(task))
+        });
         for session in fleet.sessions.values() {
             if session.held.values().any(|held| held.share) {
                 session.commands.notify_waiters();

@@ -1,4 +1,4 @@
-//! The tasks file: one task a line, `SOURCE TARGET [FILE_LIST]`, in bytes of any kind.
+//! The tasks file: one task a line, `SOURCE TARGET [FILE_LIST] [priority=N]`, in bytes of any kind.
 //!
 //! Every line becomes exactly one task, or the whole file is refused with the line and what was
 //! expected: nothing is skipped and nothing renumbered. No message repeats a column that is
@@ -6,10 +6,11 @@
 
 mod columns;
 mod overlap;
+mod priority;
 #[cfg(test)]
 mod tests;
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::ffi::OsStr;
 use std::fmt;
 use std::os::unix::ffi::OsStrExt;
@@ -18,10 +19,11 @@ use std::path::{Path, PathBuf};
 use crate::ids::TaskId;
 use crate::location::{Location, Task};
 use crate::path::Escaped;
+use crate::priority::Priority;
 use columns::columns;
 use overlap::{key, mark_shared_targets};
 
-const FORM: &str = "SOURCE TARGET [FILE_LIST]";
+const FORM: &str = "SOURCE TARGET [FILE_LIST] [priority=N]";
 
 /// A tasks file that can't be used.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,6 +52,8 @@ impl fmt::Display for TasksFileError {
 pub struct Parsed {
     /// At least one.
     pub tasks: Vec<Task>,
+    /// Of those whose lines name one.
+    pub priorities: BTreeMap<TaskId, Priority>,
     pub warnings: Vec<String>,
 }
 
@@ -62,6 +66,7 @@ pub fn parse(bytes: &[u8], file: &Path) -> Result<Parsed, TasksFileError> {
         message,
     };
     let mut tasks = Vec::new();
+    let mut priorities = BTreeMap::new();
     for (index, line) in bytes.split(|&b| b == b'\n').enumerate() {
         let line = line.trim_ascii();
         if line.is_empty() || line.starts_with(b"#") {
@@ -74,7 +79,10 @@ pub fn parse(bytes: &[u8], file: &Path) -> Result<Parsed, TasksFileError> {
             )
         })?;
         let id = TaskId(tasks.len() as u32 + 1);
-        tasks.push(task(line, id, number).map_err(|message| error(Some(number), message))?);
+        let (task, priority) =
+            task(line, id, number).map_err(|message| error(Some(number), message))?;
+        tasks.push(task);
+        priorities.extend(priority.map(|priority| (id, priority)));
     }
     if tasks.is_empty() {
         let message = format!("the file has no tasks, expected a line for each: {FORM}");
@@ -82,17 +90,22 @@ pub fn parse(bytes: &[u8], file: &Path) -> Result<Parsed, TasksFileError> {
     }
     refuse_repeated(&tasks).map_err(|(line, message)| error(Some(line), message))?;
     let warnings = mark_shared_targets(&mut tasks);
-    Ok(Parsed { tasks, warnings })
+    Ok(Parsed {
+        tasks,
+        priorities,
+        warnings,
+    })
 }
 
-fn task(line: &[u8], id: TaskId, number: u32) -> Result<Task, String> {
+fn task(line: &[u8], id: TaskId, number: u32) -> Result<(Task, Option<Priority>), String> {
     if line.contains(&0) {
         return Err(format!(
             "the line contains a NUL byte, expected text without any (UTF-8, not UTF-16): {FORM}"
         ));
     }
     let columns = columns(line);
-    let (source, target, list) = match *columns.as_slice() {
+    let (paths, priority) = priority::split_off(&columns)?;
+    let (source, target, list) = match *paths {
         [source, target] => (source, target, None),
         [source, target, list] => (source, target, Some(list)),
         _ => {
@@ -112,7 +125,7 @@ fn task(line: &[u8], id: TaskId, number: u32) -> Result<Task, String> {
         target_is_shared: false,
     };
     refuse_nested(&task)?;
-    Ok(task)
+    Ok((task, priority))
 }
 
 /// A path, or an rclone remote by its configured name.
@@ -143,7 +156,9 @@ fn location(written: &[u8], column: &str) -> Result<Location, String> {
 fn list_path(written: &[u8]) -> Result<PathBuf, String> {
     match written.first() {
         Some(b'/') => Ok(normalised(written)),
-        _ => Err("FILE_LIST is not absolute, expected the absolute path of a file".into()),
+        _ => Err(
+            "FILE_LIST is not absolute, expected the absolute path of a file, or priority=N".into(),
+        ),
     }
 }
 

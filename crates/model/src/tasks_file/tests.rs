@@ -79,18 +79,18 @@ fn a_bad_line_gets_a_clear_error() {
     for (text, expected) in [
         (
             "# nothing\n\n",
-            "t.txt: the file has no tasks, expected a line for each: SOURCE TARGET [FILE_LIST]"
+            "t.txt: the file has no tasks, expected a line for each: SOURCE TARGET [FILE_LIST] [priority=N]"
                 .into(),
         ),
         (
             "/a /b\n/c\n",
-            "t.txt:2: the line has 1 column, expected: SOURCE TARGET [FILE_LIST] (a path with \
+            "t.txt:2: the line has 1 column, expected: SOURCE TARGET [FILE_LIST] [priority=N] (a path with \
              blanks in quotes)"
                 .into(),
         ),
         (
             "/a /b /c /d",
-            "t.txt:1: the line has 4 columns, expected: SOURCE TARGET [FILE_LIST] (a path with \
+            "t.txt:1: the line has 4 columns, expected: SOURCE TARGET [FILE_LIST] [priority=N] (a path with \
              blanks in quotes)"
                 .into(),
         ),
@@ -124,12 +124,12 @@ fn a_bad_line_gets_a_clear_error() {
         ),
         (
             "/a /b list.txt",
-            "t.txt:1: FILE_LIST is not absolute, expected the absolute path of a file".into(),
+            "t.txt:1: FILE_LIST is not absolute, expected the absolute path of a file, or priority=N".into(),
         ),
         (
             "/a\0 /b",
             "t.txt:1: the line contains a NUL byte, expected text without any (UTF-8, not \
-             UTF-16): SOURCE TARGET [FILE_LIST]"
+             UTF-16): SOURCE TARGET [FILE_LIST] [priority=N]"
                 .into(),
         ),
         (
@@ -139,6 +139,61 @@ fn a_bad_line_gets_a_clear_error() {
     ] {
         assert_eq!(read(text).expect_err(text).to_string(), expected);
     }
+}
+
+#[test]
+fn the_last_column_may_be_a_priority() {
+    let parsed = read(
+        "/a /b priority=5\n/c /d\n/e /f /lists/priority=7\n/g /h /lists/priority=7 priority=-1000\n\
+         /i /j priority=+1000\r\n/k/priority=3 /l/priority=4\n/m priority:p 'priority=0'\n",
+    )
+    .unwrap();
+    let priorities: Vec<(u32, i32)> = parsed
+        .priorities
+        .iter()
+        .map(|(task, priority)| (task.0, priority.get()))
+        .collect();
+    assert_eq!(priorities, [(1, 5), (4, -1000), (5, 1000), (7, 0)]);
+    let lists: Vec<Option<&Path>> = parsed.tasks.iter().map(|t| t.list.as_deref()).collect();
+    let list = Some(Path::new("/lists/priority=7"));
+    assert_eq!(lists, [None, None, list, list, None, None, None]);
+    assert_eq!(parsed.tasks[5].target, posix("/l/priority=4"));
+}
+
+#[test]
+fn a_priority_that_is_none_gets_a_clear_error() {
+    for written in ["", "abc", "5 ", "1.5", "--1", "0x1", "1001", "-1001"] {
+        let error = read(format!("/c /d\n/a /b \"priority={written}\"")).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "t.txt:2: the priority is malformed or out of range, expected priority=N with a whole \
+             number from -1000 to 1000",
+            "{written}"
+        );
+    }
+    let huge = read(format!("/a /b /c priority={}", "9".repeat(99))).unwrap_err();
+    assert!(huge.message.contains("out of range"), "{huge}");
+    let columns = |n| {
+        format!(
+            "the line has {n} columns, expected: SOURCE TARGET [FILE_LIST] [priority=N] (a path \
+             with blanks in quotes)"
+        )
+    };
+    let neither = "FILE_LIST is not absolute, expected the absolute path of a file, or priority=N";
+    for (line, expected) in [
+        ("/a priority=1", columns(2)),
+        ("/a /b priority=1 /c", columns(4)),
+        ("/a /b /c /d priority=1", columns(5)),
+        ("/a /b priority=1 priority=2", neither.into()),
+        ("/a /b Priority=1", neither.into()),
+    ] {
+        assert_eq!(read(line).expect_err(line).message, expected);
+    }
+    let again = read("/a /b priority=1\n/a /b priority=2").unwrap_err();
+    assert_eq!(
+        again.message,
+        "the line repeats line 1, expected each task once"
+    );
 }
 
 #[test]
@@ -165,7 +220,9 @@ fn nothing_is_copied_into_itself() {
 
 #[test]
 fn shared_targets_warn_and_are_marked() {
-    let Parsed { tasks, warnings } = read(
+    let Parsed {
+        tasks, warnings, ..
+    } = read(
         "/1 /tmp/z\n/2 /tmp/z/var/x\n/3 /tmp/z!\n/4 /tmp/z/var\n/5 /tmp/z/var\n/6 /tmp/zz\n\
          /7 s3:b\n/8 s3:b/\n/9 /tmp/y\n",
     )
@@ -190,6 +247,14 @@ fn shared_targets_warn_and_are_marked() {
 
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn a_priority_is_a_whole_number_in_range(written in "[-+]?[0-9x]{0,5}") {
+        let number = written.parse().ok().filter(|n| (-1000..=1000).contains(n));
+        let line = format!("/a /b priority={written}");
+        let found = read(line).ok().map(|parsed| parsed.priorities[&TaskId(1)].get());
+        prop_assert!(found == number);
+    }
 
     #[test]
     fn no_bytes_make_it_panic_and_each_line_counts(

@@ -6,8 +6,17 @@ const DIRECTORIES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 
 /// Tasks with so many items each, whose sources are known.
 fn begun(tasks: &[usize]) -> (Place, Scheduler, Worker) {
+    begun_with(tasks, &[])
+}
+
+/// The same with these priorities, in the order of the tasks.
+pub(super) fn begun_with(tasks: &[usize], priorities: &[i32]) -> (Place, Scheduler, Worker) {
     let works = |n: &usize| DIRECTORIES[..*n].iter().map(|d| walk(&[d])).collect();
-    let place = Place::with_works(tasks.iter().map(works).collect());
+    let mut place = Place::with_works(tasks.iter().map(works).collect());
+    place.settings.priorities = (1..)
+        .zip(priorities)
+        .map(|(task, number)| (TaskId(task), Priority::new(*number).unwrap()))
+        .collect();
     let scheduler = place.open();
     for task in scheduler.unfinished() {
         let store = &scheduler.store;
@@ -21,7 +30,7 @@ fn begun(tasks: &[usize]) -> (Place, Scheduler, Worker) {
 }
 
 /// The tasks of so many grants, one by one.
-fn granted(scheduler: &Scheduler, worker: Worker, n: usize) -> Vec<u32> {
+pub(super) fn granted(scheduler: &Scheduler, worker: Worker, n: usize) -> Vec<u32> {
     let lease = |_| {
         let answer = scheduler.lease(worker.session, crate::random(), 1).unwrap();
         answer.grants[0].0.item.task.0

@@ -31,6 +31,7 @@ impl Place {
             run: 77,
             settings: Settings {
                 engines: BTreeMap::new(),
+                priorities: BTreeMap::new(),
                 rclone: parsed().global.rclone_options(),
                 server_side_listing: false,
                 embedded: false,
