@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use coordinator::store::{NewRun, NewTask};
 use model::config::Config;
-use model::{ItemId, Location, Purpose, RelPath, RunId, SessionId, Task, TaskId, Work};
+use model::{ItemId, Location, Priority, Purpose, RelPath, RunId, SessionId, Task, TaskId, Work};
 
 use crate::broken::Rule;
 use crate::check;
@@ -127,10 +127,12 @@ impl<'a> World<'a> {
             identity: "simulated".to_owned(),
             tasks: trees.keys().map(|id| new_task(*id, &mut random)).collect(),
         };
+        let mut settings = settings(plan.config, lease, slots);
+        settings.priorities = priorities(trees.keys(), &mut random);
         let place = Place {
             directory: plan.directory.to_owned(),
             config: plan.config.clone(),
-            settings: settings(plan.config, lease, slots),
+            settings,
             run,
             clock: clock.clone(),
             watch: watch.clone(),
@@ -374,6 +376,7 @@ impl<'a> World<'a> {
     }
 
     fn server_up(&mut self) -> anyhow::Result<()> {
+        self.place.settings.priorities = priorities(self.trees.keys(), &mut self.random);
         let was_full = {
             let mut seen = self.watch.seen();
             seen.fuse = None;
@@ -402,6 +405,16 @@ impl<'a> World<'a> {
             self.after(delay, Event::ToServer(ticket, request.clone()));
         }
     }
+}
+
+/// As the tasks file has them now: each server that starts goes by others.
+fn priorities<'a>(
+    tasks: impl Iterator<Item = &'a TaskId>,
+    random: &mut Random,
+) -> BTreeMap<TaskId, Priority> {
+    tasks
+        .filter_map(|task| Some((*task, Priority::new(random.between(0, 3) as i32)?)))
+        .collect()
 }
 
 fn new_task(id: TaskId, random: &mut Random) -> NewTask {
