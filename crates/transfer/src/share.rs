@@ -23,8 +23,9 @@ const LEAST_NAMES: u64 = 256;
 const MOST_SHARDS: u64 = 8;
 
 /// So many times as long as a look took that found nothing to hand over, there is no other: it takes the lock that all
-/// threads need.
+/// threads need. At most so many µs: the thread may have had to wait for a processor.
 const PAUSE: u64 = 20;
+const LONGEST_PAUSE: u64 = 100_000;
 
 /// After somebody wanted work, so many µs: who still wants some asks again before.
 const WANTED_FOR: u64 = 2_000_000;
@@ -53,7 +54,7 @@ impl Engine {
             Ok(true) => {}
             Ok(false) => {
                 let now = self.elapsed_us();
-                let next = now + (now - began) * PAUSE;
+                let next = now + ((now - began) * PAUSE).min(LONGEST_PAUSE);
                 self.shares_again_at.store(next, Ordering::Relaxed);
             }
             Err(problem) => {
