@@ -28,5 +28,5 @@ pub use compare::{assert_same, compare};
 pub use leftovers::leftovers;
 pub use process::{Program, free_port};
 pub use rsync::{HardLinks, rsync_differences};
-pub use scratch::Scratch;
+pub use scratch::{Scratch, memory};
 pub use stamps::Stamps;

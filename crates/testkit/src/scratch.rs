@@ -8,12 +8,26 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
+use rustix::fs::statvfs;
 use rustix::mount::{UnmountFlags, unmount};
 
 use crate::mount::mount_points;
 use crate::removal;
 
 static NEXT: AtomicU64 = AtomicU64::new(0);
+
+/// What must be free of `/dev/shm`, in bytes: containers are often given 64 MiB.
+const ROOM: u64 = 4 << 30;
+
+/// A directory in memory where the machine has some to spare, else that for temporary files.
+pub fn memory() -> PathBuf {
+    let memory = Path::new("/dev/shm");
+    let room = statvfs(memory).map(|found| found.f_bavail * found.f_frsize);
+    match room {
+        Ok(room) if room >= ROOM => memory.to_owned(),
+        _ => std::env::temp_dir(),
+    }
+}
 
 /// A directory with a name of its own, removed with all below it on drop.
 #[derive(Debug)]
@@ -32,9 +46,9 @@ impl Scratch {
             .unwrap_or_else(|error| panic!("cannot create a directory for {label}: {error}"))
     }
 
-    /// In memory where the machine has `/dev/shm`, else like [`Scratch::new`].
+    /// In memory where the machine has some to spare, else like [`Scratch::new`].
     pub fn in_memory(label: &str) -> Self {
-        Self::within(Path::new("/dev/shm"), label).unwrap_or_else(|_| Self::new(label))
+        Self::within(&memory(), label).unwrap_or_else(|_| Self::new(label))
     }
 
     pub fn within(parent: &Path, label: &str) -> io::Result<Self> {

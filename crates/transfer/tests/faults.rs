@@ -7,6 +7,7 @@ use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use model::Durability;
 use support::{Place, assert_same, inner_place, run_again, set_mode, temps, tree, walk};
@@ -147,10 +148,10 @@ fn too_many_open_files_are_no_fault_of_the_tree() {
         let result = std::thread::scope(|scope| {
             let run = scope.spawn(|| attempt.run_between(&root.join("source"), &target));
             while !began.is_completed() {
-                std::thread::yield_now();
+                std::thread::sleep(Duration::from_millis(1));
             }
             if is_passing {
-                std::thread::sleep(std::time::Duration::from_millis(200));
+                std::thread::sleep(Duration::from_millis(200));
                 held.lock().unwrap().clear();
             }
             run.join().unwrap()

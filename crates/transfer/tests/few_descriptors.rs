@@ -19,7 +19,7 @@ fn ten_thousand_levels_are_swept() {
     setrlimit(Resource::Nofile, Rlimit { current, maximum }).unwrap();
 
     // In memory: removing directories one in another takes minutes on some disks.
-    let scratch = tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir());
+    let scratch = tempfile::tempdir_in(testkit::memory());
     let scratch = scratch.unwrap();
     let root = Dir::open_root(scratch.path()).unwrap();
     make_chain(&root);

@@ -107,7 +107,7 @@ fn a_fence_that_waits_holds_up_nothing_but_changes() {
         std::thread::scope(|scope| {
             let run = scope.spawn(|| attempt.run(&place));
             while gate.waiting.load(Ordering::SeqCst) < 4 {
-                std::thread::yield_now();
+                std::thread::sleep(Duration::from_millis(1));
             }
             // All threads of the pool wait; whoever reports the progress doesn't.
             progress.current_paths();
@@ -135,7 +135,7 @@ fn a_waiting_fence_of_one_attempt_leaves_threads_to_the_others() {
     std::thread::scope(|scope| {
         let run = scope.spawn(|| waits.run_on(&threads, &held.source(""), &held.target("")));
         while gate.waiting.load(Ordering::SeqCst) == 0 {
-            std::thread::yield_now();
+            std::thread::sleep(Duration::from_millis(1));
         }
         walk()
             .run_on(&threads, &free.source(""), &free.target(""))
@@ -233,7 +233,7 @@ fn held_up(
     std::thread::scope(|scope| {
         let run = scope.spawn(|| attempt.run_on(threads, &place.source(""), &place.target("")));
         while gate.waiting.load(Ordering::SeqCst) == 0 {
-            std::thread::yield_now();
+            std::thread::sleep(Duration::from_millis(1));
         }
         meanwhile();
         gate.open();
@@ -288,7 +288,7 @@ fn one_attempt_does_not_take_all_threads_while_another_has_work() {
             // It does not end before the one that hangs does so.
             let is_first = !has_begun.swap(true, Ordering::SeqCst);
             while is_first && gate.waiting.load(Ordering::SeqCst) == 0 {
-                std::thread::yield_now();
+                std::thread::sleep(Duration::from_millis(1));
             }
         }
     });
@@ -299,7 +299,7 @@ fn one_attempt_does_not_take_all_threads_while_another_has_work() {
             done
         });
         while !has_begun.load(Ordering::SeqCst) {
-            std::thread::yield_now();
+            std::thread::sleep(Duration::from_millis(1));
         }
         let run = scope.spawn(|| greedy.run_on(&threads, &hangs.source(""), &hangs.target("")));
         let done = std::panic::catch_unwind(|| {

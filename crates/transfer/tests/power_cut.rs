@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use model::Durability;
 use support::judge::number;
@@ -51,7 +53,14 @@ impl Disk {
     }
 
     fn take_off(&mut self) {
-        tool::run(Command::new("umount").arg(self.point())).unwrap();
+        // A child that another test has just begun may have something of it open.
+        let mut umount = Command::new("umount");
+        umount.arg(self.point());
+        let give_up = Instant::now() + Duration::from_secs(30);
+        while let Err(error) = tool::run(&mut umount) {
+            assert!(Instant::now() < give_up, "{error}");
+            thread::sleep(Duration::from_millis(10));
+        }
         self.is_on = false;
     }
 }
@@ -109,7 +118,8 @@ fn copy_and_cut(
     let target = disk.point().join("target");
     fs::create_dir(&target).unwrap();
     fs::create_dir(target.join("d0")).unwrap();
-    tool::run(&mut Command::new("sync")).unwrap();
+    // Not all disks: the other tests have some, too.
+    tool::run(Command::new("sync").arg("-f").arg(&target)).unwrap();
     let (changes, point) = (Arc::new(AtomicU64::new(0)), disk.point());
     let counted = Arc::clone(&changes);
     let mut attempt = walk();

@@ -6,6 +6,7 @@ use std::fs;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use model::{Durability, FailureClass, ItemId, NoRoom, RelPath, SkipReason};
 use rustix::io::Errno;
@@ -54,7 +55,7 @@ fn a_cancelled_attempt_leaves_nothing_unfinished() {
         let progress = Arc::clone(&attempt.progress);
         let watcher = std::thread::spawn(move || {
             while progress.listed.load(Ordering::Relaxed) < 100 {
-                std::thread::yield_now();
+                std::thread::sleep(Duration::from_millis(1));
             }
             cancel.cancel();
         });
@@ -244,7 +245,7 @@ fn unreadable_entries_are_counted_and_the_rest_is_copied() {
             );
         }
         let program = place.root.join("program");
-        fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+        support::copy_of_this(&program);
         let status = Command::new("setpriv")
             .args(["--reuid=12345", "--regid=12345", "--clear-groups"])
             .arg(&program)

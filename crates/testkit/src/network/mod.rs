@@ -24,7 +24,7 @@ pub use relay::Relay;
 
 /// Longer than any test, so that what a killed test leaves behind is not there for ever.
 const LIFE_SECS: &str = "7200";
-const PATIENCE: Duration = Duration::from_secs(10);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// Which packets of a host are lost.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -7,9 +7,12 @@
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
-use std::net::TcpListener;
+use std::mem;
+use std::net::{TcpListener, UdpSocket};
+use std::ops::RangeInclusive;
 use std::os::unix::process::CommandExt as _;
-use std::process::{Child, Command, Stdio};
+use std::process::{self, Child, Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -255,17 +258,32 @@ impl Memory {
     }
 }
 
-/// A TCP port of the loopback address that nothing listened on just now. Another process may take it before
-/// the caller does.
+/// Below those that the kernel gives to whoever connects, or asks for any.
+const PORTS: RangeInclusive<u16> = 15_000..=29_999;
+
+/// A TCP port of the loopback address for a server of this process, which may be away for a while: no other process gets it
+/// from this function before this one ends, nor does the kernel give it to a connection.
 ///
 /// # Panics
 /// Where the machine has none left.
 pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("the machine has a free port");
-    let address = listener
-        .local_addr()
-        .expect("a bound socket has an address");
-    address.port()
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = process::id();
+    let all = u32::from(PORTS.end() - PORTS.start()) + 1;
+    for _ in 0..all {
+        let next = u32::from(NEXT.fetch_add(1, Ordering::Relaxed));
+        let number = first.wrapping_mul(61).wrapping_add(next);
+        let port = PORTS.start() + (number % all) as u16;
+        // The UDP port of the same number stands for it.
+        let Ok(reserved) = UdpSocket::bind(("127.0.0.1", port)) else {
+            continue;
+        };
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            mem::forget(reserved);
+            return port;
+        }
+    }
+    panic!("the machine has a free port")
 }
 
 #[cfg(test)]

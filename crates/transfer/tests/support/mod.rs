@@ -15,6 +15,7 @@ use std::sync::atomic::{AtomicBool, AtomicI64, AtomicU64, Ordering};
 
 use model::{CopyOptions, Durability, Epoch, ItemId, RelPath, RunId, TempName};
 use storage::posix::Dir;
+use testkit::tool;
 use transfer::{
     Attempt, AttemptWork, Cancel, Fence, FileWork, Finished, FoundLinks, NotTaken, Progress, Share,
     Stopped, Threads, Unbegun,
@@ -34,7 +35,7 @@ impl Place {
 
     /// Where removing a deep tree is quick.
     pub fn in_memory(name: &str) -> Self {
-        Self::within(Path::new("/dev/shm"), name)
+        Self::within(&testkit::memory(), name)
     }
 
     fn within(parent: &Path, name: &str) -> Self {
@@ -298,10 +299,17 @@ pub fn inner_place() -> Option<PathBuf> {
     std::env::var_os(INNER).map(PathBuf::from)
 }
 
+/// A copy of this program. Another process makes it: what one of the children of this one still has open for writing, the kernel
+/// does not run.
+pub fn copy_of_this(to: &Path) {
+    let this = std::env::current_exe().unwrap();
+    tool::run(Command::new("cp").args([&this, to])).unwrap();
+}
+
 /// Runs this test again in a process of its own, under a command that changes its circumstances.
 pub fn run_again(test: &str, place: &Place, under: &[&str]) {
     let program = place.root.join("program");
-    fs::copy(std::env::current_exe().unwrap(), &program).unwrap();
+    copy_of_this(&program);
     let output = Command::new(under[0])
         .args(&under[1..])
         .arg(&program)
