@@ -449,21 +449,26 @@ impl Fleet {
         last.filter(|_| now.duration_since(first) >= grace)
     }
 
-    /// Marks attempts that are to hand work back, since `idle` slots wait and nothing else is
+    /// Marks attempts that are to hand work back, since these workers have idle slots and nothing else is
     /// there for them: as many of each priority, since whether it is worth it each knows for itself, and those of one
     /// may have nothing to give for long. Those that have run longest come first, and none that was asked less than
-    /// `again` ago. Tasks without a priority here are left alone. Returns how many were marked.
+    /// `again` ago. Tasks without a priority here are left alone, and so is a worker that idles alone: its slots share
+    /// their threads. Returns how many were marked.
     pub fn ask_to_share(
         &mut self,
-        idle: usize,
+        idle: &[SessionId],
         again: Duration,
         now: Instant,
         priority: impl Fn(TaskId) -> Option<Priority>,
     ) -> usize {
+        let slots = idle.iter().filter_map(|id| self.sessions.get(id));
+        let slots = slots.map(|session| session.idle_slots).sum();
+        let does_another_idle = |id: &SessionId| idle.iter().any(|idle| idle != id);
         let mut candidates: Vec<(Priority, &mut Held)> = self
             .sessions
-            .values_mut()
-            .flat_map(|session| session.held.values_mut())
+            .iter_mut()
+            .filter(|(id, _)| does_another_idle(id))
+            .flat_map(|(_, session)| session.held.values_mut())
             .filter(|held| {
                 held.kind != WorkKind::Range
                     && !held.share
@@ -476,17 +481,12 @@ impl Fleet {
         candidates.sort_by_key(|(priority, held)| (*priority, held.granted));
         candidates
             .chunk_by_mut(|(one, _), (other, _)| one == other)
-            .flat_map(|equals| equals.iter_mut().take(idle))
+            .flat_map(|equals| equals.iter_mut().take(slots))
             .map(|(_, held)| {
                 held.share = true;
                 held.asked = Some(now);
             })
             .count()
-    }
-
-    pub fn idle_slots(&self) -> usize {
-        let idle = self.sessions.values().filter(|s| !s.has_suspect());
-        idle.map(|s| s.idle_slots).sum()
     }
 }
 

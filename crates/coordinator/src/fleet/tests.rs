@@ -173,7 +173,7 @@ fn a_refusal_that_is_tried_again_no_longer_speaks_for_its_worker() {
 fn the_longest_running_are_asked_first_and_not_twice_at_once() {
     let t0 = Instant::now();
     let again = Duration::from_secs(2);
-    let mut fleet = fleet(t0, 1);
+    let mut fleet = fleet(t0, 2);
     let session = fleet.session(id(0)).unwrap();
     session.hold(
         (ItemId::from_random(1), Epoch(1)),
@@ -189,17 +189,21 @@ fn the_longest_running_are_asked_first_and_not_twice_at_once() {
     );
     let now = t0 + again * 2;
     let any = |_| Some(Priority::default());
-    assert_eq!(fleet.ask_to_share(1, again, now, any), 1);
+    // Its own slots would be no faster at it.
+    assert_eq!(fleet.ask_to_share(&[id(0)], again, now, any), 0);
+    fleet.session(id(1)).unwrap().idle_slots = 1;
+    assert_eq!(fleet.ask_to_share(&[id(1)], again, now, any), 1);
     assert!(fleet.session(id(0)).unwrap().held[&ItemId::from_random(2)].share);
-    assert_eq!(fleet.ask_to_share(9, again, now, any), 1);
-    assert_eq!(fleet.ask_to_share(9, again, now, any), 0);
+    fleet.session(id(1)).unwrap().idle_slots = 9;
+    assert_eq!(fleet.ask_to_share(&[id(0), id(1)], again, now, any), 1);
+    assert_eq!(fleet.ask_to_share(&[id(1)], again, now, any), 0);
 }
 
 #[test]
 fn those_of_a_lower_priority_are_asked_beside_those_of_a_higher() {
     let t0 = Instant::now();
     let again = Duration::from_secs(2);
-    let mut fleet = fleet(t0, 1);
+    let mut fleet = fleet(t0, 2);
     let session = fleet.session(id(0)).unwrap();
     for n in 1..=5 {
         let lease = (ItemId::from_random(n), Epoch(1));
@@ -213,7 +217,8 @@ fn those_of_a_lower_priority_are_asked_beside_those_of_a_higher() {
         _ => Some(Priority::default()),
     };
     // One that can give nothing, asked for ever, would else keep all others from being asked.
-    assert_eq!(fleet.ask_to_share(1, again, now, priority), 2);
+    fleet.session(id(1)).unwrap().idle_slots = 1;
+    assert_eq!(fleet.ask_to_share(&[id(1)], again, now, priority), 2);
     let held = &fleet.session(id(0)).unwrap().held;
     let asked = held.values().filter(|held| held.share);
     let asked: BTreeSet<u32> = asked.map(|held| held.task.0).collect();

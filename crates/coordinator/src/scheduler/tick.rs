@@ -85,7 +85,6 @@ impl Scheduler {
         if idle.is_empty() {
             return;
         }
-        let idle_slots = state.fleet.idle_slots();
         let shareable: HashSet<TaskId> = {
             let State {
                 fleet,
@@ -120,7 +119,7 @@ impl Scheduler {
                 .collect()
         };
         let fleet = &mut state.fleet;
-        fleet.ask_to_share(idle_slots, ASK_AGAIN, now, |task| {
+        fleet.ask_to_share(&idle, ASK_AGAIN, now, |task| {
             let is_shareable = shareable.contains(&task);
             is_shareable.then(|| self.settings.priority_of(task))
         });

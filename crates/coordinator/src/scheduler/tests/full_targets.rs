@@ -57,8 +57,9 @@ fn of_a_full_volume_nothing_is_granted_and_others_go_on() {
     }
     // What waits for room keeps nobody from sharing what others have.
     let now = Instant::now() + ASK_AGAIN;
-    assert_eq!(worker.lease(&scheduler), []);
-    let _waiting = scheduler.wait_for_work(worker.session, 1);
+    let idle = Worker::register(&scheduler, 9);
+    assert_eq!(idle.lease(&scheduler), []);
+    let _waiting = scheduler.wait_for_work(idle.session, 1);
     scheduler.tick(now).unwrap();
     let asked = scheduler.commands(worker.session).unwrap();
     assert_eq!(asked, [Command::Share(firsts[2].0, firsts[2].1)]);
