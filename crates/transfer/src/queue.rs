@@ -25,6 +25,9 @@ pub(crate) const MAX_PENDING: usize = 10_000;
 /// Batches of a directory below which its next chunk is read, so that helpers have work.
 const READ_AHEAD: usize = 16;
 
+/// The same where its next names are held and can still be handed over.
+const TAKE_AHEAD: usize = 2;
+
 /// A thread's number in its pool.
 pub(crate) type ThreadNo = usize;
 
@@ -259,8 +262,13 @@ impl Queue {
     fn take(&mut self, at: usize, may_list: bool) -> Option<Job> {
         let group = &mut self.groups[at];
         if may_list
-            && group.batches.len() < READ_AHEAD
-            && let Some(lister) = group.lister.take()
+            && let Some(lister) = group.lister.take_if(|lister| {
+                let ahead = match lister.supply.holds_names_for_others() {
+                    true => TAKE_AHEAD,
+                    false => READ_AHEAD,
+                };
+                group.batches.len() < ahead
+            })
         {
             group.is_being_read = true;
             return Some(Job::List(group.id, Box::new(lister)));

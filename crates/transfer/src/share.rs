@@ -16,9 +16,6 @@ use crate::supply::Supply;
 use crate::walk::{Lister, Pending};
 use crate::watch;
 
-/// Names of a huge directory that are worth an item: it reads the whole directory for them.
-const LEAST_NAMES: u64 = 256;
-
 /// Shards that one directory is cut into at once.
 const MOST_SHARDS: u64 = 8;
 
@@ -272,12 +269,14 @@ pub(crate) struct Cut {
     others: HashRange,
     /// About so many names.
     names: u64,
+    /// Names that are worth an item.
+    least: u64,
 }
 
 impl Cut {
     /// As many shards as are worth their while: each reads the whole directory.
     fn work(self, directory: &RelPath) -> Vec<Unbegun> {
-        let n = (self.names / LEAST_NAMES).clamp(1, MOST_SHARDS);
+        let n = (self.names / self.least).clamp(1, MOST_SHARDS);
         let ranges = self.others.parts(n as usize).into_iter();
         let shards = ranges.map(|range| Unbegun::Shard {
             directory: RelPath::clone(directory),
@@ -304,7 +303,13 @@ impl Lister {
         };
         // Hashes are spread evenly.
         let names = (names as f64 * others.width() / left.width()) as u64;
-        (is_all_wanted || names >= LEAST_NAMES).then_some(Cut { others, names })
+        let least = window.least_names();
+        let cut = Cut {
+            others,
+            names,
+            least,
+        };
+        (is_all_wanted || names >= least).then_some(cut)
     }
 
     /// All that nobody has anything of already, if none of it is in memory.
@@ -314,8 +319,12 @@ impl Lister {
         };
         window.to_be_read()?;
         let others = self.free_of(window.left()?)?;
-        let names = window.left_names();
-        (self.node.is_reachable()).then_some(Cut { others, names })
+        let cut = Cut {
+            others,
+            names: window.left_names(),
+            least: window.least_names(),
+        };
+        (self.node.is_reachable()).then_some(cut)
     }
 
     fn free_of(&self, left: HashRange) -> Option<HashRange> {

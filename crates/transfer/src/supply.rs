@@ -18,6 +18,9 @@ const CHUNK_BATCHES: usize = 32;
 /// Names taken in one go from what is held.
 const CHUNK_NAMES: usize = 256;
 
+/// Of a huge directory, of which what is not taken can be handed over.
+const HUGE_CHUNK_NAMES: usize = 64;
+
 #[derive(Default)]
 pub(crate) enum Supply {
     /// The directory, read on as its entries are done.
@@ -25,6 +28,13 @@ pub(crate) enum Supply {
     Source,
     Whole(NameList),
     Huge(Window),
+}
+
+impl Supply {
+    /// Whether the next names are in memory and not begun: they can become others'.
+    pub(crate) fn holds_names_for_others(&self) -> bool {
+        matches!(self, Self::Huge(window) if window.to_be_read().is_none())
+    }
 }
 
 /// A directory before anything in it is begun.
@@ -134,7 +144,7 @@ impl Engine {
                 names.is_empty()
             }
             Supply::Huge(window) => {
-                window.take(CHUNK_NAMES, |name, kind| {
+                window.take(HUGE_CHUNK_NAMES, |name, kind| {
                     found.add(self, lister, name, kind)
                 });
                 window.left().is_none()

@@ -61,6 +61,13 @@ impl Drop for Reserved {
 /// all again.
 const PAYS_FOR: u64 = 16;
 
+/// Names that may be read for one that is handed over: a request brings hundreds, and the least that is done with a name takes
+/// several. So reading them makes up a tenth.
+const READ_FOR_EACH: u64 = 512;
+
+/// Worth an item however few there are beside them.
+const LEAST_NAMES: u64 = 32;
+
 /// Names, and how many of them are taken.
 #[derive(Default)]
 pub(crate) struct NameList {
@@ -125,12 +132,19 @@ pub(crate) struct Window {
     beyond: u64,
     /// Names to be taken before the reading has paid.
     owed: u64,
+    /// Names that were read for it.
+    read: u64,
 }
 
 impl Window {
     /// Whether so much of what was read is begun that reading it was not for nothing.
     pub(crate) fn has_paid(&self) -> bool {
         self.owed == 0
+    }
+
+    /// Names that are worth an item of their own: it reads all of the directory for them.
+    pub(crate) fn least_names(&self) -> u64 {
+        (self.read / READ_FOR_EACH).max(LEAST_NAMES)
     }
 
     /// What of the directory is not begun; none: all is.
@@ -358,6 +372,7 @@ impl Reading {
             held_to: self.kept.to(),
             beyond: self.beyond,
             owed: self.met / PAYS_FOR,
+            read: self.met,
         }
     }
 }

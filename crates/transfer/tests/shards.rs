@@ -111,12 +111,14 @@ impl<'a> Server<'a> {
     /// One in three dies before it is done, and leaves behind what it had begun.
     fn attempt(&mut self, item: &Kept, share: Arc<Asking>) -> Try {
         let dies = item.epoch < 4 && self.random.below(3) == 0;
+        // Some items are small.
+        let most = [20, 200, 2_000][self.random.below(3) as usize];
         Try {
             work: item.work.clone(),
             item: item.id,
             epoch: item.epoch,
             writes: match dies {
-                true => self.random.below(4_000) as i64,
+                true => self.random.below(most) as i64,
                 false => i64::MAX,
             },
             share,
