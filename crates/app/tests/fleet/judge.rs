@@ -46,6 +46,8 @@ pub struct Begun {
     /// From 1.
     pub task: usize,
     pub epoch: u32,
+    /// `Walk`, `Shard`, `Range`, …
+    pub work: String,
 }
 
 /// The attempts that a worker has begun, from the lines `item 0ab… of task 1, epoch 1: …` of its log; it must run
@@ -55,11 +57,13 @@ pub fn begun(worker: &Program) -> Vec<Begun> {
         let (_, line) = line.split_once(": item ")?;
         let (item, rest) = line.split_once(" of task ")?;
         let (task, rest) = rest.split_once(", epoch ")?;
-        let (epoch, _) = rest.split_once(':')?;
+        let (epoch, work) = rest.split_once(": ")?;
+        let work = work.split(|c: char| !c.is_ascii_alphabetic()).next()?;
         Some(Begun {
             item: item.to_owned(),
             task: task.parse().ok()?,
             epoch: epoch.parse().ok()?,
+            work: work.to_owned(),
         })
     };
     worker.stderr().lines().filter_map(parse).collect()

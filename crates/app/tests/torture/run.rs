@@ -1,5 +1,6 @@
 //! One run: its machines, its programs, and what is done to them.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::PathBuf;
@@ -45,6 +46,19 @@ pub struct Run {
     fired: Vec<Kind>,
 }
 
+/// Mostly, the flat directory is shared by ranges of names, and the big file by ranges of bytes.
+fn cuts(random: &mut Random) -> Vec<String> {
+    let mut cuts = Vec::new();
+    if random.below(4) > 0 {
+        cuts.push("shard_entries: 100".to_owned());
+    }
+    if random.below(4) > 0 {
+        cuts.push(format!("split_file_bytes: {}", 2 << 20));
+        cuts.push(format!("range_bytes: {}", 1 << 20));
+    }
+    cuts
+}
+
 impl Run {
     pub fn new(seed: u64) -> Self {
         let mut random = Random::new(seed);
@@ -54,6 +68,7 @@ impl Run {
                 durability: random.pick::<&str>(&["batch", "none", "file"]),
                 concurrency: random.within(&(1..=3)) as u32,
                 transfers: random.within(&(1..=4)) as u32,
+                more_global: cuts(&mut random),
                 ..Settings::default()
             },
         );
@@ -85,9 +100,14 @@ impl Run {
         let mut fired = std::mem::take(&mut self.fired);
         let suspects = self.suspects.iter().filter(|one| one.has_fired(&attempts));
         fired.extend(suspects.map(|one| one.kind));
+        let mut begun = BTreeMap::new();
+        for attempt in &attempts {
+            *begun.entry(attempt.work.clone()).or_default() += 1;
+        }
         Ended {
             seed: self.seed,
             fired,
+            begun,
             lasted: self.begun.elapsed(),
             changes: self.sources.changing.changes(),
             wrong: (!is_right).then(|| self.keep()),

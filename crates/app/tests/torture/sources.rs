@@ -54,7 +54,11 @@ impl Sources {
                 let made = match name {
                     "odd" => make(&lower, &odd(random), seed),
                     "chain" => chain(&lower, random.within(&(100..=300)), seed),
-                    _ => make(&lower, &Recipe::plain(0, random.within(&(100..=400))), seed),
+                    _ => make(
+                        &lower,
+                        &Recipe::plain(0, random.within(&(300..=1_500))),
+                        seed,
+                    ),
                 };
                 let target = fleet.path(format!("target-{name}"));
                 fleet.add_task(&point.join(name), &target, Some(made));
@@ -80,8 +84,8 @@ impl Sources {
 fn odd(random: &mut Random) -> Recipe {
     Recipe {
         hard_links: 12,
-        big_files: random.below(2),
-        big_file_bytes: 3 << 20,
+        big_files: 1,
+        big_file_bytes: (24 << 20) + 5,
         ..Recipe::odd(random.within(&(10..=50)), random.within(&(100..=400)))
     }
 }

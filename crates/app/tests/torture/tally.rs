@@ -17,6 +17,8 @@ pub struct Ended {
     pub seed: u64,
     /// Kinds of its faults that had an effect.
     pub fired: Vec<Kind>,
+    /// Attempts, by what they were at.
+    pub begun: BTreeMap<String, u64>,
     pub lasted: Duration,
     /// Changes of sources while it ran.
     pub changes: u64,
@@ -29,6 +31,7 @@ pub struct Tally {
     seeds: RangeInclusive<u64>,
     under_way: u64,
     fired: BTreeMap<Kind, u64>,
+    begun: BTreeMap<String, u64>,
     changes: u64,
     right: u64,
     unharmed: u64,
@@ -42,6 +45,7 @@ impl Tally {
             seeds: first_seed..=first_seed - 1,
             under_way: 0,
             fired: BTreeMap::new(),
+            begun: BTreeMap::new(),
             changes: 0,
             right: 0,
             unharmed: 0,
@@ -65,6 +69,9 @@ impl Tally {
         self.changes += ended.changes;
         for kind in &ended.fired {
             *self.fired.entry(*kind).or_default() += 1;
+        }
+        for (work, begun) in ended.begun {
+            *self.begun.entry(work).or_default() += begun;
         }
         let (seed, secs) = (ended.seed, ended.lasted.as_secs());
         let fired: Vec<&str> = ended.fired.iter().map(|kind| kind.name()).collect();
@@ -98,6 +105,9 @@ impl Tally {
                 .filter(|kind| !self.fired.contains_key(kind))
                 .collect();
             assert!(silent.is_empty(), "never fired: {silent:?}: {self}");
+            for work in ["Walk", "Shard", "Range", "Links"] {
+                assert!(self.begun.contains_key(work), "no {work}: {self}");
+            }
         }
     }
 }
@@ -112,6 +122,10 @@ impl fmt::Display for Tally {
         )?;
         for (kind, fired) in &self.fired {
             write!(f, " {} {fired},", kind.name())?;
+        }
+        write!(f, " attempts:")?;
+        for (work, begun) in &self.begun {
+            write!(f, " {work} {begun},")?;
         }
         write!(
             f,
