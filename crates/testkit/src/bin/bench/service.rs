@@ -59,13 +59,18 @@ impl Service {
         })
     }
 
-    /// A worker to which `place` is at `point`, as on a machine with a mount of its own.
-    pub(crate) fn worker_with(&self, place: &Path, point: &Path) -> Result<Program, Failure> {
+    /// A worker to which each of these places is at its point, as on a machine with mounts of its own.
+    pub(crate) fn worker_with(&self, places: &[(&Path, &Path)]) -> Result<Program, Failure> {
+        const BIND: &str = r#"set -e
+while [ "$1" != -- ]; do mount --bind "$1" "$2"; shift 2; done
+shift
+exec "$@""#;
         let mut command = Command::new("unshare");
         command
             .args(["--mount", "--propagation", "private", "--", "sh", "-c"])
-            .args([r#"mount --bind "$1" "$2" && shift 2 && exec "$@""#, "sh"])
-            .args([place, point])
+            .args([BIND, "sh"])
+            .args(places.iter().flat_map(|(place, point)| [place, point]))
+            .arg("--")
             .arg(built("data-migrate-worker"))
             .args(["--server.address", &format!("127.0.0.1:{}", self.port)])
             .current_dir(self.directory.path());

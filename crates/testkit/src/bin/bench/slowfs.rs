@@ -132,6 +132,23 @@ impl Timeline {
         Ok(Self { steps })
     }
 
+    /// Of two file systems that one client has: it has nothing to do while it asks neither.
+    pub(crate) fn and(self, other: &Self) -> Self {
+        let is_idle_at = |ms: u64| {
+            let mut steps = other.steps.iter();
+            steps
+                .find(|step| step.ends_ms >= ms)
+                .is_none_or(|step| step.is_idle)
+        };
+        let steps = self.steps.into_iter().map(|step| Step {
+            is_idle: step.is_idle && is_idle_at(step.ends_ms),
+            ..step
+        });
+        Self {
+            steps: steps.collect(),
+        }
+    }
+
     /// The ends of the first and the last step in which there was something to do.
     pub(crate) fn busy(&self) -> Option<(u64, u64)> {
         let mut busy = self.steps.iter().filter(|step| !step.is_idle);
@@ -162,6 +179,16 @@ mod tests {
         assert_eq!(timeline.idle_share(1650, 2000), 1.0);
         assert!(Timeline::parse("5 6\n").is_err());
         assert_eq!(Timeline::parse("").unwrap().busy(), None);
+    }
+
+    #[test]
+    fn who_asks_either_of_two_is_not_idle() {
+        let parse = |text| Timeline::parse(text).unwrap();
+        let one = parse("1000 0 0\n1100 5 0\n1200 5 0\n1300 5 0\n1400 6 0\n");
+        let other = parse("1050 0 0\n1150 0 0\n1250 3 0\n1350 3 0\n");
+        let both = one.and(&other);
+        assert_eq!(both.busy(), Some((1100, 1400)));
+        assert_eq!(both.idle_share(1100, 1400), 1.0 / 4.0);
     }
 
     #[test]

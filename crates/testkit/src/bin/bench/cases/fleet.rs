@@ -1,8 +1,8 @@
-//! Four workers against one: `BENCH_FLEET_FILES` (8000), trees in which work is spread evenly or not at all.
+//! Four workers against one: `BENCH_FLEET_FILES` (16000), trees in which work is spread evenly or not at all.
 //!
-//! Each worker has a mount of its own over one lower directory in memory, as clients of a network file system have, with
-//! source and target on it; a request takes so long that four workers leave the machine idle for a third of the time and
-//! more, which is printed. A worker idles in each tenth of a second in which its mount has nothing to do.
+//! Each worker has mounts of its own over one lower directory in memory, as clients of network file systems have, one for the
+//! source and one for the target; a request takes so long that four workers leave the machine idle for a third of the time
+//! and more, which is printed. A worker idles in each tenth of a second in which its mounts have nothing to do.
 
 use std::fs::{self, File};
 use std::path::Path;
@@ -30,13 +30,14 @@ const DELAY_US: u64 = 8_000;
 /// Where all is in one directory: the kernel lets one request a mount change it at a time, which is slow enough.
 const ONE_DIRECTORY_DELAY_US: u64 = 2_000;
 const SHARD_ENTRIES: u64 = 1_000;
-const RANGE_BYTES: u64 = 8 << 20;
+const SPLIT_FILE_BYTES: u64 = 256 << 20;
+const RANGE_BYTES: u64 = 32 << 20;
 const THREADS: u64 = 16;
 const WORKERS: usize = 4;
 const CHAIN_LEVELS: usize = 40;
 /// What changed later than that is looked at twice, which would be counted for the first run alone.
 const SETTLES: Duration = Duration::from_secs(3);
-const HUGE_BYTES: u64 = 256 << 20;
+const HUGE_BYTES: u64 = 2 << 30;
 
 /// How the work is spread.
 #[derive(Debug, Clone, Copy)]
@@ -113,6 +114,23 @@ impl Shape {
     }
 }
 
+/// What a worker sees.
+struct Mounts {
+    source: SlowFs,
+    target: SlowFs,
+}
+
+impl Mounts {
+    fn timeline(&self) -> Result<Timeline, Failure> {
+        Ok(self.source.timeline()?.and(&self.target.timeline()?))
+    }
+
+    /// Unmounts them: the requests that they had.
+    fn finish(self) -> Result<u64, Failure> {
+        Ok(self.source.finish()? + self.target.finish()?)
+    }
+}
+
 /// One migration by so many workers.
 struct Run {
     time: Duration,
@@ -124,7 +142,7 @@ struct Run {
 }
 
 pub(super) fn run(settings: &Settings, _tools: &[Tool]) -> Result<Vec<Section>, Failure> {
-    let files = number("BENCH_FLEET_FILES", 8_000)?;
+    let files = number("BENCH_FLEET_FILES", 16_000)?;
     let mut rows = Vec::new();
     let mut goals = Vec::new();
     for shape in Shape::ALL {
@@ -211,21 +229,34 @@ fn migrate(
     workers: usize,
 ) -> Result<Run, Failure> {
     empty(&place.target())?;
-    // The same path on all of them.
-    let point = place.beside().join("mounted");
-    fs::create_dir_all(&point)?;
-    let mounts: Vec<SlowFs> = (0..workers)
-        .map(|_| SlowFs::mount_with(&place.data(), shape.delay_us(), shape.delay_us()))
-        .collect::<Result<_, _>>()?;
-    let keys =
-        format!("  durability: none\n  transfers: {THREADS}\n  shard_entries: {SHARD_ENTRIES}\n");
-    let ends = (point.join("source"), point.join("target"));
-    let service = Service::prepare(place.beside(), (&ends.0, &ends.1), &keys)?;
+    // The same paths on all of them.
+    let ends = ["source", "target"].map(|end| place.beside().join("mounted").join(end));
+    for end in &ends {
+        fs::create_dir_all(end)?;
+    }
+    let delay = shape.delay_us();
+    let mounts: Vec<Mounts> = (0..workers)
+        .map(|_| {
+            Ok(Mounts {
+                source: SlowFs::mount_with(&place.source(), delay, delay)?,
+                target: SlowFs::mount_with(&place.target(), delay, delay)?,
+            })
+        })
+        .collect::<Result<_, Failure>>()?;
+    let keys = format!(
+        "  durability: none\n  transfers: {THREADS}\n  shard_entries: {SHARD_ENTRIES}\n  \
+         split_file_bytes: {SPLIT_FILE_BYTES}\n  range_bytes: {RANGE_BYTES}\n"
+    );
+    let [source, target] = &ends;
+    let service = Service::prepare(place.beside(), (source, target), &keys)?;
     let (begun, before) = (Instant::now(), Processors::now()?);
     let server = service.server(&[])?;
     let programs: Vec<_> = mounts
         .iter()
-        .map(|mount| service.worker_with(&mount.path(), &point))
+        .map(|mounts| {
+            let (from, to) = (mounts.source.path(), mounts.target.path());
+            service.worker_with(&[(&from, source), (&to, target)])
+        })
         .collect::<Result<_, _>>()?;
     for program in programs.iter().chain([&server]) {
         let code = program.exit_code(settings.limit)?;
@@ -242,11 +273,11 @@ fn migrate(
     eprintln!("{workers} workers: {:.1} s", time.as_secs_f64());
     let timelines: Vec<Timeline> = mounts
         .iter()
-        .map(SlowFs::timeline)
+        .map(Mounts::timeline)
         .collect::<Result<_, _>>()?;
     let requests: Vec<u64> = mounts
         .into_iter()
-        .map(SlowFs::finish)
+        .map(Mounts::finish)
         .collect::<Result<_, _>>()?;
     same(&place.source(), &place.target(), &Options::default())?;
     Ok(Run {
