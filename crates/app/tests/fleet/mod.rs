@@ -166,10 +166,22 @@ impl Fleet {
 
     /// Adds a task for what is in this directory, through a mount as slow as that of [`Self::add_slow_tree`].
     pub fn add_slow(&mut self, lower: &Path, made: Option<Made>) -> &Task {
+        let slow = SlowFs::over(lower).metadata_delay(Duration::from_millis(1));
+        self.add_mounted(lower, slow, made)
+    }
+
+    /// As [`Self::add_slow`], where content is slow: 3 ms for each request to read, also of what was read before.
+    pub fn add_slow_content(&mut self, lower: &Path) -> &Task {
+        let slow = SlowFs::over(lower)
+            .data_delay(Duration::from_millis(3))
+            .direct_io();
+        self.add_mounted(lower, slow, None)
+    }
+
+    fn add_mounted(&mut self, lower: &Path, slow: SlowFs, made: Option<Made>) -> &Task {
         let number = self.tasks.len() + 1;
         let source = self.scratch.directory(format!("source{number}"));
         let target = self.path(format!("target{number}"));
-        let slow = SlowFs::over(lower).metadata_delay(Duration::from_millis(1));
         self.mounted
             .push(slow.mount(&source).expect("it can be mounted"));
         self.add_task(&source, &target, made);

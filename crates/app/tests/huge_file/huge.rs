@@ -15,34 +15,32 @@ pub const MIB: u64 = 1 << 20;
 /// Not a multiple of anything.
 const ODD: u64 = 12_345;
 
+/// In MiB. What is read of it, to copy and to verify, takes seconds.
+pub const FILE: u64 = 300;
+
 /// With data at the beginning of every seventh MiB and at the end; all else are holes.
-fn make(path: &Path, mib: u64) {
+fn make(path: &Path) {
     let file = File::create(path).unwrap();
-    for mib in (0..mib).step_by(7) {
+    for mib in (0..FILE).step_by(7) {
         let data: Vec<u8> = (0..64 << 10).map(|at| (at * 31 + mib) as u8 | 1).collect();
         file.write_all_at(&data, mib * MIB).unwrap();
     }
-    file.write_all_at(b"the end", mib * MIB + ODD - 7).unwrap();
+    file.write_all_at(b"the end", FILE * MIB + ODD - 7).unwrap();
 }
 
-/// Sizes in MiB.
-pub struct Sizes {
-    pub file: u64,
-    pub range: u64,
-}
-
-/// `new/huge` and `small`, to be migrated.
-pub fn huge(label: &str, sizes: &Sizes) -> Fleet {
-    let mut fleet = Fleet::new(label, &settings(sizes));
-    let (source, target) = (fleet.path("source"), fleet.path("target"));
-    fs::create_dir_all(source.join("new")).unwrap();
-    make(&source.join("new/huge"), sizes.file);
-    fs::write(source.join("small"), "small").unwrap();
-    fleet.add_task(&source, &target, None);
+/// `new/huge` and `small`, to be migrated from where content is slow.
+pub fn huge(label: &str, settings: &Settings) -> Fleet {
+    let mut fleet = Fleet::new(label, settings);
+    let lower = fleet.path("lower");
+    fs::create_dir_all(lower.join("new")).unwrap();
+    make(&lower.join("new/huge"));
+    fs::write(lower.join("small"), "small").unwrap();
+    fleet.add_slow_content(&lower);
     fleet
 }
 
-pub fn settings(sizes: &Sizes) -> Settings {
+/// In ranges of so many MiB. No lease ends of a worker that lives.
+pub fn settings(range: u64) -> Settings {
     Settings {
         durability: "batch",
         concurrency: 1,
@@ -50,8 +48,9 @@ pub fn settings(sizes: &Sizes) -> Settings {
         more_global: vec![
             "verify: checksum".to_owned(),
             format!("split_file_bytes: {}", 64 * MIB),
-            format!("range_bytes: {}", sizes.range * MIB),
+            format!("range_bytes: {}", range * MIB),
         ],
+        lease_secs: 30,
         ..Settings::default()
     }
 }
@@ -94,7 +93,7 @@ pub fn assert_same_content(fleet: &Fleet) {
 
 fn sides(fleet: &Fleet) -> [PathBuf; 2] {
     let task = &fleet.tasks[0];
-    [&task.source, &task.target].map(|side| side.join("new/huge"))
+    [&task.lower, &task.target].map(|side| side.join("new/huge"))
 }
 
 /// The run did what it should, and each byte and each file is counted once.
@@ -113,6 +112,6 @@ pub fn assert_copied(fleet: &Fleet) {
     assert_eq!(row.get("success"), Some("true"), "{row:?}");
     let small = row.number("files") - 1;
     assert!(small <= 1, "{row:?}");
-    let size = fs::metadata(fleet.tasks[0].source.join("new/huge")).unwrap();
+    let size = fs::metadata(fleet.tasks[0].lower.join("new/huge")).unwrap();
     assert_eq!(row.number("bytes"), size.len() + 5 * small);
 }

@@ -1,7 +1,8 @@
 //! P2, P3, P6, P8, P9, P11 for a huge file: several workers copy it in ranges, it is published once and whole, and what a dead
 //! one had in hand is done by another.
 //!
-//! With `verify: checksum` a range takes long enough to be met in the middle.
+//! The file is read through a mount whose content is slow, so that a range is met in the middle on any machine; it is judged
+//! where it lies.
 
 #[path = "../fleet/mod.rs"]
 mod fleet;
@@ -11,20 +12,17 @@ use std::collections::HashSet;
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 
-use fleet::{Fleet, LONG, assert_exit, start};
+use fleet::{Fleet, LONG, Settings, assert_exit, start};
 use huge::{
-    MIB, Sizes, assert_copied, assert_has_begun_a_range, assert_same_content, assert_same_file,
+    FILE, MIB, assert_copied, assert_has_begun_a_range, assert_same_content, assert_same_file,
     huge, ranges, settings, worker,
 };
 use testkit::Program;
 use testkit::mount::Tmpfs;
 use testkit::process::Exit;
 
-/// In MiB: long enough that ranges of a third are met in the middle.
-const FILE: u64 = 1_000;
-
-/// Enough where it is only to be shared.
-const SHORT_FILE: u64 = 400;
+/// In MiB: a third of the file, long enough to be met in the middle.
+const THIRD: u64 = FILE / 3;
 
 /// An owner that is at the file.
 fn owner(fleet: &Fleet) -> Program {
@@ -33,6 +31,14 @@ fn owner(fleet: &Fleet) -> Program {
         .wait_until("an item", LONG, || !fleet::begun(&owner).is_empty())
         .unwrap();
     owner
+}
+
+/// In ranges of a third; what a dead or frozen worker held is taken from it soon.
+fn one_is_lost() -> Settings {
+    Settings {
+        lease_secs: 4,
+        ..settings(THIRD)
+    }
 }
 
 /// A file that two workers are at.
@@ -44,9 +50,8 @@ struct Halves {
     helper: Program,
 }
 
-/// In ranges of so many MiB.
-fn in_halves(label: &str, range: u64) -> Halves {
-    let fleet = huge(label, &Sizes { file: FILE, range });
+fn in_halves(label: &str, settings: &Settings) -> Halves {
+    let fleet = huge(label, settings);
     let server = fleet.server();
     let owner = owner(&fleet);
     let helper = worker(&fleet, "helper");
@@ -61,13 +66,7 @@ fn in_halves(label: &str, range: u64) -> Halves {
 
 #[test]
 fn several_workers_copy_one_file() {
-    let fleet = huge(
-        "huge",
-        &Sizes {
-            file: SHORT_FILE,
-            range: 16,
-        },
-    );
+    let fleet = huge("huge", &settings(16));
     let server = fleet.server();
     let workers = ["one", "two", "three"].map(|name| worker(&fleet, name));
     assert_exit(&server, 0);
@@ -92,7 +91,7 @@ fn a_worker_that_is_killed_in_a_range_costs_no_more_than_that() {
         server,
         owner,
         helper,
-    } = in_halves("huge-range", 256);
+    } = in_halves("huge-range", &one_is_lost());
     helper.kill();
     assert_eq!(helper.wait(LONG).unwrap(), Exit::Signal(9));
     let lost = *ranges(&helper).last().unwrap();
@@ -127,7 +126,7 @@ fn a_file_whose_owner_is_killed_is_copied_by_another() {
         server,
         owner,
         helper,
-    } = in_halves("huge-owner", 256);
+    } = in_halves("huge-owner", &one_is_lost());
     owner.kill();
     assert_eq!(owner.wait(LONG).unwrap(), Exit::Signal(9));
     assert!(!fleet.tasks[0].target.join("new/huge").exists());
@@ -140,11 +139,7 @@ fn a_file_whose_owner_is_killed_is_copied_by_another() {
 
 #[test]
 fn a_worker_that_was_frozen_in_a_range_changes_nothing_when_it_thaws() {
-    let sizes = Sizes {
-        file: SHORT_FILE,
-        range: 128,
-    };
-    let fleet = huge("huge-frozen", &sizes);
+    let fleet = huge("huge-frozen", &one_is_lost());
     let server = fleet.server();
     let owner = owner(&fleet);
     let helper = start(
@@ -172,7 +167,8 @@ fn a_file_that_changes_while_others_copy_it_arrives_as_it_is_in_the_end() {
         server,
         owner,
         helper,
-    } = in_halves("huge-changed", 128);
+    } = in_halves("huge-changed", &settings(THIRD));
+    // Through the mount, which would not notice what is done beneath it.
     let source = fleet.tasks[0].source.join("new/huge");
     let source = OpenOptions::new().write(true).open(source).unwrap();
     // In the first range, which is the owner's, and in the last.
@@ -189,16 +185,12 @@ fn a_file_that_changes_while_others_copy_it_arrives_as_it_is_in_the_end() {
 fn a_file_with_several_names_is_copied_in_ranges_and_stays_one_file() {
     // Names that nobody of the fleet can find leave the file to the links phase.
     for is_known_elsewhere in [false, true] {
-        let sizes = Sizes {
-            file: SHORT_FILE,
-            range: 16,
-        };
-        let fleet = huge("huge-names", &sizes);
+        let fleet = huge("huge-names", &settings(16));
         let task = &fleet.tasks[0];
         let names = ["new/huge", "another", "new/third"];
-        let first = task.source.join(names[0]);
+        let first = task.lower.join(names[0]);
         for name in &names[1..] {
-            fs::hard_link(&first, task.source.join(name)).unwrap();
+            fs::hard_link(&first, task.lower.join(name)).unwrap();
         }
         if is_known_elsewhere {
             fs::hard_link(&first, fleet.path("elsewhere")).unwrap();
@@ -219,20 +211,15 @@ fn a_file_with_several_names_is_copied_in_ranges_and_stays_one_file() {
 
 #[test]
 fn a_file_for_which_there_is_no_room_waits_until_there_is() {
-    let sizes = Sizes {
-        file: FILE,
-        range: 16,
-    };
-    let fleet = huge("huge-full", &sizes);
-    let mut settings = settings(&sizes);
+    let mut settings = settings(16);
     settings.more_server.push("full_target_secs: 1".to_owned());
-    fleet.configure(&settings);
+    let fleet = huge("huge-full", &settings);
     let target = &fleet.tasks[0].target;
     fs::create_dir(target).unwrap();
-    // Its data are some 9 MiB.
+    // Its data are nearly 3 MiB.
     let volume = Tmpfs::over(target, 12).unwrap();
     let ballast = volume.path().join("ballast");
-    fs::write(&ballast, vec![7; 8 << 20]).unwrap();
+    fs::write(&ballast, vec![7; 10 << 20]).unwrap();
     let server = fleet.server();
     let workers = ["one", "two"].map(|name| worker(&fleet, name));
     let is_begun_again =
