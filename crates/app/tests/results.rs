@@ -171,7 +171,7 @@ fn progress_and_status_tell_how_far_a_run_is() {
     };
     let mut fleet = Fleet::new("progress", &settings);
     fleet.add_tree(&Recipe::plain(2, 10), 1);
-    fleet.add_tree(&Recipe::plain(150, 1_500), 2);
+    fleet.add_slow_tree(&Recipe::plain(100, 1_000), 2);
     fleet.add_tree(&Recipe::plain(2, 10), 3);
     let server = fleet.server();
     let worker = fleet.worker("worker-1");

@@ -133,7 +133,7 @@ fn what_comes_up_in_mid_run_gets_the_logs_while_the_run_goes_on() {
     };
     let mut fleet = Fleet::new("mid-run", &settings);
     fleet.add_tree(&Recipe::plain(2, 10), 1);
-    fleet.add_tree(&Recipe::plain(150, 1_500), 2);
+    fleet.add_slow_tree(&Recipe::plain(100, 1_000), 2);
     let server = fleet.server();
     let worker = fleet.worker("w1");
     server.wait_for_output("tried again in 1 s", LONG).unwrap();

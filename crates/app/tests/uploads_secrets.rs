@@ -114,7 +114,7 @@ fn assert_keys_are_found_nowhere(place_of_keys: Keys) {
     };
     let mut fleet = Fleet::new("secrets", &settings);
     fleet.add_tree(&Recipe::plain(2, 10), 1);
-    fleet.add_tree(&Recipe::plain(150, 1_500), 2);
+    fleet.add_slow_tree(&Recipe::plain(100, 1_000), 2);
     let mut command = fleet.server_command();
     command.arg("--trace");
     if place_of_keys == Keys::InEnvironment {
