@@ -2,25 +2,28 @@
 //! the right type: it refuses, says so in its log and in `status`, and the task is done by the others.
 //!
 //! The fault: the worker runs in a mount namespace of its own, where the mount was taken off or another file system
-//! mounted over it. It comes to a task that another worker has begun and stands still in.
+//! mounted over it. It comes to a task that another worker has begun and stands still in; its source is slow, so that this
+//! one is met in the middle.
 
 mod fleet;
 
 use std::fs;
 use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
 use fleet::{Fleet, LONG, Settings, WORKER, assert_exit, start};
 use testkit::Program;
+use testkit::fuse::{self, SlowFs};
 use testkit::mount::Tmpfs;
 use testkit::tree::{Recipe, make};
 
 const DIRECTORIES: usize = 40;
 
-/// A task between two mounts, each over a directory of a tmpfs: `disk/source` and `disk/target`.
+/// A task between two mounts, the source slow, each over a directory of a tmpfs: `disk/source` and `disk/target`.
 struct Case {
     fleet: Fleet,
-    source: Tmpfs,
+    source: fuse::Mounted,
     target: Tmpfs,
     _disk: Tmpfs,
 }
@@ -29,7 +32,8 @@ impl Case {
     /// The target root is `below` the target's mount.
     fn new(label: &str, below: &str) -> Self {
         let settings = Settings {
-            source_fs_types: "tmpfs".to_owned(),
+            // That of the mount, and that beneath it.
+            source_fs_types: "fuse.slowfs, tmpfs".to_owned(),
             target_fs_types: "tmpfs".to_owned(),
             concurrency: 1,
             // The first worker stands still for a while.
@@ -46,14 +50,18 @@ impl Case {
         };
         fs::create_dir(fleet.path("disk")).unwrap();
         let _disk = Tmpfs::over(&fleet.path("disk"), 64).unwrap();
-        let source = Tmpfs::over(&point("source"), 64).unwrap();
+        let lower = fleet.path("lower");
         let target = Tmpfs::over(&point("target"), 64).unwrap();
         let mut list = String::new();
         for number in 0..DIRECTORIES {
             let name = format!("d{number}");
-            make(&source.path().join(&name), &Recipe::plain(2, 20), 1).unwrap();
+            make(&lower.join(&name), &Recipe::plain(2, 20), 1).unwrap();
             list += &format!("{name}\n");
         }
+        let source = SlowFs::over(&lower)
+            .metadata_delay(Duration::from_millis(1))
+            .mount(&point("source"))
+            .unwrap();
         fs::write(fleet.path("list"), list).unwrap();
         let task = format!(
             "{} {} {}\n",
@@ -93,7 +101,8 @@ impl Case {
             .wait_until("it to begin", LONG, has_begun)
             .unwrap_or_else(|error| panic!("{error}"));
         seeing.stop();
-        assert!(server.is_running(), "the task was over too soon");
+        let begun = copied(self.target.path());
+        assert!(begun < DIRECTORIES, "the task was over too soon");
         let blind = self.worker_that_sees("blind", change);
         let in_status = || {
             let status = self.fleet.status().unwrap_or_default();

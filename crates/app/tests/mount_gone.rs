@@ -3,7 +3,7 @@
 //!
 //! The fault: a worker is frozen when it has copied something and not all; the mount is detached, or another file system
 //! mounted over it; then the worker goes on. It stays frozen for longer than the time between two looks at the mounts, so
-//! that it must notice with its next step.
+//! that it must notice with its next step. The side that stays is slow, so that the worker is met in the middle.
 
 mod fleet;
 
@@ -13,11 +13,12 @@ use std::thread;
 use std::time::Duration;
 
 use fleet::{Fleet, LONG, Settings, assert_exit, assert_tree};
+use testkit::fuse::{self, SlowFs};
 use testkit::mount::Tmpfs;
-use testkit::tree::Recipe;
+use testkit::tree::{Recipe, make};
 
-const DIRECTORIES: u64 = 400;
-const FILES: u64 = 6_000;
+const DIRECTORIES: u64 = 100;
+const FILES: u64 = 1_500;
 /// Longer than from one look at the mounts to the next.
 const FROZEN: Duration = Duration::from_secs(2);
 
@@ -27,15 +28,23 @@ enum Fault {
     MountOver,
 }
 
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Side {
+    Source,
+    Target,
+}
+
 /// A task between two mounts, and a second one that has nothing to do with them.
 struct Case {
     fleet: Fleet,
-    source: Tmpfs,
-    target: Tmpfs,
+    /// Which of the mounts the fault is to fall on.
+    side: Side,
+    faulty: Tmpfs,
+    slow: fuse::Mounted,
 }
 
 impl Case {
-    fn new(label: &str, durability: &'static str) -> Self {
+    fn new(label: &str, durability: &'static str, side: Side) -> Self {
         let settings = Settings {
             durability,
             // One at a time: so slow that it is met in the middle.
@@ -45,41 +54,57 @@ impl Case {
             ..Settings::default()
         };
         let mut fleet = Fleet::new(label, &settings);
-        let mount = |name: &str| {
-            let point = fleet.path(name);
-            fs::create_dir(&point).unwrap();
-            Tmpfs::over(&point, 256).unwrap()
+        let directory = |name: &str| {
+            let path = fleet.path(name);
+            fs::create_dir(&path).unwrap();
+            path
         };
-        let (source, target) = (mount("source1"), mount("target1"));
-        fleet.add_tree(&Recipe::plain(DIRECTORIES, FILES), 7);
+        let [source, target, lower] = ["source1", "target1", "lower1"].map(directory);
+        let (faulty, slow) = match side {
+            Side::Source => (&source, &target),
+            Side::Target => (&target, &source),
+        };
+        let faulty = Tmpfs::over(faulty, 256).unwrap();
+        let tree = match side {
+            Side::Source => &source,
+            Side::Target => &lower,
+        };
+        let made = make(tree, &Recipe::plain(DIRECTORIES, FILES), 7).unwrap();
+        let slow = SlowFs::over(&lower)
+            .metadata_delay(Duration::from_millis(1))
+            .mount(slow)
+            .unwrap();
+        fleet.add_task(&source, &target, Some(made));
         fleet.add_tree(&Recipe::plain(5, 20), 8);
         Self {
             fleet,
-            source,
-            target,
+            side,
+            faulty,
+            slow,
         }
     }
 
-    /// Lets the fault fall on one of the mounts; it must stop the task with this message.
+    /// Lets the fault fall on the mount; it must stop the task with a message that says where.
     #[track_caller]
-    fn assert_stops(self, point: &Path, fault: Fault, side: &str) {
+    fn assert_stops(self, fault: Fault) {
+        let point = self.faulty.path();
+        let side = match self.side {
+            Side::Source => "source",
+            Side::Target => "target",
+        };
         let server = self.fleet.server();
         let worker = self.fleet.worker("w1");
-        let half = || fs::read_dir(self.target.path()).unwrap().count() > 5;
+        let task = &self.fleet.tasks[0];
+        let half = || fs::read_dir(&task.target).unwrap().count() > 5;
         worker
             .wait_until("some of the tree", LONG, half)
             .unwrap_or_else(|error| panic!("{error}"));
         worker.stop();
-        let (wanted, found) = (entries(self.source.path()), entries(self.target.path()));
+        let (wanted, found) = (entries(&task.source), entries(&task.target));
         assert!(found < wanted, "the fault came too late: all was copied");
-        let mount = match side {
-            "source" => &self.source,
-            _ => &self.target,
-        };
-        assert_eq!(mount.path(), point);
         let over = match fault {
             Fault::Unmount => {
-                mount.detach().unwrap();
+                self.faulty.detach().unwrap();
                 None
             }
             Fault::MountOver => Some(Tmpfs::over(point, 8).unwrap()),
@@ -116,11 +141,12 @@ impl Case {
     }
 
     fn assert_nothing_beneath(&self) {
-        for mount in [&self.source, &self.target] {
-            if mount.is_mounted() {
-                mount.detach().unwrap();
-            }
-            let beneath: Vec<_> = fs::read_dir(mount.path()).unwrap().collect();
+        if self.faulty.is_mounted() {
+            self.faulty.detach().unwrap();
+        }
+        self.slow.detach().unwrap();
+        for point in [self.faulty.path(), self.slow.path()] {
+            let beneath: Vec<_> = fs::read_dir(point).unwrap().collect();
             assert!(beneath.is_empty(), "written beneath: {beneath:?}");
         }
     }
@@ -142,35 +168,30 @@ fn entries(directory: &Path) -> u64 {
 
 #[test]
 fn a_target_that_is_unmounted_stops_the_task() {
-    let case = Case::new("gone", "none");
-    let point = case.target.path().to_owned();
-    case.assert_stops(&point, Fault::Unmount, "target");
+    let case = Case::new("gone", "none", Side::Target);
+    case.assert_stops(Fault::Unmount);
 }
 
 #[test]
 fn a_target_that_is_unmounted_stops_the_task_with_batches_too() {
-    let case = Case::new("batch", "batch");
-    let point = case.target.path().to_owned();
-    case.assert_stops(&point, Fault::Unmount, "target");
+    let case = Case::new("batch", "batch", Side::Target);
+    case.assert_stops(Fault::Unmount);
 }
 
 #[test]
 fn a_target_that_is_mounted_over_stops_the_task() {
-    let case = Case::new("over", "none");
-    let point = case.target.path().to_owned();
-    case.assert_stops(&point, Fault::MountOver, "target");
+    let case = Case::new("over", "none", Side::Target);
+    case.assert_stops(Fault::MountOver);
 }
 
 #[test]
 fn a_source_that_is_unmounted_stops_the_task() {
-    let case = Case::new("sourcegone", "none");
-    let point = case.source.path().to_owned();
-    case.assert_stops(&point, Fault::Unmount, "source");
+    let case = Case::new("sourcegone", "none", Side::Source);
+    case.assert_stops(Fault::Unmount);
 }
 
 #[test]
 fn a_source_that_is_mounted_over_stops_the_task() {
-    let case = Case::new("sourceover", "none");
-    let point = case.source.path().to_owned();
-    case.assert_stops(&point, Fault::MountOver, "source");
+    let case = Case::new("sourceover", "none", Side::Source);
+    case.assert_stops(Fault::MountOver);
 }
