@@ -9,6 +9,7 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _, symlink};
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::{Duration, SystemTime};
 
 use fleet::Counts;
 use place::{MAIN, Place, give_to_plain_user};
@@ -169,12 +170,16 @@ fn what_is_in_the_way_is_replaced_or_told_and_never_followed() {
         symlink("of the source", place.path("source/over file")).unwrap();
         place.file("outside/file", "not to be touched");
         place.directory("to/target/deep");
+        // As long ago as no file of the source: within one tick of the clock, both could have the same time.
+        let long_ago = SystemTime::UNIX_EPOCH + Duration::from_secs(1_000_000_000);
         for (name, content) in [
             ("content", "of the target"),
             ("mode", "of the source"),
             ("time", "of the source"),
         ] {
-            place.file(&format!("to/target/{name}"), content);
+            let path = place.file(&format!("to/target/{name}"), content);
+            let file = fs::File::options().write(true).open(path).unwrap();
+            file.set_modified(long_ago).unwrap();
         }
         let set_mode = |name: &str, mode| {
             fs::set_permissions(place.path(name), Permissions::from_mode(mode)).unwrap();
