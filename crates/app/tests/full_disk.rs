@@ -120,6 +120,8 @@ impl Case {
 fn settings(told: &Receiver, durability: &'static str) -> Settings {
     Settings {
         durability,
+        // Nobody dies, and no attempt may be used up.
+        lease_secs: 30,
         more_server: vec!["full_target_secs: 1".to_owned()],
         more_sections: format!(
             "notify:\n  - webhook: {}\n    on: [paused, resumed]\n",

@@ -47,6 +47,8 @@ fn four_workers_share_one_directory_and_one_of_them_dies() {
         &Settings {
             concurrency: 1,
             transfers: 1,
+            // Long enough for those who live.
+            lease_secs: 6,
             more_global: vec!["shard_entries: 400".to_owned()],
             ..Settings::default()
         },
@@ -84,5 +86,5 @@ fn four_workers_share_one_directory_and_one_of_them_dies() {
         .flat_map(begun)
         .find(|begun| begun.item == lost.item && begun.epoch == lost.epoch + 1);
     assert!(again.is_some(), "{lost:?} was not run again");
-    assert_eq!(fleet.results().rows().next().unwrap().number("retries"), 1);
+    assert!(fleet.results().rows().next().unwrap().number("retries") >= 1);
 }

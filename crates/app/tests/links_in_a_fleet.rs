@@ -39,7 +39,7 @@ fn directories_of_files_with_several_names_keep_their_times() {
 
 #[test]
 fn names_that_different_workers_find_are_names_of_one_file() {
-    let fleet = shared_tree("links-shared");
+    let fleet = shared_tree("links-shared", 30);
     let names = link_across(&fleet.tasks[0].lower);
     let server = fleet.server();
     let [first, second] = two_workers(&fleet);
@@ -68,7 +68,7 @@ fn names_that_different_workers_find_are_names_of_one_file() {
 
 #[test]
 fn a_worker_that_dies_among_names_of_one_file_loses_none() {
-    let fleet = shared_tree("links-killed");
+    let fleet = shared_tree("links-killed", 2);
     link_across(&fleet.tasks[0].lower);
     let server = fleet.server();
     let workers = two_workers(&fleet);
@@ -88,12 +88,13 @@ fn a_worker_that_dies_among_names_of_one_file_loses_none() {
 }
 
 /// One tree that takes so long that two workers share it.
-fn shared_tree(label: &str) -> Fleet {
+fn shared_tree(label: &str, lease_secs: u32) -> Fleet {
     let mut fleet = Fleet::new(
         label,
         &Settings {
             concurrency: 1,
             transfers: 1,
+            lease_secs,
             ..Settings::default()
         },
     );

@@ -1,5 +1,5 @@
 //! P2, P6: one large tree is worked on by several workers: the server asks the busy one to hand work over, and
-//! every entry is still counted once. What takes long hands its rest back unasked.
+//! every entry is still counted once. What takes long hands its rest back unasked. Nobody dies, and no lease ends.
 
 mod fleet;
 
@@ -15,6 +15,7 @@ fn two_workers_share_one_tree() {
         &Settings {
             concurrency: 1,
             transfers: 1,
+            lease_secs: 30,
             ..Settings::default()
         },
     );
@@ -56,6 +57,7 @@ fn an_item_that_has_run_for_its_time_hands_back_what_it_has_not_begun() {
         &Settings {
             concurrency: 1,
             transfers: 1,
+            lease_secs: 30,
             more_global: vec!["item_target_secs: 1".to_owned()],
             ..Settings::default()
         },
