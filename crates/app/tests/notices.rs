@@ -251,7 +251,7 @@ fn a_receiver_that_hangs_holds_up_neither_the_run_nor_the_end() {
     let over = Instant::now();
     assert_exit(&server, 0);
     assert!(
-        over.elapsed() < Duration::from_secs(8),
+        over.elapsed() < Duration::from_secs(30),
         "{:?}",
         over.elapsed()
     );
