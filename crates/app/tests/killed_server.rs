@@ -121,7 +121,7 @@ fn migrate_under_fire(seed: u64) -> usize {
         },
     );
     for task in 0..TASKS {
-        fleet.add_tree(&Recipe::odd(40, 600), seed * TASKS + task);
+        fleet.add_slow_tree(&Recipe::odd(20, 150), seed * TASKS + task);
     }
     let workers = ["w1", "w2"].map(|name| start(fleet.worker_command(name).arg("--debug")));
     let mut servers = vec![fleet.server()];

@@ -68,7 +68,7 @@ fn migrate_under_fire(seed: u64) -> Run {
         },
     );
     for task in 0..TASKS {
-        fleet.add_tree(&Recipe::odd(40, 800), seed * TASKS + task);
+        fleet.add_slow_tree(&Recipe::odd(20, 150), seed * TASKS + task);
     }
     let server = fleet.server();
     let mut workers = [worker(&fleet, 1, 0), worker(&fleet, 2, 0)];
