@@ -2,13 +2,15 @@
 //! killed costs only what it had not finished, and its rclone dies with it (P3, P6).
 
 mod fleet;
+mod place;
+mod rclone;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
 
 use fleet::{Fleet, LONG, Settings, assert_exit, start};
+use rclone::{assert_ends, lives};
 use testkit::Program;
 use testkit::compare::Options;
 use testkit::leftovers;
@@ -176,14 +178,6 @@ fn has_short_file(source: &Path, target: &Path) -> bool {
     })
 }
 
-fn assert_ends(pid: &str) {
-    let deadline = Instant::now() + Duration::from_secs(20);
-    while fs::exists(format!("/proc/{pid}")).unwrap() {
-        assert!(Instant::now() < deadline, "process {pid} lives on");
-        std::thread::sleep(Duration::from_millis(10));
-    }
-}
-
 #[test]
 fn a_frozen_worker_s_rclone_changes_nothing_that_another_has_copied() {
     freeze("frozen", &current());
@@ -197,7 +191,7 @@ fn a_frozen_worker_s_older_rclone_changes_nothing_either() {
 fn freeze(version: &str, program: &Path) {
     // Its rclone can't log any more long before this lease is over.
     let lease = Settings {
-        lease_secs: 4,
+        lease_secs: 10,
         heartbeat_secs: 1,
         ..settings()
     };
@@ -219,7 +213,6 @@ fn freeze(version: &str, program: &Path) {
     let other = worker(&fleet, "other", program, &[]);
     assert_exit(&server, 0);
     assert_exit(&other, 0);
-    let lives = |pid| fs::exists(format!("/proc/{pid}")).unwrap();
     assert!(pids.lines().all(lives), "{version}: its rclone waits");
     fleet::assert_tree(&fleet.tasks[0]);
     late.kill();

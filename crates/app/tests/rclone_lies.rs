@@ -173,7 +173,7 @@ fn a_process_that_is_killed_half_way_is_followed_by_another_for_the_rest() {
             &place,
             &program,
             "if ((n > 1)); then real \"$@\"; exit; fi
-            \"REAL\" \"$@\" --transfers 1 --bwlimit 20k:20k 2>\"$call/log\" &
+            \"REAL\" \"$@\" --transfers 1 --bwlimit 2k:2k 2>\"$call/log\" &
             until (($(grep -c '\"Copied' \"$call/log\") >= 3)); do sleep 0.01; done
             kill -9 $!; wait $!
             cat \"$call/log\" >&2
@@ -197,7 +197,7 @@ fn a_process_that_is_killed_half_way_is_followed_by_another_for_the_rest() {
 #[test]
 fn a_process_that_hangs_is_ended_with_all_that_it_started() {
     for (version, program) in both() {
-        let place = place(version, "  rclone_stall_secs: 2\n");
+        let place = place(version, "  rclone_stall_secs: 6\n");
         let hanging = in_front_of(
             &place,
             &program,
@@ -207,7 +207,7 @@ fn a_process_that_hangs_is_ended_with_all_that_it_started() {
             wait",
         );
         let Done { stderr, .. } = migrate(&place, &hanging).assert_code(0);
-        let said = "rclone showed no progress for 2 s and was ended";
+        let said = "rclone showed no progress for 6 s and was ended";
         assert!(stderr.contains(said), "{stderr}");
         assert_eq!(calls(&place), 2, "{version}");
         for file in ["pid", "child"] {
