@@ -3,6 +3,7 @@
 //! that only the owner can read, in the bucket and in notices, and nowhere else.
 
 mod fleet;
+mod place;
 mod receiver;
 mod s3;
 
@@ -159,15 +160,13 @@ fn assert_keys_are_found_nowhere(place_of_keys: Keys) {
     assert_eq!(assert_clean_below(&fleet.server_dir()), [""; 0]);
     let left = fs::read_dir(fleet.path("w1")).unwrap().count();
     assert_eq!(left, 0, "a worker leaves nothing where it ran");
-    let copy = server.stdout();
-    let copy = copy
-        .lines()
-        .map(str::trim)
-        .find(|line| line.starts_with("/tmp/data_migrate_results_"))
-        .unwrap();
-    let bytes = fs::read(copy).unwrap();
-    fs::remove_file(copy).unwrap();
-    assert_without("the report in /tmp", &bytes, &[ACCESS, SECRET, SIGNATURE]);
+    let [copy] = &place::reports_in_tmp(&server.stdout())[..] else {
+        panic!("one copy in /tmp: {}", server.stdout());
+    };
+    if let Some(text) = place::take_copy(copy, &fleet.path("")) {
+        let canaries = [ACCESS, SECRET, SIGNATURE];
+        assert_without("the report in /tmp", text.as_bytes(), &canaries);
+    }
 
     let [report] = &assert_clean_below(&fleet.data_dir())[..] else {
         panic!("one report");

@@ -88,7 +88,10 @@ impl Place {
                 .expect("a program has a name"),
         );
         if !own.exists() {
-            fs::copy(program, &own).expect("the program can be copied");
+            // By another process: what is open for writing here is for a moment open too in what other threads start, and
+            // can't be run (ETXTBSY).
+            testkit::tool::run(Command::new("cp").arg(program).arg(&own))
+                .expect("the program can be copied");
         }
         let mut command = self.any_command("setpriv");
         command
@@ -126,8 +129,7 @@ impl Place {
             .unwrap_or_else(|error| panic!("{error}"));
         let stdout = program.stdout();
         for report in reports_in_tmp(&stdout) {
-            // It may be gone already.
-            let _ = fs::remove_file(report);
+            take_copy(&report, &self.path(""));
         }
         Done {
             code,
@@ -216,4 +218,15 @@ pub fn reports_in_tmp(stdout: &str) -> Vec<PathBuf> {
         .filter(|line| line.starts_with("/tmp/data_migrate_results_"))
         .map(PathBuf::from)
         .collect()
+}
+
+/// A copy of a report in `/tmp`, which is removed. None where it is of another run, with another directory, that ended in the
+/// same millisecond and so gave it the same name; that one removes it itself.
+pub fn take_copy(report: &Path, directory: &Path) -> Option<String> {
+    let text = fs::read_to_string(report).ok()?;
+    let is_ours = text.contains(directory.to_str().expect("scratch directories are text"));
+    if is_ours {
+        fs::remove_file(report).expect("it is ours");
+    }
+    is_ours.then_some(text)
 }
