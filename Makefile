@@ -38,7 +38,7 @@ test: toolchain ## Install what the tests need, then run them all (as root; DRAW
 	@scripts/setup.sh test
 	@# The same cases are drawn each time: what it says depends on the commit alone. Most tests wait for a lease or a
 	@# clock most of the time, so that two for each processor run at once.
-	TMPDIR=$$(scripts/scratch.sh) RUST_TEST_THREADS=$$((2 * $$(nproc))) PROPTEST_RNG_SEED=$(or $(DRAWS),1) cargo test --workspace
+	TMPDIR=$$(scripts/scratch.sh) RUST_TEST_THREADS=$$((2 * $$(nproc))) PROPTEST_RNG_SEED=$(or $(DRAWS),1) cargo test --workspace --no-fail-fast
 
 test-s3: toolchain ## Test uploads to garage, an S3 server that checks strictly (built first, some minutes)
 	@scripts/setup.sh test-s3
