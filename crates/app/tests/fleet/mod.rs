@@ -182,8 +182,9 @@ impl Fleet {
         let number = self.tasks.len() + 1;
         let source = self.scratch.directory(format!("source{number}"));
         let target = self.path(format!("target{number}"));
-        self.mounted
-            .push(slow.mount(&source).expect("it can be mounted"));
+        // Each thread has a buffer of 16 MiB, and there are many mounts at once.
+        let mounted = slow.threads(8).mount(&source);
+        self.mounted.push(mounted.expect("it can be mounted"));
         self.add_task(&source, &target, made);
         let task = self.tasks.last_mut().expect("one was added");
         lower.clone_into(&mut task.lower);
