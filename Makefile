@@ -1,9 +1,9 @@
-# What a developer calls; `make` lists it. Nothing here asks for more than a Rust toolchain, but `test`, `test-s3`, `torture` and `bench`.
+# What a developer calls; `make` lists it. Nothing here asks for more than a Rust toolchain, but `test`, `test-s3`, `torture`, `bench` and `bench-scale-big`.
 
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build build-local quickstart test test-s3 torture simulate bench bench-scale lint lint-deploy clean toolchain
+.PHONY: help build build-local quickstart test test-s3 torture simulate bench bench-scale bench-scale-big lint lint-deploy clean toolchain
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PROGRAMS := data-migrate data-migrate-server data-migrate-worker
@@ -11,7 +11,7 @@ DOCKER ?= docker
 IMAGE ?= data-migrate:$(shell sed -n 's/^version = "\(.*\)"/\1/p' Cargo.toml)
 
 help: ## List the targets
-	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 toolchain:
 	@command -v cargo >/dev/null || { \
@@ -59,6 +59,12 @@ bench: toolchain ## Measure side by side with other tools (BENCH_CASES=a,b, BENC
 bench-scale: toolchain ## Measure one server under 1,000 simulated workers (SCALE_WORKERS, SCALE_ITEMS, BENCH_ARGS=--strict)
 	cargo build --release -p app -p scale --bins
 	$(TARGET_DIR)/release/scale $(BENCH_ARGS)
+
+bench-scale-big: toolchain ## Measure memory while 10,000,000 entries pass two workers (BENCH_BIG_ENTRIES, BENCH_ARGS=--strict)
+	@scripts/setup.sh bench-scale-big
+	cargo build --release -p app -p testkit --bins
+	@# In a mount namespace of its own: what is mounted is gone with it, however it ends.
+	BENCH_CASES=entries unshare --mount --propagation private $(TARGET_DIR)/release/bench $(BENCH_ARGS)
 
 lint: toolchain ## Check the formatting, and clippy without warnings
 	cargo fmt --all --check

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs what `make test`, `make test-s3` and `make bench` call besides the Rust toolchain, by package name, and nothing that is
-# already there. Usage: scripts/setup.sh test|test-s3|bench
+# Installs what `make test`, `make test-s3`, `make bench` and `make bench-scale-big` call besides the Rust toolchain, by package name,
+# and nothing that is already there. Usage: scripts/setup.sh test|test-s3|bench|bench-scale-big
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
@@ -11,6 +11,7 @@ test_tools=(rsync=rsync mkfs.ext4=e2fsprogs mkfs.xfs=xfsprogs mount=mount strace
 test_s3_tools=(curl=curl)
 bench_tools=(rsync=rsync fpsync=fpart strace=strace mkfs.ext4=e2fsprogs mkfs.xfs=xfsprogs mkfs.btrfs=btrfs-progs
   mount=mount fusermount3=fuse3 python3=python3)
+bench_scale_big_tools=(rsync=rsync mkfs.ext4=e2fsprogs mount=mount unshare=util-linux find=findutils)
 
 fail() {
   echo "setup: $*" >&2
@@ -100,5 +101,9 @@ case ${1:-} in
     [[ -n ${RCLONE:-} ]] || install_rclone
     install_xcp
     ;;
-  *) fail "usage: scripts/setup.sh test|test-s3|bench" ;;
+  bench-scale-big)
+    require_root bench-scale-big
+    install_tools "${bench_scale_big_tools[@]}"
+    ;;
+  *) fail "usage: scripts/setup.sh test|test-s3|bench|bench-scale-big" ;;
 esac

@@ -173,6 +173,37 @@ impl LoopMount {
         Self::new("mkfs.xfs", size_mib, Some(point))
     }
 
+    /// ext4 with room for so many entries and hardly any content, which takes space in the directory for temporary files
+    /// as it is used, some 500 bytes an entry. The image has no name: its space is free as soon as the mount is gone,
+    /// however whoever holds it ends. Without a journal, which would write all of it twice.
+    pub fn ext4_of_entries(entries: u64) -> Result<Self, MountError> {
+        let scratch = Scratch::new("loop");
+        let image = scratch.join("image");
+        // A block for each inode: no more inodes fit into a group of blocks.
+        File::create(&image)
+            .and_then(|file| file.set_len((64 << 20) + entries * 4096))
+            .map_err(failed(format!("create {}", image.display())))?;
+        tool::run(
+            Command::new("mkfs.ext4")
+                .args(["-q", "-F", "-b", "4096", "-I", "256", "-i", "4096"])
+                .args(["-m", "0", "-O", "^has_journal", "-E", "lazy_itable_init=1"])
+                .arg(&image),
+        )?;
+        let point = scratch.directory("mounted");
+        // Tables of inodes that are not used are not written.
+        tool::run(
+            Command::new("mount")
+                .args(["-o", "loop,noinit_itable"])
+                .args([&image, &point]),
+        )?;
+        let mounted = Mounted::adopt(&point)?;
+        fs::remove_file(&image).map_err(failed(format!("remove {}", image.display())))?;
+        Ok(Self {
+            mounted,
+            _image: scratch,
+        })
+    }
+
     fn new(mkfs: &str, size_mib: u64, point: Option<&Path>) -> Result<Self, MountError> {
         let scratch = Scratch::in_memory("loop");
         let image = scratch.join("image");

@@ -1,5 +1,7 @@
 use std::fs;
 
+use rustix::fs::statvfs;
+
 use super::{LoopMount, Tmpfs, bind, mount_points};
 use crate::Scratch;
 
@@ -24,6 +26,19 @@ fn each_file_system_is_what_it_says_and_gone_after_use() {
     let table = mount_points().unwrap();
     assert!(!table.iter().any(|one| points.contains(&one.path)));
     assert!(points.iter().all(|point| !point.exists()));
+}
+
+#[test]
+fn an_image_of_entries_has_an_inode_for_each_and_no_name() {
+    let entries = 200_000;
+    let mounted = LoopMount::ext4_of_entries(entries).unwrap();
+    let found = statvfs(mounted.path()).unwrap();
+    let (all, free) = (found.f_files, found.f_ffree);
+    assert!(free >= entries && all <= entries * 2, "{free} of {all}");
+    let beside = mounted.path().parent().unwrap();
+    assert!(beside.exists() && !beside.join("image").exists());
+    fs::write(mounted.path().join("file"), b"content").unwrap();
+    assert_eq!(fs::read(mounted.path().join("file")).unwrap(), b"content");
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod maker;
 mod many;
 mod names;
 mod places;
+mod vast;
 
 use std::fs;
 use std::io;
@@ -21,6 +22,7 @@ use std::path::Path;
 pub use chain::make_deep;
 pub use many::{Many, make_many};
 pub use names::odd_names;
+pub use vast::{Vast, make_vast};
 
 /// What a tree is made of. Entries of each kind are spread over the directories by the seed.
 #[derive(Debug, Clone)]

@@ -3,10 +3,11 @@ use std::fs;
 use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::AtomicU64;
 
 use rustix::fs::{FileType, llistxattr};
 
-use super::{Made, Many, Recipe, make, make_many, odd_names};
+use super::{Made, Many, Recipe, Vast, make, make_many, make_vast, odd_names};
 use crate::compare::{self, Options};
 use crate::mount::{LoopMount, Tmpfs};
 use crate::{HardLinks, Scratch, rsync_differences, tool};
@@ -146,6 +147,35 @@ fn many_files_are_the_same_whatever_the_threads() {
 }
 
 /// How often each of these is met in a tree: names of attributes, kinds, and names that lead to one entry.
+#[test]
+fn a_vast_tree_has_its_entries_whatever_the_threads() {
+    for (entries, per_directory) in [(5_003, 40), (100, 128), (1, 1)] {
+        let scratch = Scratch::new("vast");
+        let vast = Vast {
+            entries,
+            per_directory,
+        };
+        let [a, b] = [("a", 1), ("b", 4)].map(|(name, threads)| {
+            let done = AtomicU64::new(0);
+            let made = make_vast(&scratch.join(name), &vast, 7, threads, &done).unwrap();
+            assert_eq!(done.into_inner(), entries);
+            made
+        });
+        let mut counted = Made::default();
+        count(&scratch.join("a"), &mut counted);
+        assert_eq!((a, b), (counted, counted));
+        assert_eq!(a.entries(), entries);
+        assert_eq!(a.directories, vast.directories());
+        let [a, b] = ["a", "b"].map(|name| scratch.join(name));
+        assert_eq!(compare::compare(&a, &b, &Options::data_only()), []);
+        for number in vast.directories() / 2 + 1..=vast.directories() {
+            let mut inside = Made::default();
+            count(&scratch.join("a").join(vast.path(number)), &mut inside);
+            assert_eq!(inside.directories, 0);
+        }
+    }
+}
+
 fn inventory(root: &Path) -> BTreeMap<String, u64> {
     let mut found = BTreeMap::new();
     let mut count = |what: String| *found.entry(what).or_default() += 1;

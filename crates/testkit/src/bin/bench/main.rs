@@ -5,7 +5,7 @@
 //! count. The first copy of each tool is compared with the source by our own comparer, outside of the time measured. A
 //! tool that fails, or whose copy differs, is a row that says so.
 //!
-//! Environment: `BENCH_CASES` and `BENCH_TOOLS` (names, separated by commas; default all), `ROUNDS` (3),
+//! Environment: `BENCH_CASES` and `BENCH_TOOLS` (names, separated by commas; default all but `entries`), `ROUNDS` (3),
 //! `BENCH_LIMIT_SECS` (1800, for one run of one tool); `BENCH_PROGRAMS` (the directory of data-migrate's programs;
 //! default: that of this one), `BENCH_BEFORE` (another data-migrate to be measured too), `RCLONE`, `XCP` (programs).
 //! Each case says how its size is set. `--strict`: exit 1 where a number that is to be reached is missed.
@@ -17,6 +17,7 @@ mod measure;
 mod memory;
 mod place;
 mod report;
+mod resident;
 mod run;
 mod service;
 mod settings;

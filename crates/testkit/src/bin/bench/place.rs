@@ -55,6 +55,16 @@ impl Place {
         Self::new(Kind::Ext4, 512 + files * 2 * 2 * 12 / 1024)
     }
 
+    /// For a tree of so many entries without much content and its copy, in the directory for temporary files: in
+    /// memory they would take what the machine needs to know them by.
+    pub(crate) fn for_entries(entries: u64) -> Result<Self, Failure> {
+        // Some to spare for what has its name later.
+        Ok(Self {
+            data: Mounted::Loop(LoopMount::ext4_of_entries(entries * 21 / 10)?),
+            beside: LoopMount::ext4(1024)?,
+        })
+    }
+
     pub(crate) fn data(&self) -> PathBuf {
         match &self.data {
             Mounted::Loop(mounted) => mounted.path().to_owned(),

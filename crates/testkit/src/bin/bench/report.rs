@@ -167,7 +167,7 @@ impl Report {
         let (machine, rounds) = (&self.machine, self.rounds);
         writeln!(
             text,
-            "# Benchmark\n\n{machine}\n\nFile systems are in memory; tools run in turn, medians of {rounds} rounds."
+            "# Benchmark\n\n{machine}\n\nFile systems are in memory unless said otherwise; tools run in turn, medians of {rounds} rounds."
         )?;
         for section in &self.sections {
             writeln!(text, "\n### {}\n\n{}\n", section.heading, section.about)?;

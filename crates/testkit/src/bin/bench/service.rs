@@ -89,6 +89,16 @@ exec "$@""#;
             .map_err(|error| format!("cannot start {program}: {error}").into())
     }
 
+    /// The log of the task with this number, once it has ended.
+    pub(crate) fn log_of(&self, task: u64) -> Result<String, Failure> {
+        // A directory for each run, of which there was one.
+        let runs = fs::read_dir(self.directory.join("data/logs"))?;
+        let run = runs.last().ok_or("there are no logs")??;
+        Ok(fs::read_to_string(
+            run.path().join(format!("task_{task}.log")),
+        )?)
+    }
+
     /// The table to which a row is appended as the task ends.
     pub(crate) fn results(&self) -> PathBuf {
         self.directory.join("data_migrate_results.csv")

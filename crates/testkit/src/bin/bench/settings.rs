@@ -16,8 +16,8 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub(crate) fn from_environment() -> Result<Self, Failure> {
-        let cases = chosen("BENCH_CASES", &cases::ALL, |case| case.name())?;
-        let mut tools = chosen("BENCH_TOOLS", &tools::ALL, |tool| tool.name())?;
+        let cases = chosen_cases("BENCH_CASES")?;
+        let mut tools = chosen("BENCH_TOOLS", &tools::ALL, |tool| tool.name(), |_| true)?;
         tools.retain(|tool| cases.iter().any(|case| case.tools().contains(tool)));
         tools.retain(|tool| tool.is_wanted());
         tools::require(&tools)?;
@@ -41,11 +41,17 @@ impl Settings {
     }
 }
 
-/// Those of `all` that the variable names, separated by commas; all without it.
+fn chosen_cases(variable: &str) -> Result<Vec<Case>, Failure> {
+    let is_usual = |case: Case| !case.is_asked_for();
+    chosen(variable, &cases::ALL, |case| case.name(), is_usual)
+}
+
+/// Those of `all` that the variable names, separated by commas; the usual ones without it.
 fn chosen<T: Copy>(
     variable: &str,
     all: &[T],
     name: impl Fn(T) -> &'static str,
+    is_usual: impl Fn(T) -> bool,
 ) -> Result<Vec<T>, Failure> {
     let text = std::env::var(variable).unwrap_or_default();
     let names: Vec<&str> = text.split(',').filter(|name| !name.is_empty()).collect();
@@ -54,7 +60,10 @@ fn chosen<T: Copy>(
         let known = known.join(", ");
         return Err(format!("{variable}: there is no {unknown}, but {known}").into());
     }
-    let is_chosen = |one: &T| names.is_empty() || names.contains(&name(*one));
+    let is_chosen = |one: &T| match names.is_empty() {
+        true => is_usual(*one),
+        false => names.contains(&name(*one)),
+    };
     Ok(all.iter().copied().filter(is_chosen).collect())
 }
 
@@ -65,5 +74,18 @@ pub(crate) fn number(variable: &str, default: u64) -> Result<u64, Failure> {
             Ok(number) if number > 0 => Ok(number),
             _ => Err(format!("{variable}={text}: expected a whole number above 0").into()),
         },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::chosen_cases;
+    use crate::cases::{ALL, Case};
+
+    #[test]
+    fn what_takes_long_is_measured_only_where_it_is_named() {
+        let usual = chosen_cases("BENCH_VARIABLE_THAT_IS_NOT_SET").unwrap();
+        assert_eq!(usual.len(), ALL.len() - 1);
+        assert!(!usual.contains(&Case::Entries));
     }
 }

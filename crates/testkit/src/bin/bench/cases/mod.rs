@@ -1,6 +1,7 @@
 //! What is measured: a file for each case, which makes its source, has each tool copy it, and says what is to be reached.
 
 mod big;
+mod entries;
 mod fleet;
 mod million;
 mod nothing;
@@ -30,9 +31,10 @@ pub(crate) enum Case {
     Million,
     SystemCalls,
     Fleet,
+    Entries,
 }
 
-pub(crate) const ALL: [Case; 9] = [
+pub(crate) const ALL: [Case; 10] = [
     Case::Small,
     Case::OneDirectory,
     Case::Big,
@@ -42,6 +44,7 @@ pub(crate) const ALL: [Case; 9] = [
     Case::Million,
     Case::SystemCalls,
     Case::Fleet,
+    Case::Entries,
 ];
 
 impl Case {
@@ -57,7 +60,13 @@ impl Case {
             Self::Million => "million",
             Self::SystemCalls => "calls",
             Self::Fleet => "fleet",
+            Self::Entries => "entries",
         }
+    }
+
+    /// Whether it is measured only where `BENCH_CASES` names it, as it takes so long.
+    pub(crate) fn is_asked_for(self) -> bool {
+        self == Self::Entries
     }
 
     /// Those that it has a use for.
@@ -72,6 +81,7 @@ impl Case {
             Self::Million => million::TOOLS,
             Self::SystemCalls => system_calls::TOOLS,
             Self::Fleet => fleet::TOOLS,
+            Self::Entries => entries::TOOLS,
         }
     }
 
@@ -87,6 +97,7 @@ impl Case {
             Self::Million => Ok(vec![million::run(settings, &tools)?]),
             Self::SystemCalls => Ok(vec![system_calls::run(settings, &tools)?]),
             Self::Fleet => fleet::run(settings, &tools),
+            Self::Entries => Ok(vec![entries::run(settings)?]),
         }
     }
 }
