@@ -174,7 +174,7 @@ impl LoopMount {
     }
 
     /// ext4 with room for so many entries and hardly any content, which takes space in the directory for temporary files
-    /// as it is used, some 500 bytes an entry. The image has no name: its space is free as soon as the mount is gone,
+    /// as it is used, some 350 bytes an entry. The image has no name: its space is free as soon as the mount is gone,
     /// however whoever holds it ends. Without a journal, which would write all of it twice.
     pub fn ext4_of_entries(entries: u64) -> Result<Self, MountError> {
         let scratch = Scratch::new("loop");

@@ -9,7 +9,7 @@ use testkit::process::Exit;
 use crate::Failure;
 
 const SAMPLE: Duration = Duration::from_millis(250);
-/// Threads come as work does, and each keeps what its first work took: that long, or a tenth of a shorter time, is left out.
+/// Threads come as work does: that long, or a tenth of a shorter time, is left out.
 const START: Duration = Duration::from_secs(30);
 /// Between two lines of progress.
 const TOLD: Duration = Duration::from_secs(5);
