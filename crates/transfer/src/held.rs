@@ -27,17 +27,40 @@ pub(crate) struct Held {
     open: Mutex<Option<Arc<Dir>>>,
 }
 
-/// Which of them are open and may be closed, longest open first.
+/// So many may wait to be looked through, however few are still there.
+const UNLOOKED: usize = 64;
+
+/// Which of them are open and may be closed.
 pub(crate) struct HeldDirs {
-    open: Mutex<VecDeque<Weak<Held>>>,
+    open: Mutex<Open>,
     most: usize,
+}
+
+struct Open {
+    /// Longest open first. Those that are done with keep some memory as long as they stand here.
+    queue: VecDeque<Weak<Held>>,
+    /// It is looked through when it is longer: twice as long as what was left the last time.
+    looked_through_at: usize,
+}
+
+impl Open {
+    fn push(&mut self, held: &Arc<Held>) {
+        self.queue.push_back(Arc::downgrade(held));
+        if self.queue.len() > self.looked_through_at {
+            self.queue.retain(|held| held.strong_count() > 0);
+            self.looked_through_at = (2 * self.queue.len()).max(UNLOOKED);
+        }
+    }
 }
 
 impl HeldDirs {
     pub(crate) fn new(max_descriptors: u64) -> Self {
         let most = (max_descriptors / PART_OF_DESCRIPTORS).clamp(FEWEST, MOST);
         Self {
-            open: Mutex::default(),
+            open: Mutex::new(Open {
+                queue: VecDeque::new(),
+                looked_through_at: UNLOOKED,
+            }),
             most: most as usize,
         }
     }
@@ -70,12 +93,12 @@ impl HeldDirs {
         let mut closed = Vec::new();
         {
             let mut open = lock(&self.open);
-            open.push_back(Arc::downgrade(held));
-            // Most are done with, and gone, by the time the queue is looked through.
-            if open.len() > 2 * self.most {
-                open.retain(|held| held.strong_count() > 0);
-                while open.len() > self.most {
-                    closed.extend(open.pop_front().and_then(|held| held.upgrade()));
+            open.push(held);
+            // Half of them at once, since each time all are looked through.
+            if open.queue.len() > 2 * self.most {
+                open.queue.retain(|held| held.strong_count() > 0);
+                while open.queue.len() > self.most {
+                    closed.extend(open.queue.pop_front().and_then(|held| held.upgrade()));
                 }
             }
         }
@@ -162,6 +185,24 @@ mod tests {
             chain.push(held);
         }
         chain
+    }
+
+    #[test]
+    fn those_that_are_done_with_are_not_kept() {
+        let scratch = tempfile::tempdir().unwrap();
+        let dirs = HeldDirs::new(u64::MAX);
+        let root = Arc::new(Dir::open_root(scratch.path()).unwrap());
+        let above = HeldDirs::root(Arc::clone(&root));
+        let hold = || {
+            let meta = root.meta().unwrap();
+            let held = HeldDirs::below(&above, c"x", Arc::clone(&root), &meta);
+            dirs.may_close(&held);
+            held
+        };
+        let kept: Vec<_> = (0..200).map(|_| hold()).collect();
+        (0..10_000).for_each(|_| drop(hold()));
+        assert!(lock(&dirs.open).queue.len() <= 2 * kept.len());
+        assert!(kept.iter().all(|held| lock(&held.open).is_some()));
     }
 
     #[test]
