@@ -33,6 +33,9 @@ fn any_attempt(random: &mut Random, epoch: u32) -> Try {
     attempt
 }
 
+/// Longer than it takes, with one processor and much else to do.
+const PATIENCE: Duration = Duration::from_secs(300);
+
 /// Copies in one attack; then the attackers rest, and everything is looked at.
 const COPIES: u32 = 5;
 
@@ -44,7 +47,10 @@ fn nothing_outside_the_roots_is_reached() {
     let begun = Instant::now();
     let mut random = Random::new(number("ATTACK_SEED", 8));
     let (mut copies, mut copied, mut failed) = (0, 0, 0);
-    while begun.elapsed() < attack_time {
+    // A copy whose files are always swapped takes seconds.
+    let is_enough = |copied: u64, failed: u64| copied > 100 && failed > 0;
+    while begun.elapsed() < attack_time || !is_enough(copied, failed) {
+        assert!(begun.elapsed() < attack_time + PATIENCE, "too few copies");
         arena.under_attack(|| {
             for _ in 0..COPIES {
                 copies += 1;
@@ -70,7 +76,7 @@ fn nothing_outside_the_roots_is_reached() {
     }
     let swaps = arena.swaps();
     println!("{copies} copies, {copied} entries copied, {failed} failed, {swaps} swaps");
-    assert!(copied > 100 && failed > 0 && swaps > 1_000);
+    assert!(swaps > 1_000);
 }
 
 #[test]
@@ -78,10 +84,7 @@ fn a_copier_that_goes_by_paths_is_caught() {
     let begun = Instant::now();
     let (mut harmed, mut read_into) = (Vec::new(), Vec::new());
     while harmed.is_empty() || read_into.is_empty() {
-        assert!(
-            begun.elapsed() < Duration::from_secs(60),
-            "{harmed:?} {read_into:?}"
-        );
+        assert!(begun.elapsed() < PATIENCE, "{harmed:?} {read_into:?}");
         // A new one each time: canaries that were overwritten can no longer be read.
         let arena = Arena::new("naive");
         let canaries = arena.canaries();
