@@ -2,6 +2,8 @@
 
 mod support;
 
+use std::fs::OpenOptions;
+use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
@@ -336,8 +338,13 @@ fn a_file_that_has_to_settle_keeps_no_thread() {
         let is_done = AtomicBool::new(false);
         std::thread::scope(|scope| {
             scope.spawn(|| {
+                // In its place: one that was emptied for a moment would be small enough to be read at once.
+                let file = OpenOptions::new()
+                    .write(true)
+                    .open(waits.source("changing"));
+                let file = file.unwrap();
                 while !is_done.load(Ordering::SeqCst) {
-                    waits.write("changing", &changing);
+                    file.write_all_at(&changing, 0).unwrap();
                     std::thread::sleep(Duration::from_millis(100));
                 }
             });
