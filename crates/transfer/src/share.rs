@@ -303,7 +303,7 @@ impl Lister {
         };
         // Hashes are spread evenly.
         let names = (names as f64 * others.width() / left.width()) as u64;
-        let least = window.least_names();
+        let least = window.least_names(self.depth());
         let cut = Cut {
             others,
             names,
@@ -322,9 +322,13 @@ impl Lister {
         let cut = Cut {
             others,
             names: window.left_names(),
-            least: window.least_names(),
+            least: window.least_names(self.depth()),
         };
         (self.node.is_reachable()).then_some(cut)
+    }
+
+    fn depth(&self) -> usize {
+        self.node.path.components().count()
     }
 
     fn free_of(&self, left: HashRange) -> Option<HashRange> {

@@ -65,8 +65,10 @@ const PAYS_FOR: u64 = 16;
 /// several. So reading them makes up a tenth.
 const READ_FOR_EACH: u64 = 512;
 
-/// Worth an item however few there are beside them.
+/// Worth an item in a root however few there are beside them, and so many more for each level below: opening a directory on
+/// both sides takes about as much as a name does.
 const LEAST_NAMES: u64 = 32;
+const NAMES_A_LEVEL: u64 = 8;
 
 /// Names, and how many of them are taken.
 #[derive(Default)]
@@ -142,9 +144,11 @@ impl Window {
         self.owed == 0
     }
 
-    /// Names that are worth an item of their own: it reads all of the directory for them.
-    pub(crate) fn least_names(&self) -> u64 {
-        (self.read / READ_FOR_EACH).max(LEAST_NAMES)
+    /// Names that are worth an item of their own: it finds its way through so many components, and reads all of the
+    /// directory for them.
+    pub(crate) fn least_names(&self, depth: usize) -> u64 {
+        let way = LEAST_NAMES + NAMES_A_LEVEL * depth as u64;
+        way.max(self.read / READ_FOR_EACH)
     }
 
     /// What of the directory is not begun; none: all is.

@@ -37,7 +37,7 @@ const WORKERS: usize = 4;
 const CHAIN_LEVELS: usize = 40;
 /// What changed later than that is looked at twice, which would be counted for the first run alone.
 const SETTLES: Duration = Duration::from_secs(3);
-const HUGE_BYTES: u64 = 2 << 30;
+const HUGE_BYTES: u64 = 512 << 20;
 
 /// How the work is spread.
 #[derive(Debug, Clone, Copy)]
