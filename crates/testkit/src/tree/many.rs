@@ -6,9 +6,8 @@ use std::io;
 use std::ops::RangeInclusive;
 use std::path::Path;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 
-use super::Made;
+use super::{Made, made_by};
 use crate::random::Random;
 
 /// So many files, spread evenly over so many directories in the root.
@@ -34,23 +33,7 @@ impl Default for Many {
 pub fn make_many(root: &Path, many: &Many, seed: u64, threads: usize) -> io::Result<Made> {
     fs::create_dir_all(root)?;
     let next = AtomicU64::new(0);
-    let parts: Vec<io::Result<Made>> = thread::scope(|scope| {
-        let makers: Vec<_> = (0..threads.max(1))
-            .map(|_| scope.spawn(|| make_directories(root, many, seed, &next)))
-            .collect();
-        makers
-            .into_iter()
-            .map(|maker| maker.join().expect("making files does not panic"))
-            .collect()
-    });
-    let mut sum = Made::default();
-    for made in parts {
-        let made = made?;
-        sum.files += made.files;
-        sum.directories += made.directories;
-        sum.bytes += made.bytes;
-    }
-    Ok(sum)
+    made_by(threads, || make_directories(root, many, seed, &next))
 }
 
 fn make_directories(root: &Path, many: &Many, seed: u64, next: &AtomicU64) -> io::Result<Made> {

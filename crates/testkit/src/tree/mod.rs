@@ -18,6 +18,7 @@ use std::fs;
 use std::io;
 use std::ops::RangeInclusive;
 use std::path::Path;
+use std::thread;
 
 pub use chain::make_deep;
 pub use many::{Many, make_many};
@@ -174,6 +175,27 @@ impl Made {
     pub fn entries(&self) -> u64 {
         self.files + self.directories + self.symlinks + self.specials
     }
+}
+
+/// What so many threads make together, each until it has nothing left to make.
+fn made_by(threads: usize, make: impl Fn() -> io::Result<Made> + Sync) -> io::Result<Made> {
+    let parts: Vec<io::Result<Made>> = thread::scope(|scope| {
+        let makers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(&make)).collect();
+        makers
+            .into_iter()
+            .map(|maker| maker.join().expect("making entries does not panic"))
+            .collect()
+    });
+    let mut sum = Made::default();
+    for made in parts {
+        let made = made?;
+        sum.files += made.files;
+        sum.directories += made.directories;
+        sum.symlinks += made.symlinks;
+        sum.specials += made.specials;
+        sum.bytes += made.bytes;
+    }
+    Ok(sum)
 }
 
 /// Makes the tree in `root`, which is created if need be and should be empty.

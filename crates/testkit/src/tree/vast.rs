@@ -5,11 +5,10 @@ use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
 
 use rustix::fs::{CWD, FileType, Mode, OFlags, mknodat, openat, symlinkat};
 
-use super::Made;
+use super::{Made, made_by};
 use crate::random::Random;
 
 /// Sub-directories of each directory but the last ones.
@@ -74,22 +73,7 @@ pub fn make_vast(
             done.fetch_add(made.entries() - before, Ordering::Relaxed);
         }
     };
-    let parts: Vec<io::Result<Made>> = thread::scope(|scope| {
-        let makers: Vec<_> = (0..threads.max(1)).map(|_| scope.spawn(work)).collect();
-        makers
-            .into_iter()
-            .map(|maker| maker.join().expect("making entries does not panic"))
-            .collect()
-    });
-    let mut sum = Made::default();
-    for made in parts {
-        let made = made?;
-        sum.files += made.files;
-        sum.directories += made.directories;
-        sum.symlinks += made.symlinks;
-        sum.bytes += made.bytes;
-    }
-    Ok(sum)
+    made_by(threads, work)
 }
 
 fn fill(root: &Path, vast: &Vast, seed: u64, number: u64, made: &mut Made) -> io::Result<()> {
