@@ -62,7 +62,7 @@ impl Drop for Reserved {
 const PAYS_FOR: u64 = 16;
 
 /// Names that may be read for one that is handed over: a request brings hundreds, and the least that is done with a name takes
-/// several. So reading them makes up a tenth.
+/// several. So reading them makes up about a tenth, by estimate.
 const READ_FOR_EACH: u64 = 512;
 
 /// Worth an item in a root however few there are beside them, and so many more for each level below: opening a directory on
