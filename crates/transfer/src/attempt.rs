@@ -31,6 +31,11 @@ pub trait Share: Send + Sync {
     /// Whether somebody wants work; cheap (an atomic load).
     fn is_wanted(&self) -> bool;
 
+    /// Whether somebody may ever want work: what is not begun is kept for them.
+    fn has_takers(&self) -> bool {
+        true
+    }
+
     /// Whether all of it is wanted, and not just a part: this attempt has done enough.
     fn is_all_wanted(&self) -> bool {
         false

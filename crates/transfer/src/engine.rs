@@ -254,7 +254,7 @@ impl Engine {
         let result = match job {
             Job::Begin(pending) => self.begin_directory(pending, scratch),
             Job::List(group, lister) => self.list(group, *lister, scratch),
-            Job::Files(files) => self.copy_files(files, scratch),
+            Job::Files(_, files) => self.copy_files(files, scratch),
             Job::Feed(feeder) => self.feed(feeder, scratch),
             Job::Late(files) => self.do_late(files, scratch),
             Job::Publish(files) => self.publish_synced(files, scratch),

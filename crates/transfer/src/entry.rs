@@ -226,9 +226,9 @@ impl Entry<'_> {
         if rest.from.0 < rest.files.entries.len() && !rest.is_left.replace(true) {
             let mut files = rest.files.clone();
             files.from = rest.from;
-            self.engine
-                .pool
-                .with_queue(self.engine, |queue| queue.push_first(Job::Files(files)));
+            self.engine.pool.with_queue(self.engine, |queue| {
+                queue.push_first(Job::Files(None, files))
+            });
         }
     }
 

@@ -2,10 +2,12 @@
 //!
 //! A thread stays with the directory it has listed (creations in one directory wait for each other
 //! in the kernel), then takes the deepest waiting directory, and only when there is none helps with
-//! others' files, and at last with parts of big ones. Files go before directories and depth before breadth, so little waits; a
-//! directory is read on only while fewer than [`MAX_PENDING`] sub-directories wait. Where calls wait for a network,
-//! others' files come before waiting directories while another worker waits for work, or soon may.
+//! others' files, where the fewest do, and at last with parts of big ones. Files go before directories and depth before
+//! breadth, so little waits; a directory is read on only while fewer than [`MAX_PENDING`] sub-directories wait. Where
+//! calls wait for a network, others' files come before waiting directories while another worker waits for work, or soon
+//! may; but for directories that have [`ENOUGH_THREADS`].
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 use std::time::Instant;
@@ -28,6 +30,10 @@ const READ_AHEAD: usize = 16;
 /// The same where its next names are held and can still be handed over.
 const TAKE_AHEAD: usize = 2;
 
+/// More threads than these in one directory mostly wait for each other: the kernel lets one at a time create a name, which
+/// takes a file's thread some third of its requests.
+const ENOUGH_THREADS: usize = 4;
+
 /// A thread's number in its pool.
 pub(crate) type ThreadNo = usize;
 
@@ -37,8 +43,8 @@ pub(crate) enum Job {
     Begin(Pending),
     /// Read the next chunk of a directory.
     List(GroupId, Box<Lister>),
-    /// Copy some files of one directory.
-    Files(Files),
+    /// Copy some files of one directory; the group they were taken from, unless they were left by another thread.
+    Files(Option<GroupId>, Files),
     /// Take the next pieces of what the item is made of.
     Feed(Feeder),
     /// Copy and link files that were left for the end.
@@ -62,6 +68,14 @@ impl Job {
     pub(crate) fn reads(&self) -> bool {
         matches!(self, Self::Begin(_) | Self::List(..) | Self::Feed(_))
     }
+
+    /// The directory whose files it copies, as long as others can help with it.
+    pub(crate) fn group(&self) -> Option<GroupId> {
+        match self {
+            Self::Files(group, _) => *group,
+            _ => None,
+        }
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -71,6 +85,8 @@ pub(crate) struct GroupId(u64);
 struct Group {
     id: GroupId,
     thread: ThreadNo,
+    /// Threads that copy files of it.
+    helpers: usize,
     batches: VecDeque<Files>,
     /// `None` while a thread reads, and after the end.
     lister: Option<Lister>,
@@ -146,6 +162,7 @@ impl Queue {
         self.groups.push(Group {
             id,
             thread,
+            helpers: 0,
             batches: VecDeque::new(),
             lister: None,
             is_being_read: true,
@@ -209,7 +226,7 @@ impl Queue {
         let may_list = self.may_list();
         self.take_own(thread, may_list)
             .or_else(|| self.begin_next())
-            .or_else(|| self.take_fullest(may_list))
+            .or_else(|| self.take_others(usize::MAX, may_list))
             .or_else(|| self.help.pop())
     }
 
@@ -218,8 +235,9 @@ impl Queue {
     pub(crate) fn pop_keeping(&mut self, thread: ThreadNo, may_begin: bool) -> Option<Job> {
         let may_list = self.may_list();
         self.take_own(thread, may_list)
-            .or_else(|| self.take_fullest(may_list))
+            .or_else(|| self.take_others(ENOUGH_THREADS, may_list))
             .or_else(|| may_begin.then(|| self.begin_next()).flatten())
+            .or_else(|| self.take_others(usize::MAX, may_list))
             .or_else(|| self.help.pop())
     }
 
@@ -249,13 +267,16 @@ impl Queue {
         waiting.or_else(|| self.feeder.take().map(Job::Feed))
     }
 
-    /// Helps the thread that has most left.
-    fn take_fullest(&mut self, may_list: bool) -> Option<Job> {
-        let fullest = (0..self.groups.len()).max_by_key(|&at| {
-            let group = &self.groups[at];
-            group.batches.len() + usize::from(group.lister.is_some())
+    /// Helps with a directory that fewer threads than `enough` work at: the one with the fewest, and of these the one with
+    /// most left.
+    fn take_others(&mut self, enough: usize, may_list: bool) -> Option<Job> {
+        let open = self.groups.iter().enumerate().filter(|(_, group)| {
+            let can_be_read = may_list && group.lister.is_some();
+            group.helpers < enough && (!group.batches.is_empty() || can_be_read)
         });
-        fullest.and_then(|at| self.take(at, may_list))
+        let quietest = open.min_by_key(|(_, group)| (group.helpers, Reverse(group.batches.len())));
+        let (at, _) = quietest?;
+        self.take(at, may_list)
     }
 
     /// Takes a batch of this group, or reads on when few are left.
@@ -274,8 +295,17 @@ impl Queue {
             return Some(Job::List(group.id, Box::new(lister)));
         }
         let files = group.batches.pop_front()?;
+        group.helpers += 1;
+        let id = group.id;
         self.drop_if_done(at);
-        Some(Job::Files(files))
+        Some(Job::Files(Some(id), files))
+    }
+
+    /// A thread is done with files that it took from this group.
+    pub(crate) fn leave(&mut self, id: GroupId) {
+        if let Some(group) = self.groups.iter_mut().find(|group| group.id == id) {
+            group.helpers -= 1;
+        }
     }
 
     fn drop_if_done(&mut self, at: usize) {

@@ -117,9 +117,10 @@ struct Slot {
 impl Slot {
     /// Whether what is not begun may be of use to another worker soon. On local file systems it is sooner done.
     fn keeps_directories(&self, threads: usize) -> bool {
-        let may_be_wanted =
-            self.engine.is_wanted_of_late() || self.queue.has_few_directories(threads);
-        may_be_wanted && !self.engine.is_local
+        let engine = &self.engine;
+        !engine.is_local
+            && engine.attempt.share.has_takers()
+            && (engine.is_wanted_of_late() || self.queue.has_few_directories(threads))
     }
 
     fn is_left_behind(&self) -> bool {
@@ -324,7 +325,7 @@ impl Pool {
             let has_room = !state.has_work() && state.working() < state.load.at_once();
             self.has_room.store(has_room, Ordering::Relaxed);
             drop(state);
-            let reads = job.reads();
+            let (reads, group) = (job.reads(), job.group());
             let done = AssertUnwindSafe(|| engine.perform(job, &mut scratch));
             if asking(|| std::panic::catch_unwind(done)).is_err() {
                 engine.stop(Stopped::Again("internal: a copying thread panicked".into()));
@@ -335,6 +336,9 @@ impl Pool {
             if let Some(slot) = state.slot(&engine) {
                 slot.running -= 1;
                 slot.reading -= usize::from(reads);
+                if let Some(group) = group {
+                    slot.queue.leave(group);
+                }
                 if engine.is_stopping() {
                     slot.queue.clear();
                 }

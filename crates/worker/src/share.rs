@@ -175,6 +175,10 @@ impl Share for Nothing {
         false
     }
 
+    fn has_takers(&self) -> bool {
+        false
+    }
+
     fn hand_over(&self, _: &[Unbegun]) -> Result<(), NotTaken> {
         Err(NotTaken)
     }

@@ -216,6 +216,10 @@ impl Share for Alone {
         false
     }
 
+    fn has_takers(&self) -> bool {
+        false
+    }
+
     fn hand_over(&self, _: &[Unbegun]) -> Result<(), NotTaken> {
         Err(NotTaken)
     }
