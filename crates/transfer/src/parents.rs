@@ -19,6 +19,23 @@ pub(crate) struct Both {
     pub(crate) target: Option<Arc<Dir>>,
 }
 
+impl Both {
+    /// For all uses, if it was open only to be gone through.
+    fn reopened(&self, engine: &Engine) -> Result<Self, NoWay> {
+        let source = engine
+            .opening(|| self.source.reopen())
+            .map_err(|error| no_way_at_source(engine, error))?;
+        let target = self.target.as_ref().map(|target| {
+            let target = engine.opening(|| target.reopen());
+            target.map(Arc::new).map_err(NoWay::Target)
+        });
+        Ok(Self {
+            source: Arc::new(source),
+            target: target.transpose()?,
+        })
+    }
+}
+
 /// Why a parent can't be entered.
 pub(crate) enum NoWay {
     Source(Error),
@@ -46,6 +63,8 @@ struct Level {
     name: Vec<u8>,
     /// `None`: closed again. It is entered anew if need be, from the nearest open one above.
     both: Option<Both>,
+    /// It is open only to be gone through.
+    is_passage: bool,
 }
 
 impl Parents {
@@ -65,34 +84,55 @@ impl Parents {
             source: Arc::clone(&engine.attempt.source),
             target: engine.attempt.target.clone(),
         });
+        let depth = path.components().count();
         for name in path.components().skip(self.way.len()) {
-            here = enter(engine, &here, path, name)?;
+            let is_passage = self.way.len() + 1 < depth;
+            here = enter(engine, &here, path, name, is_passage)?;
             self.way.push(Level {
                 name: name.to_vec(),
                 both: Some(here.clone()),
+                is_passage,
             });
             if let Some(outermost) = self.way.len().checked_sub(MOST_OPEN + 1) {
                 self.way[outermost].both = None;
             }
         }
+        if let Some(last) = self.way.last_mut()
+            && last.is_passage
+        {
+            here = here.reopened(engine)?;
+            last.both = Some(here.clone());
+            last.is_passage = false;
+        }
         Ok(here)
     }
 }
 
-fn enter(engine: &Engine, from: &Both, path: &RelPath, name: &[u8]) -> Result<Both, NoWay> {
-    let no_way = |error: Error| match error.is_out_of_descriptors() {
+fn no_way_at_source(engine: &Engine, error: Error) -> NoWay {
+    match error.is_out_of_descriptors() {
         true => NoWay::Problem(engine.source_problem(&error)),
         false => NoWay::Source(error),
+    }
+}
+
+fn enter(
+    engine: &Engine,
+    from: &Both,
+    path: &RelPath,
+    name: &[u8],
+    is_passage: bool,
+) -> Result<Both, NoWay> {
+    let open = |dir: &Dir| match is_passage {
+        true => engine.opening(|| dir.open_passage(name)),
+        false => engine.opening(|| dir.open_dir(name)),
     };
-    let source = engine
-        .opening(|| from.source.open_dir(name))
-        .map_err(no_way)?;
+    let source = open(&from.source).map_err(|error| no_way_at_source(engine, error))?;
     let meta = source.meta().map_err(NoWay::Source)?;
     if let Some(reason) = engine.selection.skips_directory(&meta) {
         return Err(NoWay::skipped(reason));
     }
     let target = match &from.target {
-        Some(into) => match engine.opening(|| into.open_dir(name)) {
+        Some(into) => match open(into) {
             Ok(dir) => Some(dir),
             Err(error) if error.is_missing() && engine.options.dry_run => None,
             Err(error) if error.is_missing() => Some(make(engine, into, path, name, &meta)?),
@@ -159,8 +199,11 @@ fn make(
     };
     let present = Present::of(&now, Xattrs::default());
     attributes::set_on_directory(engine, path, &dir, wanted, &present, &mut Tally::default())
-        .and_then(|_| attributes::sync_directory(engine, into, path))
         .map_err(NoWay::Problem)?;
+    if engine.syncs_each_directory {
+        let above = into.reopen().map_err(NoWay::Target)?;
+        attributes::sync_directory(engine, &above, path).map_err(NoWay::Problem)?;
+    }
     let mut prefix = RelPath::ROOT;
     // With those above it: they may have been opened up.
     for component in path.components() {

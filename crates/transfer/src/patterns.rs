@@ -46,7 +46,7 @@ fn matches(root: &Dir, path: &RelPath, scratch: &mut Scratch) -> Result<Vec<RelP
         let mut next = Vec::new();
         for directory in found {
             watch::got_on();
-            let Some(dir) = open(root, &directory)? else {
+            let Some(dir) = root.find_below(directory.components())? else {
                 continue;
             };
             if dir.stat(component).is_ok() {
@@ -65,19 +65,6 @@ fn matches(root: &Dir, path: &RelPath, scratch: &mut Scratch) -> Result<Vec<RelP
         found = next;
     }
     Ok(found)
-}
-
-/// `None`: it isn't a directory, or not there.
-fn open(root: &Dir, path: &RelPath) -> Result<Option<Dir>, Error> {
-    let mut here = root.reopen()?;
-    for name in path.components() {
-        here = match here.open_dir(name) {
-            Ok(dir) => dir,
-            Err(error) if error.is_missing() || error.is_other_kind() => return Ok(None),
-            Err(error) => return Err(error),
-        };
-    }
-    Ok(Some(here))
 }
 
 /// `None` for what is no well-formed pattern: then it is only a name.

@@ -115,10 +115,7 @@ impl Engine {
 
     /// The directory, component by component; nothing is made.
     fn way_to(&self, root: &Arc<Dir>, path: &RelPath) -> Result<Arc<Dir>, Error> {
-        let mut here = Arc::clone(root);
-        for name in path.components() {
-            here = Arc::new(self.opening(|| here.open_dir(name))?);
-        }
-        Ok(here)
+        let open = || root.open_below(path.components());
+        self.opening(open).map(Arc::new)
     }
 }

@@ -157,12 +157,7 @@ impl Engine {
             return;
         };
         if self.has_predecessors() {
-            let mut way = path.components();
-            self.clear_opened(
-                root.reopen()
-                    .and_then(|root| way.try_fold(root, |dir, name| dir.open_dir(name))),
-                leftovers,
-            );
+            self.clear_opened(root.open_below(path.components()), leftovers);
         }
     }
 

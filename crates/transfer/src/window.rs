@@ -65,10 +65,10 @@ const PAYS_FOR: u64 = 16;
 /// several. So reading them makes up about a tenth, by estimate.
 const READ_FOR_EACH: u64 = 512;
 
-/// Worth an item in a root however few there are beside them, and so many more for each level below: opening a directory on
-/// both sides takes about as much as a name does.
+/// Worth an item in a root however few there are beside them, and so many more for each level below: going through a
+/// directory on both sides takes two requests, what is done with a name six and more.
 const LEAST_NAMES: u64 = 32;
-const NAMES_A_LEVEL: u64 = 8;
+const NAMES_A_LEVEL: u64 = 3;
 
 /// Names, and how many of them are taken.
 #[derive(Default)]

@@ -57,6 +57,41 @@ impl Dir {
         Ok(Self { fd })
     }
 
+    /// Opens a sub-directory to go through it to what lies below, and to look at it, but not to list or change it: on a network
+    /// that is one request in place of three, and it takes no permission to read. [`Dir::reopen`] opens it for all uses.
+    pub fn open_passage(&self, name: impl Arg + Copy) -> Result<Self, Error> {
+        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let fd = retry_on_intr(|| rustix::fs::openat(&self.fd, name, flags, Mode::empty()))
+            .attempted(Action::Open)?;
+        Ok(Self { fd })
+    }
+
+    /// Opens a directory below this one, component by component; a link on the way is refused with ELOOP or ENOTDIR.
+    pub fn open_below<'a>(&self, way: impl Iterator<Item = &'a [u8]>) -> Result<Self, Error> {
+        let mut way = way.peekable();
+        let mut passage = None;
+        while let Some(name) = way.next() {
+            let here = passage.as_ref().unwrap_or(self);
+            if way.peek().is_none() {
+                return here.open_dir(name);
+            }
+            passage = Some(here.open_passage(name)?);
+        }
+        self.reopen()
+    }
+
+    /// The same; `None` where there is none.
+    pub fn find_below<'a>(
+        &self,
+        way: impl Iterator<Item = &'a [u8]>,
+    ) -> Result<Option<Self>, Error> {
+        match self.open_below(way) {
+            Ok(dir) => Ok(Some(dir)),
+            Err(error) if error.is_missing() || error.is_other_kind() => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     /// The same directory with a reading position of its own.
     pub fn reopen(&self) -> Result<Self, Error> {
         self.open_dir(c".")
@@ -304,4 +339,58 @@ fn ids(owner: Owner) -> (Option<rustix::fs::Uid>, Option<rustix::fs::Gid>) {
         Some(rustix::fs::Uid::from_raw(owner.uid)),
         Some(rustix::fs::Gid::from_raw(owner.gid)),
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::symlink;
+
+    use testkit::Scratch;
+
+    use super::Dir;
+
+    fn way(path: &str) -> impl Iterator<Item = &[u8]> {
+        path.split('/')
+            .filter(|name| !name.is_empty())
+            .map(str::as_bytes)
+    }
+
+    #[test]
+    fn the_way_down_follows_no_link_and_ends_in_a_directory_for_all_uses() {
+        let scratch = Scratch::new("way-down");
+        scratch.directory("a/b/c");
+        scratch.file("a/file", "");
+        symlink("b", scratch.join("a/link")).unwrap();
+        let root = Dir::open_root(scratch.path()).unwrap();
+        for path in ["", "a", "a/b/c"] {
+            let found = root.open_below(way(path)).unwrap();
+            found.set_mode(0o711).unwrap();
+            let ino = root.stat(format!("./{path}").as_str()).unwrap().ino;
+            assert_eq!(found.meta().unwrap().ino, ino, "{path}");
+        }
+        for path in ["a/link", "a/link/c", "a/file", "a/file/x", "a/x", "x/b/c"] {
+            assert!(root.open_below(way(path)).is_err(), "{path}");
+            assert!(root.find_below(way(path)).unwrap().is_none(), "{path}");
+        }
+        assert!(
+            root.open_passage("a")
+                .unwrap()
+                .open_passage("link")
+                .is_err()
+        );
+    }
+
+    #[test]
+    fn a_passage_is_looked_at_and_led_through_and_opened_for_the_rest() {
+        let scratch = Scratch::new("passage");
+        scratch.directory("a/b");
+        let root = Dir::open_root(scratch.path()).unwrap();
+        let passage = root.open_passage("a").unwrap();
+        assert_eq!(passage.meta().unwrap().ino, root.stat("a").unwrap().ino);
+        passage.mkdir("made", 0o700).unwrap();
+        assert!(passage.set_mode(0o711).is_err());
+        passage.reopen().unwrap().set_mode(0o711).unwrap();
+        assert!(passage.open_dir("b").is_ok());
+        assert!(scratch.join("a/made").is_dir());
+    }
 }

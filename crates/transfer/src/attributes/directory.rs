@@ -109,7 +109,9 @@ pub(crate) fn open_up(engine: &Engine, dir: &Dir) -> bool {
     now.owner.uid == engine.identity.owner.uid
         && now.mode & 0o700 != 0o700
         && engine.check_fence().is_ok()
-        && dir.set_mode(now.mode | 0o700).is_ok()
+        && dir
+            .reopen()
+            .is_ok_and(|dir| dir.set_mode(now.mode | 0o700).is_ok())
 }
 
 /// Sets a directory's attributes; whether any had to be changed.

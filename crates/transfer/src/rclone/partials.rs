@@ -17,7 +17,7 @@ pub(crate) fn remove_partials(
     let mut buffer = ListingBuffer::default();
     let mut removed = 0;
     for directory in directories {
-        let Some(directory) = open(target, directory)? else {
+        let Some(directory) = target.find_below(directory.components())? else {
             continue;
         };
         let mut left = Vec::new();
@@ -38,16 +38,4 @@ pub(crate) fn remove_partials(
         }
     }
     Ok(removed)
-}
-
-fn open(root: &Dir, path: &RelPath) -> Result<Option<Dir>, Error> {
-    let mut here = root.reopen()?;
-    for name in path.components() {
-        here = match here.open_dir(name) {
-            Ok(dir) => dir,
-            Err(error) if error.is_missing() || error.is_other_kind() => return Ok(None),
-            Err(error) => return Err(error),
-        };
-    }
-    Ok(Some(here))
 }

@@ -425,11 +425,6 @@ fn again(what: &str, error: &std::io::Error) -> Stopped {
 
 /// Whether a file can be read at the source, as far as our own code can tell.
 pub(crate) fn open_parent(root: &Dir, path: &RelPath) -> Result<Dir, storage::posix::Error> {
-    let mut here = root.reopen()?;
-    if let Some((parent, _)) = path.split_last() {
-        for name in parent.components() {
-            here = here.open_dir(name)?;
-        }
-    }
-    Ok(here)
+    let parent = path.split_last().map(|(parent, _)| parent);
+    root.open_below(parent.iter().flat_map(RelPath::components))
 }
