@@ -7,7 +7,8 @@
 //! need some repetitions. Each fault is counted only where it is seen to have had an effect, and a run only where one of its
 //! faults was. A wrong run leaves its directory, with the logs of all programs, and the command that repeats it.
 
-#[path = "../fleet/mod.rs"]
+#[allow(dead_code, unused_imports, reason = "a part is used")]
+#[path = "../it/fleet/mod.rs"]
 mod fleet;
 
 mod changing;
