@@ -1,7 +1,5 @@
 //! A range of a huge file, which another attempt owns: it is written as it should be, or not called done.
 
-mod support;
-
 use std::fs::{self, OpenOptions};
 use std::io::Write as _;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, symlink};
@@ -13,9 +11,10 @@ use std::time::Duration;
 use model::options::Verify;
 use model::{Durability, FileIdentity, NoRoom, RangeWork};
 use rustix::io::Errno;
-use support::{Place, Try, path, temp_name, walk};
 use testkit::fuse::{Fault, Mounted, Op, SlowFs, WriteLie};
 use transfer::{AttemptWork, Stopped};
+
+use crate::support::{Place, Try, path, temp_name, walk};
 
 const MIB: u64 = 1 << 20;
 const SIZE: u64 = 9 * MIB + 5;

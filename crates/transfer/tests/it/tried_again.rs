@@ -1,18 +1,17 @@
 //! P2 at a source that fails for a while: what failed is left to another attempt, which completes the copy, and every
 //! entry is counted once.
 
-mod support;
-
 use std::collections::BTreeSet;
 use std::sync::{Arc, OnceLock};
 
 use model::{Counters, Durability, RelPath};
 use rustix::io::Errno;
-use support::Try;
-use support::sweep::{Bad, Place, attempt, recipe};
 use testkit::fuse::{Armed, Fault, Op};
 use testkit::tree::Recipe;
 use transfer::{AttemptWork, Finished};
+
+use crate::support::Try;
+use crate::support::sweep::{Bad, Place, attempt, recipe};
 
 fn try_again(work: AttemptWork, epoch: u32) -> Try {
     Try {

@@ -1,7 +1,5 @@
 //! Several attempts in one pool, and what a thread that breaks or waits does to them.
 
-mod support;
-
 use std::fs::OpenOptions;
 use std::os::unix::fs::FileExt as _;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -10,10 +8,11 @@ use std::sync::{Arc, Condvar, Mutex};
 use std::time::Duration;
 
 use model::{Durability, RelPath};
-use support::judge::wait_until;
-use support::{Place, assert_same, temps, tree, walk};
 use testkit::fuse::{Fault, Op, SlowFs};
 use transfer::{Cancel, Fence, Finished, Stopped, Threads};
+
+use crate::support::judge::wait_until;
+use crate::support::{Place, assert_same, temps, tree, walk};
 
 fn some_tree(place: &Place) {
     for directory in 0..20 {

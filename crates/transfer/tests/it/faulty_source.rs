@@ -1,8 +1,6 @@
 //! P2 and P11 at a source that fails or tells less than there is: accounts that add up, nothing wrong under a final name;
 //! and the next attempt completes the copy.
 
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -11,9 +9,10 @@ use std::time::Duration;
 use model::options::Verify;
 use model::{Durability, FailureClass, SkipReason};
 use rustix::io::Errno;
-use support::judge::{Copied, assert_no_temps, copy};
-use support::sweep::{Bad, Place, a_large_file, attempt, go_on_failing, recipe, sweep};
 use testkit::fuse::{Fault, Op, ReadLie};
+
+use crate::support::judge::{Copied, assert_no_temps, copy};
+use crate::support::sweep::{Bad, Place, a_large_file, attempt, go_on_failing, recipe, sweep};
 
 /// Without their answers an entry is not known.
 const TELLING: [Op; 5] = [

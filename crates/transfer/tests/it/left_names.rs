@@ -1,15 +1,14 @@
 //! P5, P17: names of files that have others outside of an attempt are left to the links phase, and so are those beyond what
 //! an attempt holds in memory.
 
-mod support;
-
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::sync::{Arc, Mutex};
 
 use model::found_links::FoundLink;
-use support::{Place, walk};
 use transfer::{AttemptWork, FoundLinks};
+
+use crate::support::{Place, walk};
 
 #[derive(Default)]
 struct Left(Mutex<Vec<FoundLink>>);

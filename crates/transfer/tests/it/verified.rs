@@ -1,19 +1,18 @@
 //! P1: with `verify: checksum` a copy that is not what was read is found, whatever the target acknowledged and the source
 //! says of its holes. What stays wrong fails and gets no name; what was wrong once is made good.
 
-mod support;
-
 use std::fs;
 
 use model::options::Verify;
 use model::{Durability, FailureClass};
-use support::Try;
-use support::judge::{Copied, all_but_root, assert_no_temps, copy, entries, number};
-use support::sweep::{Bad, Place, attempt};
 use testkit::compare::compare;
 use testkit::fuse::{Fault, ReadLie, SeekLie, WriteLie};
 use testkit::random::Random;
 use testkit::tree::Recipe;
+
+use crate::support::judge::{Copied, all_but_root, assert_no_temps, copy, entries, number};
+use crate::support::sweep::{Bad, Place, attempt};
+use crate::support::{self, Try};
 
 /// As many as the engine makes of one file.
 const TRIES: u64 = 3;

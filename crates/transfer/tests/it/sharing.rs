@@ -1,14 +1,13 @@
 //! What is handed over when somebody wants work, and what is not.
 
-mod support;
-
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use model::RelPath;
-use support::{Place, assert_same, directories, path, walk};
 use transfer::{AttemptWork, NotTaken, Share, Unbegun};
+
+use crate::support::{Place, assert_same, directories, path, walk};
 
 /// Wants work all the time.
 #[derive(Default)]

@@ -3,19 +3,17 @@
 //!
 //! A copier that goes by paths is caught by the same test: so the attackers do get where they want.
 
-mod attack;
-mod support;
-
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use attack::{Arena, Canaries, naive_copy};
 use model::options::{Conflicts, Specials, Verify};
 use model::{Compare, Durability};
-use support::judge::{copy, number};
-use support::{Try, walk};
 use testkit::random::Random;
 use transfer::Stopped;
+
+use crate::attack::{Arena, Canaries, naive_copy};
+use crate::support::judge::{copy, number};
+use crate::support::{Try, walk};
 
 const NOTHING: Vec<PathBuf> = Vec::new();
 

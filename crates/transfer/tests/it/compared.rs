@@ -1,7 +1,5 @@
 //! `compare: checksum` reads both sides to their ends, however they answer, and nothing else than files.
 
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::thread;
@@ -9,11 +7,12 @@ use std::time::Duration;
 
 use model::{Compare, Durability, FailureClass};
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
-use support::Try;
-use support::judge::{Copied, copy};
-use support::sweep::attempt;
 use testkit::Scratch;
 use testkit::fuse::{Fault, Mounted, Op, ReadLie, SlowFs};
+
+use crate::support::Try;
+use crate::support::judge::{Copied, copy};
+use crate::support::sweep::attempt;
 
 fn comparing() -> Try {
     let mut attempt = attempt(Durability::None);

@@ -1,7 +1,5 @@
 //! What the options of a copy change, on file systems that can do what they ask for, and on some that can't.
 
-mod support;
-
 use std::fs::{self, File, FileTimes};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
 use std::path::Path;
@@ -12,14 +10,15 @@ use model::options::{MetadataPolicy, Sparse, Verify};
 use model::{Attribute, Compare, FailureClass, NoRoom};
 use rustix::fs::{XattrFlags, setxattr};
 use rustix::io::Errno;
-use support::judge::all_but_root;
-use support::{Place, Try, assert_same, temps, walk};
 use testkit::compare::assert_same_by;
 use testkit::fuse::{Fault, Op, SlowFs, WriteLie};
 use testkit::mount::LoopMount;
 use testkit::tree::{Recipe, make};
 use testkit::{Scratch, tool};
 use transfer::Stopped;
+
+use crate::support::judge::all_but_root;
+use crate::support::{self, Place, Try, assert_same, temps, walk};
 
 const LONG_AGO: Duration = Duration::from_secs(123_456_789);
 

@@ -1,20 +1,19 @@
 //! P17: a tree of any depth is walked and copied with few descriptors, also where at each level others wait.
 
-mod support;
-
 use std::fs::File;
 use std::os::fd::AsFd;
 use std::process::Command;
 
 use rustix::fs::{AtFlags, Mode, OFlags, linkat, mkdirat, openat};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
-use support::{Place, walk};
+use rustix::process::{Resource, getrlimit};
 
-const LEVELS: usize = 10_000;
-const DESCRIPTORS: u64 = 2_048;
+use crate::support::{Place, inner_place, run_again, walk};
+
+const LEVELS: usize = 5_000;
+const DESCRIPTORS: u64 = 1_024;
 
 /// Every so many levels a file has a second name.
-const LINK_EVERY: usize = 1_000;
+const LINK_EVERY: usize = 500;
 
 /// At each level a directory with a file, and the next level.
 fn make(place: &Place) {
@@ -39,26 +38,32 @@ fn make(place: &Place) {
 }
 
 #[test]
-fn ten_thousand_levels_with_siblings_take_few_descriptors() {
-    let place = Place::in_memory("deep");
-    make(&place);
-    let before = getrlimit(Resource::Nofile);
-    let few = Rlimit {
-        current: Some(DESCRIPTORS),
-        maximum: before.maximum,
+fn five_thousand_levels_with_siblings_take_few_descriptors() {
+    let Some(root) = inner_place() else {
+        let place = Place::in_memory("deep");
+        make(&place);
+        run_again(
+            "deep_tree::five_thousand_levels_with_siblings_take_few_descriptors",
+            &place,
+            &["prlimit", &format!("--nofile={DESCRIPTORS}:")],
+        );
+        for side in ["source", "target"] {
+            let removed = Command::new("rm")
+                .arg("-rf")
+                .arg(place.root.join(side))
+                .status();
+            assert!(removed.unwrap().success());
+        }
+        return;
     };
-    setrlimit(Resource::Nofile, few).unwrap();
-    let first = walk().run(&place).unwrap().outcome.counters;
-    let second = walk().run(&place).unwrap().outcome.counters;
-    setrlimit(Resource::Nofile, before).unwrap();
+    assert_eq!(getrlimit(Resource::Nofile).current, Some(DESCRIPTORS));
+    let run = || {
+        let (source, target) = (root.join("source"), root.join("target"));
+        let finished = walk().run_between(&source, &target).unwrap();
+        finished.outcome.counters
+    };
+    let (first, second) = (run(), run());
     let entries = (4 * LEVELS + LEVELS / LINK_EVERY) as u64;
     assert_eq!((first.listed, first.copied), (entries, entries));
     assert_eq!((second.listed, second.unchanged), (entries, entries));
-    for side in ["source", "target"] {
-        let removed = Command::new("rm")
-            .arg("-rf")
-            .arg(place.root.join(side))
-            .status();
-        assert!(removed.unwrap().success());
-    }
 }

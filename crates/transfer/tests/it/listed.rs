@@ -1,14 +1,13 @@
 //! Paths of a file list.
 
-mod support;
-
 use std::fs;
 use std::os::unix::fs::symlink;
 
 use model::FailureClass;
 use model::options::Conflicts;
-use support::{Place, path, walk};
 use transfer::AttemptWork;
+
+use crate::support::{Place, path, walk};
 
 #[test]
 fn listed_paths_count_once_and_missing_ones_are_failures() {

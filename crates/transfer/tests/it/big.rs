@@ -1,8 +1,6 @@
 //! Big files are done in parts by several threads: they arrive as they are, with their holes, or not at all. The target is
 //! on a FUSE mount, since on local file systems only hashing is shared.
 
-mod support;
-
 use std::collections::HashSet;
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
@@ -16,11 +14,12 @@ use std::time::Duration;
 use model::options::{Compare, Verify};
 use model::{Durability, FailureClass};
 use rustix::io::Errno;
-use support::judge::{assert_no_temps, wait_until};
-use support::{Try, walk};
 use testkit::Scratch;
 use testkit::fuse::{CopyLie, Fault, Mounted, Op, ReadLie, SlowFs, WriteLie};
 use transfer::{Fence, Finished, Stopped};
+
+use crate::support::judge::{assert_no_temps, wait_until};
+use crate::support::{Try, walk};
 
 const MIB: u64 = 1 << 20;
 const PART: u64 = 64 * MIB;

@@ -1,12 +1,13 @@
-//! A target is swept however deep it is, with few descriptors. Alone in its file, since the limit is the
-//! process's.
+//! A target is swept however deep it is, with few descriptors.
 
 use std::path::Path;
 
 use model::{Epoch, ItemId, RunId, TempName};
-use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use rustix::process::{Resource, getrlimit};
 use storage::posix::Dir;
 use transfer::{Remove, sweep};
+
+use crate::support::{Place, inner_place, run_again};
 
 const LEVELS: usize = 10_000;
 const HALFWAY: usize = LEVELS / 2;
@@ -14,20 +15,23 @@ const MAX_DESCRIPTORS: u64 = 64;
 
 #[test]
 fn ten_thousand_levels_are_swept() {
-    let maximum = getrlimit(Resource::Nofile).maximum;
-    let current = Some(MAX_DESCRIPTORS);
-    setrlimit(Resource::Nofile, Rlimit { current, maximum }).unwrap();
-
-    // In memory: removing directories one in another takes minutes on some disks.
-    let scratch = tempfile::tempdir_in(testkit::memory());
-    let scratch = scratch.unwrap();
-    let root = Dir::open_root(scratch.path()).unwrap();
+    let Some(root) = inner_place() else {
+        run_again(
+            "few_descriptors::ten_thousand_levels_are_swept",
+            &Place::in_memory("swept"),
+            &["prlimit", &format!("--nofile={MAX_DESCRIPTORS}:")],
+        );
+        return;
+    };
+    assert_eq!(getrlimit(Resource::Nofile).current, Some(MAX_DESCRIPTORS));
+    let target = root.join("target");
+    let root = Dir::open_root(&target).unwrap();
     make_chain(&root);
 
     let swept = sweep(&root, Remove::All);
     assert_eq!(swept.runs[&run()], (3, 3));
     assert!(swept.failures.is_empty(), "{:?}", swept.failures);
-    assert_eq!(names(scratch.path()), ["down"]);
+    assert_eq!(names(&target), ["down"]);
     root.remove_tree("down").unwrap();
 }
 

@@ -1,7 +1,5 @@
 //! Errors of the system below, and target directories and file systems with ways of their own.
 
-mod support;
-
 use std::fs;
 use std::os::unix::fs::{MetadataExt, chown};
 use std::path::{Path, PathBuf};
@@ -10,14 +8,15 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use model::Durability;
-use support::{Place, assert_same, inner_place, run_again, set_mode, temps, tree, walk};
 use testkit::mount::LoopMount;
 use testkit::tool;
 use transfer::Stopped;
 
+use crate::support::{Place, assert_same, inner_place, run_again, set_mode, temps, tree, walk};
+
 #[test]
 fn a_sync_that_fails_is_not_repeated_and_nothing_gets_its_name() {
-    let test = "a_sync_that_fails_is_not_repeated_and_nothing_gets_its_name";
+    let test = "faults::a_sync_that_fails_is_not_repeated_and_nothing_gets_its_name";
     let Some(root) = inner_place() else {
         let place = Place::new("sync");
         place.write("file", "x");
@@ -65,7 +64,7 @@ fn a_file_whose_sync_fails_gets_no_name() {
         place.write("file", "x");
         place.write("d/file", "x");
         run_again(
-            "a_file_whose_sync_fails_gets_no_name",
+            "faults::a_file_whose_sync_fails_gets_no_name",
             &place,
             &[
                 "strace",
@@ -100,7 +99,7 @@ fn what_is_found_unchanged_is_durable_too() {
         let log = place.root.join("log");
         let under = format!("-o{}", log.display());
         run_again(
-            "what_is_found_unchanged_is_durable_too",
+            "faults::what_is_found_unchanged_is_durable_too",
             &place,
             &["strace", "-f", "-qq", &under, "-e", "trace=syncfs"],
         );
@@ -123,7 +122,7 @@ fn too_many_open_files_are_no_fault_of_the_tree() {
             place.write(&format!("d{n}/file"), "x");
         }
         run_again(
-            "too_many_open_files_are_no_fault_of_the_tree",
+            "faults::too_many_open_files_are_no_fault_of_the_tree",
             &place,
             &["prlimit", "--nofile=64:64"],
         );
@@ -184,7 +183,7 @@ fn few_descriptors_suffice_for_a_batch_of_many_directories() {
             place.write(&format!("d{n}/file"), "x");
         }
         run_again(
-            "few_descriptors_suffice_for_a_batch_of_many_directories",
+            "faults::few_descriptors_suffice_for_a_batch_of_many_directories",
             &place,
             &["prlimit", "--nofile=128:128"],
         );
@@ -303,7 +302,7 @@ fn deep_trees_are_copied_with_few_descriptors() {
         // As deep as a path may be long here, so that plain calls can judge it.
         place.write(&format!("{}file", "d/".repeat(1500)), "x");
         run_again(
-            "deep_trees_are_copied_with_few_descriptors",
+            "faults::deep_trees_are_copied_with_few_descriptors",
             &place,
             &["prlimit", "--nofile=128:128"],
         );

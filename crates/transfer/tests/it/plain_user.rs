@@ -1,14 +1,14 @@
 //! What a user without privileges can do all the same.
 
-mod support;
-
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
-use support::{
-    AS_PLAIN_USER, Place, give_away, inner_place, run_again, set_mode, temp_name, temps, tree, walk,
-};
 use transfer::{AttemptWork, Stopped};
+
+use crate::support::{
+    self, AS_PLAIN_USER, Place, give_away, inner_place, run_again, set_mode, temp_name, temps,
+    tree, walk,
+};
 
 fn mode(path: std::path::PathBuf) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
@@ -35,7 +35,7 @@ fn read_only_directories_take_new_entries_and_are_read_only_again() {
         set_mode(&place.source(""), 0o555);
         set_mode(&place.target(""), 0o555);
         run_again(
-            "read_only_directories_take_new_entries_and_are_read_only_again",
+            "plain_user::read_only_directories_take_new_entries_and_are_read_only_again",
             &place,
             &AS_PLAIN_USER,
         );
@@ -73,7 +73,7 @@ fn unfinished_read_only_directories_are_removed() {
         set_mode(&left.join("a/b"), 0o555);
         set_mode(&left.join("a"), 0o555);
         run_again(
-            "unfinished_read_only_directories_are_removed",
+            "plain_user::unfinished_read_only_directories_are_removed",
             &place,
             &AS_PLAIN_USER,
         );
@@ -96,7 +96,7 @@ fn a_cancelled_attempt_takes_read_only_directories_away() {
         give_away(&place);
         set_mode(&place.source("top/below"), 0o555);
         run_again(
-            "a_cancelled_attempt_takes_read_only_directories_away",
+            "plain_user::a_cancelled_attempt_takes_read_only_directories_away",
             &place,
             &AS_PLAIN_USER,
         );

@@ -1,15 +1,14 @@
 //! What a filter leaves out is counted with its reason, and neither read, nor made, nor touched at the target.
 
-mod support;
-
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::symlink;
 use std::time::{Duration, UNIX_EPOCH};
 
 use model::{Filter, Outcome, SkipReason};
-use support::{Place, Try, path, tree, walk};
 use transfer::AttemptWork;
+
+use crate::support::{Place, Try, path, tree, walk};
 
 const AGES_FROM_SECS: i64 = 1_700_000_000;
 

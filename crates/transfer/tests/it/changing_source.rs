@@ -1,9 +1,6 @@
 //! P11: files that are rewritten, emptied and appended to while they are copied. Each that is called copied is one version
 //! of its file, each other is told as changed; and when all hold still, the next copy is right.
 
-mod changing;
-mod support;
-
 use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _};
@@ -12,16 +9,17 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use changing::{Changing, is_one_version};
 use model::options::Verify;
 use model::{Durability, FailureClass};
-use support::judge::{
-    all_but_root, as_path, assert_completed, assert_no_temps, copy, entries, number, wait_until,
-};
-use support::sweep::attempt;
 use testkit::Scratch;
 use testkit::compare::assert_same_by;
 use testkit::fuse::{Mounted, Op, SlowFs};
+
+use crate::changing::{Changing, is_one_version};
+use crate::support::judge::{
+    all_but_root, as_path, assert_completed, assert_no_temps, copy, entries, number, wait_until,
+};
+use crate::support::sweep::attempt;
 
 /// Copied at once, so that each changes now and then in that time.
 const FILES_AT_ONCE: u64 = 45;

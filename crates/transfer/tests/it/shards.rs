@@ -1,8 +1,6 @@
 //! Huge directories are shared by ranges of their names' hashes: each name is done by just one item, however the
 //! directory is cut and whoever dies over it.
 
-mod support;
-
 use std::collections::VecDeque;
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,9 +8,10 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use model::{Counters, Durability, HashRange, ItemId, RelPath, name_hash};
-use support::{Place, Try, assert_same, path, temp_name, temps, tree, walk};
 use testkit::random::Random;
 use transfer::{AttemptWork, NotTaken, Share, Stopped, Unbegun};
+
+use crate::support::{Place, Try, assert_same, path, temp_name, temps, tree, walk};
 
 /// Asks now and then, and keeps what it gets.
 struct Asking {

@@ -1,8 +1,6 @@
 //! P4: the power is cut while files are copied. Whatever has its final name afterwards is whole, and what an attempt had
 //! come to its end with is all there. The kernel forgets all that is not on the disk: ext4 and xfs do so when they are told.
 
-mod support;
-
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -12,9 +10,10 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use model::Durability;
-use support::judge::number;
-use support::{Place, walk};
 use testkit::{Scratch, tool};
+
+use crate::support::judge::number;
+use crate::support::{self, Place, walk};
 
 /// A disk that can be switched off and on again.
 struct Disk {

@@ -1,17 +1,16 @@
 //! A copy that finds everything as it should be changes nothing: its requests to the target, counted by the file system
 //! itself, are questions only. And no copy ever changes its source.
 
-mod support;
-
 use std::path::{Path, PathBuf};
 
 use model::{Compare, Durability};
-use support::judge::{Copied, all_but_root, copy, entries};
-use support::sweep::attempt;
 use testkit::Scratch;
 use testkit::compare::assert_same_by;
 use testkit::fuse::{Counters, Mounted, Op, SlowFs};
 use testkit::tree::{Recipe, make};
+
+use crate::support::judge::{Copied, all_but_root, copy, entries};
+use crate::support::sweep::attempt;
 
 /// All by which a file system is changed.
 const CHANGES: [Op; 17] = [

@@ -1,7 +1,5 @@
 //! What an attempt leaves behind when it can't go on, and what the next makes of it.
 
-mod support;
-
 use std::fs;
 use std::process::Command;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -10,10 +8,14 @@ use std::time::Duration;
 
 use model::{Durability, FailureClass, ItemId, NoRoom, RelPath, SkipReason};
 use rustix::io::Errno;
-use support::{Place, assert_same, directories, temp_name, temps, tree, walk};
 use testkit::fuse::{Fault, Op, SlowFs};
 use testkit::mount::Tmpfs;
 use transfer::{AttemptWork, NotTaken, RootsLost, Share, Stopped, Unbegun};
+
+use crate::support::{
+    self, AS_PLAIN_USER, Place, assert_same, directories, inner_place, run_again, temp_name, temps,
+    tree, walk,
+};
 
 fn some_tree(place: &Place) {
     for directory in 0..20 {
@@ -223,7 +225,7 @@ fn what_vanishes_is_skipped() {
 
 #[test]
 fn unreadable_entries_are_counted_and_the_rest_is_copied() {
-    let Ok(inner) = std::env::var("TRANSFER_TEST_PLACE") else {
+    let Some(root) = inner_place() else {
         let place = Place::new("unreadable");
         for file in ["open/file", "closed/file", "secret"] {
             place.write(file, "x");
@@ -244,21 +246,13 @@ fn unreadable_entries_are_counted_and_the_rest_is_copied() {
                     .success()
             );
         }
-        let program = place.root.join("program");
-        support::copy_of_this(&program);
-        let status = Command::new("setpriv")
-            .args(["--reuid=12345", "--regid=12345", "--clear-groups"])
-            .arg(&program)
-            .args([
-                "--exact",
-                "unreadable_entries_are_counted_and_the_rest_is_copied",
-            ])
-            .env("TRANSFER_TEST_PLACE", &place.root)
-            .status();
-        assert!(status.unwrap().success());
+        run_again(
+            "stopping::unreadable_entries_are_counted_and_the_rest_is_copied",
+            &place,
+            &AS_PLAIN_USER,
+        );
         return;
     };
-    let root = std::path::PathBuf::from(inner);
     let finished = walk().run_between(&root.join("source"), &root.join("target"));
     let outcome = finished.unwrap().outcome;
     assert_eq!(outcome.unreadable_directories, 1);

@@ -1,8 +1,6 @@
 //! The owner of a huge file, of which others copy ranges: it takes back what they have not done, and nothing gets a name that
 //! is not all of one version.
 
-mod support;
-
 use std::fs::{self, OpenOptions};
 use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
@@ -11,9 +9,10 @@ use std::sync::{Arc, Mutex, mpsc};
 
 use model::options::Verify;
 use model::{Counters, Durability, ItemId, RangeSizes, RangeState, RangeWork};
-use support::judge::assert_no_temps;
-use support::{Place, Try, walk};
 use transfer::{NotTaken, Share, Unbegun};
+
+use crate::support::judge::assert_no_temps;
+use crate::support::{Place, Try, walk};
 
 const MIB: u64 = 1 << 20;
 const SIZE: u64 = 9 * MIB + 5;

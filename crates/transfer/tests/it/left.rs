@@ -1,15 +1,14 @@
 //! An item is taken apart, attempt by attempt, down to its single entries, which are copied: none is lost, none is counted twice, and what
 //! an attempt leaves fits into a message, however large a directory is.
 
-mod support;
-
 use std::collections::VecDeque;
 use std::fs;
 use std::sync::{Arc, Mutex};
 
 use model::{Counters, RelPath};
-use support::{Place, Try, assert_same, path, temp_name, tree, walk};
 use transfer::{AttemptWork, FileWork, Finished, NotTaken, Share, Unbegun};
+
+use crate::support::{Place, Try, assert_same, path, temp_name, tree, walk};
 
 /// Names from which on a directory is huge here.
 const HUGE: usize = 40;

@@ -1,7 +1,5 @@
 //! What a copy keeps, what it leaves alone, and what it counts.
 
-mod support;
-
 use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
@@ -9,11 +7,12 @@ use std::os::unix::fs::{MetadataExt, PermissionsExt, chown, symlink};
 
 use model::options::Preserve;
 use model::{Attribute, Durability, FailureClass, NoRoom, SkipReason};
-use support::{Place, assert_same, set_mode, temps, tree, walk};
 use testkit::Scratch;
 use testkit::fuse::SlowFs;
 use testkit::mount::{LoopMount, Tmpfs};
 use transfer::{AttemptWork, Stopped};
+
+use crate::support::{Place, assert_same, set_mode, temps, tree, walk};
 
 /// Odd names, modes, owners, links, times, empty and deep directories.
 fn odd_tree(place: &Place) -> u64 {

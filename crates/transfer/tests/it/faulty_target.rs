@@ -1,19 +1,18 @@
 //! P5 and P2 at a target that answers the n-th call of each kind with an error: no false success, accounts that add up,
 //! nothing wrong under a final name, nothing left behind; and the next attempt completes the copy.
 
-mod support;
-
 use std::path::PathBuf;
 
 use model::{Durability, NoRoom};
 use rustix::io::Errno;
-use support::judge::{Copied, all_but_root, copy};
-use support::sweep::{Bad, Place, attempt, go_on_failing, recipe, sweep};
 use testkit::Scratch;
 use testkit::compare::assert_same_by;
 use testkit::fuse::{CopyLie, Fault, Mounted, Op, SlowFs, WriteLie};
 use testkit::tree::{Recipe, make};
 use transfer::Stopped;
+
+use crate::support::judge::{Copied, all_but_root, copy};
+use crate::support::sweep::{Bad, Place, attempt, go_on_failing, recipe, sweep};
 
 /// What changes the target, or makes it durable: an error there must not be lost.
 const CHANGES: [Op; 13] = [
