@@ -166,7 +166,7 @@ impl Drop for Held {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
+    use std::sync::{Arc, Mutex};
 
     use storage::posix::Dir;
 
@@ -203,6 +203,19 @@ mod tests {
         (0..10_000).for_each(|_| drop(hold()));
         assert!(lock(&dirs.open).queue.len() <= 2 * kept.len());
         assert!(kept.iter().all(|held| lock(&held.open).is_some()));
+    }
+
+    #[test]
+    fn any_number_of_levels_is_dropped() {
+        let held = |above| {
+            Arc::new(Held {
+                above,
+                name: c"b".to_owned(),
+                identity: (0, 0),
+                open: Mutex::default(),
+            })
+        };
+        drop((0..100_000).fold(held(None), |above, _| held(Some(above))));
     }
 
     #[test]
