@@ -16,7 +16,9 @@ use testkit::random::Random;
 use testkit::tree::Recipe;
 use testkit::{Program, tool};
 
-use crate::fleet::{Fleet, LONG, Settings, assert_exit, assert_no_leftovers, begun, start};
+use crate::fleet::{
+    Fleet, LONG, Settings, assert_exit, assert_no_leftovers, begun, start, wait_until_serving,
+};
 
 const SEEDS: u64 = 12;
 /// At the same time.
@@ -72,6 +74,8 @@ fn thaw_after_the_end(seed: u64) -> bool {
         command.arg("--server.keep");
     }
     let server = start(&mut command);
+    // Who waits for two seconds alone finds one that serves.
+    wait_until_serving(&server);
     let late = start(
         fleet
             .worker_command("late")
