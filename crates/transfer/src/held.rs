@@ -119,13 +119,18 @@ impl HeldDirs {
         // other side, and the other side's these in turn.
         let kept = self.most / 4;
         for (left, held) in closed.into_iter().enumerate().rev() {
-            let dir = here.open_dir(held.name.as_c_str())?;
+            let is_kept = left < kept;
+            let name = held.name.as_c_str();
+            let dir = match is_kept {
+                true => here.open_dir(name)?,
+                false => here.open_passage(name)?,
+            };
             let meta = dir.meta()?;
             if (meta.dev, meta.ino) != held.identity {
                 return Err(Error::moved());
             }
             here = Arc::new(dir);
-            if left < kept {
+            if is_kept {
                 *lock(&held.open) = Some(Arc::clone(&here));
                 self.may_close(held);
             }

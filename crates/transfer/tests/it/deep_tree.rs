@@ -9,11 +9,11 @@ use rustix::process::{Resource, getrlimit};
 
 use crate::support::{Place, inner_place, run_again, walk};
 
-const LEVELS: usize = 5_000;
-const DESCRIPTORS: u64 = 1_024;
+const LEVELS: usize = 10_000;
+const DESCRIPTORS: u64 = 2_048;
 
 /// Every so many levels a file has a second name.
-const LINK_EVERY: usize = 500;
+const LINK_EVERY: usize = 1_000;
 
 /// At each level a directory with a file, and the next level.
 fn make(place: &Place) {
@@ -38,12 +38,12 @@ fn make(place: &Place) {
 }
 
 #[test]
-fn five_thousand_levels_with_siblings_take_few_descriptors() {
+fn ten_thousand_levels_with_siblings_take_few_descriptors() {
     let Some(root) = inner_place() else {
         let place = Place::in_memory("deep");
         make(&place);
         run_again(
-            "deep_tree::five_thousand_levels_with_siblings_take_few_descriptors",
+            "deep_tree::ten_thousand_levels_with_siblings_take_few_descriptors",
             &place,
             &["prlimit", &format!("--nofile={DESCRIPTORS}:")],
         );
