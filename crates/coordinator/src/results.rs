@@ -4,6 +4,7 @@
 mod objects;
 
 use std::collections::HashMap;
+use std::fs::File;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
@@ -245,7 +246,9 @@ impl Results {
                 writeln!(out, "\nrclone's log:")?;
                 objects::unpack_log(log, &mut out)?;
             }
-            out.flush()
+            // It is not written again once the store says that its rows are.
+            out.into_inner()?.sync_all()?;
+            File::open(&self.logs)?.sync_all()
         };
         write().map_err(|source| ResultsError::Log {
             path: path.clone(),
