@@ -13,6 +13,7 @@ pub mod leftovers;
 pub mod mount;
 pub mod network;
 pub mod posix_acl;
+pub mod power;
 pub mod process;
 pub mod random;
 pub mod rclone;

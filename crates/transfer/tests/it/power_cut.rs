@@ -3,83 +3,14 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use model::Durability;
-use testkit::{Scratch, tool};
+use testkit::power::{Disk, cut};
 
 use crate::support::judge::number;
 use crate::support::{self, Place, walk};
-
-/// A disk that can be switched off and on again.
-struct Disk {
-    scratch: Scratch,
-    is_on: bool,
-}
-
-impl Disk {
-    fn new(mkfs: &str) -> Self {
-        let scratch = Scratch::in_memory("disk");
-        let image = fs::File::create(scratch.join("image")).unwrap();
-        image.set_len(320 << 20).unwrap();
-        let quiet = if mkfs == "mkfs.ext4" { "-qF" } else { "-qf" };
-        tool::run(Command::new(mkfs).arg(quiet).arg(scratch.join("image"))).unwrap();
-        scratch.directory("mounted");
-        let mut disk = Self {
-            scratch,
-            is_on: false,
-        };
-        disk.switch_on();
-        disk
-    }
-
-    fn point(&self) -> PathBuf {
-        self.scratch.join("mounted")
-    }
-
-    fn switch_on(&mut self) {
-        tool::run(
-            Command::new("mount")
-                .args(["-o", "loop"])
-                .args([self.scratch.join("image"), self.point()]),
-        )
-        .unwrap();
-        self.is_on = true;
-    }
-
-    fn take_off(&mut self) {
-        // A child that another test has just begun may have something of it open.
-        let mut umount = Command::new("umount");
-        umount.arg(self.point());
-        let give_up = Instant::now() + Duration::from_secs(30);
-        while let Err(error) = tool::run(&mut umount) {
-            assert!(Instant::now() < give_up, "{error}");
-            thread::sleep(Duration::from_millis(10));
-        }
-        self.is_on = false;
-    }
-}
-
-impl Drop for Disk {
-    fn drop(&mut self) {
-        if self.is_on {
-            let _ = Command::new("umount").arg("-l").arg(self.point()).output();
-        }
-    }
-}
-
-fn cut(point: &Path) {
-    tool::run(
-        Command::new("xfs_io")
-            .args(["-x", "-c", "shutdown"])
-            .arg(point),
-    )
-    .unwrap();
-}
 
 fn some_files() -> Place {
     let place = Place::in_memory("power");
@@ -117,8 +48,7 @@ fn copy_and_cut(
     let target = disk.point().join("target");
     fs::create_dir(&target).unwrap();
     fs::create_dir(target.join("d0")).unwrap();
-    // Not all disks: the other tests have some, too.
-    tool::run(Command::new("sync").arg("-f").arg(&target)).unwrap();
+    disk.sync();
     let (changes, point) = (Arc::new(AtomicU64::new(0)), disk.point());
     let counted = Arc::clone(&changes);
     let mut attempt = walk();
@@ -134,8 +64,7 @@ fn copy_and_cut(
         !ended.is_ok_and(|ended| ended.outcome.counters.failed == 0),
         "nobody noticed"
     );
-    disk.take_off();
-    disk.switch_on();
+    disk.start_again();
     judge(place, &target)
 }
 
@@ -168,8 +97,7 @@ fn without_durability_the_same_cut_leaves_torn_files_or_none() {
     let outcome = attempt.run_between(&place.source(""), &target);
     assert_eq!(outcome.unwrap().outcome.counters.failed, 0);
     cut(&disk.point());
-    disk.take_off();
-    disk.switch_on();
+    disk.start_again();
     let (there, torn) = judge(&place, &target);
     assert!(there < 241 || !torn.is_empty(), "the cut lost nothing");
 }
@@ -187,8 +115,7 @@ fn what_is_done_is_there_after_a_cut() {
             let outcome = attempt.run_between(&place.source(""), &target);
             assert_eq!(outcome.unwrap().outcome.counters.failed, 0);
             cut(&disk.point());
-            disk.take_off();
-            disk.switch_on();
+            disk.start_again();
             let about = format!("{mkfs} {durability:?}");
             assert_eq!(judge(&place, &target), (241, Vec::new()), "{about}");
         }
