@@ -54,6 +54,7 @@ mod late_worker;
 mod missing_mount;
 mod mount_gone;
 mod poison;
+mod power_cut;
 mod server_disk_full;
 
 // The rclone engine.
