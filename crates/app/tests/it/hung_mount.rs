@@ -274,7 +274,11 @@ fn a_worker_that_loses_its_session_meanwhile_comes_back() {
 
 #[test]
 fn a_stale_mount_is_no_failure_of_its_task() {
-    for (errno, side) in [(Errno::STALE, Side::Source), (Errno::IO, Side::Target)] {
+    for (errno, side) in [
+        (Errno::STALE, Side::Source),
+        (Errno::IO, Side::Target),
+        (Errno::NOTCONN, Side::Source),
+    ] {
         let case = Case::new("stale", side, &Settings::default());
         let armed = case.mounted.arm(Fault::errno(Op::Statfs, errno));
         let server = case.fleet.server();

@@ -212,6 +212,9 @@ pub(crate) fn is_trouble(errno: i32) -> bool {
         Errno::HOSTDOWN,
         Errno::HOSTUNREACH,
         Errno::REMOTEIO,
+        // The process that serves a FUSE mount has died.
+        Errno::NOTCONN,
+        Errno::CONNABORTED,
     ];
     troubles
         .iter()
