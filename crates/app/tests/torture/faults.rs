@@ -31,10 +31,18 @@ pub enum Kind {
     ServerAway,
     /// SIGSTOP for longer than the lease.
     FreezeServer,
+    /// The volume that most targets lie on has no room left, and then has again.
+    FullTarget,
+    /// So has the disk of the server's state.
+    FullState,
+    /// The worker's mount of the sources does not answer, and then does.
+    HangMount,
+    /// It does not answer, and then is gone: with another one the worker is started again.
+    LoseMount,
 }
 
 impl Kind {
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 13] = [
         Self::KillWorker,
         Self::FreezeWorker,
         Self::CutOff,
@@ -44,6 +52,10 @@ impl Kind {
         Self::KillServer,
         Self::ServerAway,
         Self::FreezeServer,
+        Self::FullTarget,
+        Self::FullState,
+        Self::HangMount,
+        Self::LoseMount,
     ];
 
     pub fn name(self) -> &'static str {
@@ -57,6 +69,10 @@ impl Kind {
             Self::KillServer => "kill-server",
             Self::ServerAway => "server-away",
             Self::FreezeServer => "freeze-server",
+            Self::FullTarget => "full-target",
+            Self::FullState => "full-state",
+            Self::HangMount => "hang-mount",
+            Self::LoseMount => "lose-mount",
         }
     }
 
@@ -75,7 +91,7 @@ impl Kind {
 #[derive(Debug, Clone, Copy)]
 pub struct Fault {
     pub kind: Kind,
-    /// From 0; with faults of the server of no matter.
+    /// From 0; with faults of the server and of volumes of no matter.
     pub worker: usize,
     /// After the worker has an item.
     pub delay: Duration,

@@ -1,6 +1,6 @@
-//! P2, P3, P6, P7, P8: a server and four workers, each on a machine of its own as far as the network goes, from a seed
-//! killed, frozen, cut off, started again and robbed of answers, while sources change. Every run must end by itself with the
-//! right trees and the right ledger.
+//! P2, P3, P6 to P10: a server and four workers, each on a machine of its own as far as network and mounts of sources go,
+//! from a seed killed, frozen, cut off, started again, robbed of answers, of room and of mounts, while sources change. Every
+//! run must end by itself with the right trees and the right ledger.
 //!
 //! `make test` runs [`SECS`] seconds of it, `make torture RUNS=500 SEED=1` so many runs from that seed on. A seed says what
 //! trees there are, what goes wrong, with whom and when; how threads and packets fall is not in it, so that a wrong run may
@@ -14,6 +14,7 @@ mod fleet;
 mod changing;
 mod faults;
 mod judge;
+mod mounts;
 mod run;
 mod sources;
 mod tally;

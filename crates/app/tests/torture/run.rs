@@ -12,10 +12,12 @@ use testkit::Program;
 use testkit::network::{Cut, Network, Relay};
 use testkit::process::Exit;
 use testkit::random::Random;
+use testkit::tool;
 
 use crate::faults::{Fault, Kind, Suspect, newest, plan};
 use crate::fleet::{Begun, Fleet, LONG, SERVER, Settings, WORKER, begun, start};
 use crate::judge;
+use crate::mounts::{Small, View};
 use crate::sources::Sources;
 use crate::tally::Ended;
 
@@ -29,6 +31,9 @@ const PAUSE: Duration = Duration::from_millis(30);
 /// That sources hold still at last.
 const MAX_CHANGES: u64 = 150;
 
+/// So long it is waited for programs to meet a fault: not all of them still have to.
+const MEETING: Duration = Duration::from_secs(4);
+
 /// Fields are dropped in this order: programs before what they work on.
 pub struct Run {
     seed: u64,
@@ -37,8 +42,13 @@ pub struct Run {
     pub servers: Vec<Program>,
     /// Of each worker its lives, one after another.
     pub workers: Vec<Vec<Program>>,
+    /// What each worker's newest life sees.
+    views: Vec<Option<View>>,
     pub sources: Sources,
     pub fleet: Fleet,
+    /// These are looked at when the fleet is dropped.
+    volume: Small,
+    state: Small,
     network: Network,
     relays: Vec<Relay>,
     faults: Vec<Fault>,
@@ -46,9 +56,10 @@ pub struct Run {
     fired: Vec<Kind>,
 }
 
-/// Mostly, the flat directory is shared by ranges of names, and the big file by ranges of bytes.
-fn cuts(random: &mut Random) -> Vec<String> {
-    let mut cuts = Vec::new();
+/// Mostly, the flat directory is shared by ranges of names, and the big file by ranges of bytes. No answer for two
+/// seconds is a mount that hangs.
+fn more_global(random: &mut Random) -> Vec<String> {
+    let mut cuts = vec!["hung_mount_secs: 2".to_owned()];
     if random.below(4) > 0 {
         cuts.push("shard_entries: 100".to_owned());
     }
@@ -68,11 +79,15 @@ impl Run {
                 durability: random.pick::<&str>(&["batch", "none", "file"]),
                 concurrency: random.within(&(1..=3)) as u32,
                 transfers: random.within(&(1..=4)) as u32,
-                more_global: cuts(&mut random),
+                more_global: more_global(&mut random),
+                // What is full is tried again at once.
+                more_server: vec!["full_target_secs: 1".to_owned()],
                 ..Settings::default()
             },
         );
-        let sources = Sources::new(&mut fleet, seed, &mut random);
+        let volume = Small::volume(&fleet.path("volume"), &mut random);
+        let state = Small::state(&fleet.data_dir());
+        let sources = Sources::new(&mut fleet, volume.path(), seed, &mut random);
         let network = Network::new(WORKERS as u8 + 1);
         let server = (network.address(SERVER_HOST), fleet.port).into();
         let relays = (0..WORKERS)
@@ -83,8 +98,11 @@ impl Run {
             begun: Instant::now(),
             servers: Vec::new(),
             workers: (0..WORKERS).map(|_| Vec::new()).collect(),
+            views: (0..WORKERS).map(|_| None).collect(),
             sources,
             fleet,
+            volume,
+            state,
             network,
             relays,
             faults: plan(seed, WORKERS, &mut random),
@@ -124,7 +142,7 @@ impl Run {
             self.strike(&fault);
         }
         let server = self.servers.len() - 1;
-        let deadline = Instant::now() + LONG;
+        let deadline = Instant::now() + 2 * LONG;
         while self.servers[server].is_running() {
             assert!(Instant::now() < deadline, "seed {}: stuck", self.seed);
             self.pass(PAUSE);
@@ -147,6 +165,10 @@ impl Run {
             Kind::KillServer => self.kill_server(fault, Duration::ZERO),
             Kind::ServerAway => self.kill_server(fault, fault.lasts),
             Kind::FreezeServer => self.freeze_server(fault),
+            Kind::FullTarget => self.fill(fault, "takes nothing more", |run| &run.volume),
+            Kind::FullState => self.fill(fault, "no room on the server's disk", |run| &run.state),
+            Kind::HangMount => self.hang_mount(fault),
+            Kind::LoseMount => self.lose_mount(fault),
         }
     }
 
@@ -227,6 +249,75 @@ impl Run {
         self.server().resume();
     }
 
+    /// A file system is full until the server has said so, and for the fault's time after that.
+    fn fill(&mut self, fault: &Fault, told: &str, small: impl Fn(&Self) -> &Small) {
+        self.wait_for_item(fault);
+        let before = self.server().stderr().matches(told).count();
+        let is_told = |run: &Self| run.server().stderr().matches(told).count() > before;
+        small(self).fill();
+        self.wait_for_meeting(is_told);
+        self.pass(fault.lasts);
+        small(self).empty();
+        if is_told(self) {
+            self.fired.push(fault.kind);
+        }
+    }
+
+    fn hang_mount(&mut self, fault: &Fault) {
+        self.wait_for_item(fault);
+        let before = self.left_behind(fault.worker);
+        let hang = self.view(fault.worker).hang();
+        self.wait_for_meeting(|run| run.left_behind(fault.worker) > before);
+        self.pass(fault.lasts);
+        if hang.has_fired() && self.left_behind(fault.worker) > before {
+            self.fired.push(fault.kind);
+        }
+        hang.end();
+    }
+
+    /// The mount hangs at first, so that the worker is in the middle of it.
+    fn lose_mount(&mut self, fault: &Fault) {
+        self.wait_for_item(fault);
+        let before = self.given_to_others(fault.worker);
+        let hang = self.view(fault.worker).hang();
+        self.wait_for_meeting(|_| hang.has_fired());
+        self.view(fault.worker).disconnect();
+        self.wait_for_meeting(|run| run.given_to_others(fault.worker) > before);
+        self.pass(fault.lasts);
+        if self.given_to_others(fault.worker) > before {
+            self.fired.push(fault.kind);
+        }
+        let worker = self.life(fault.worker);
+        worker.terminate();
+        worker
+            .wait(LONG)
+            .unwrap_or_else(|error| panic!("it was told to stop: {error}"));
+        self.start_worker(fault.worker);
+    }
+
+    /// How often the server says that others go on with what the worker's mount does not give.
+    fn given_to_others(&self, worker: usize) -> usize {
+        let begin = format!("worker w{worker}-{}, task ", self.workers[worker].len() - 1);
+        let log = self.server().stderr();
+        let lines = log.lines().filter(|line| line.contains(&begin));
+        lines
+            .filter(|line| line.ends_with("; others go on with it"))
+            .count()
+    }
+
+    /// How many attempts the worker has left to their mount.
+    fn left_behind(&self, worker: usize) -> usize {
+        let log = self.life(worker).stderr();
+        log.matches("is left behind: no answer for").count()
+    }
+
+    fn wait_for_meeting(&mut self, is_met: impl Fn(&Self) -> bool) {
+        let deadline = Instant::now() + MEETING;
+        while !is_met(self) && !self.is_over() && Instant::now() < deadline {
+            self.pass(PAUSE);
+        }
+    }
+
     fn suspect(&mut self, fault: &Fault, was_noticed: bool) {
         self.suspects.push(Suspect {
             kind: fault.kind,
@@ -247,13 +338,7 @@ impl Run {
 
     /// Waits for the worker's first item, not for ever, and then the fault's time.
     fn wait_for_item(&mut self, fault: &Fault) {
-        let deadline = Instant::now() + Duration::from_secs(3);
-        while begun(self.life(fault.worker)).is_empty()
-            && !self.is_over()
-            && Instant::now() < deadline
-        {
-            self.pass(PAUSE);
-        }
+        self.wait_for_meeting(|run| !begun(run.life(fault.worker)).is_empty());
         self.pass(fault.delay);
     }
 
@@ -286,6 +371,11 @@ impl Run {
         &lives[lives.len() - 1]
     }
 
+    fn view(&self, worker: usize) -> &View {
+        let view = self.views[worker].as_ref();
+        view.expect("each life has one")
+    }
+
     fn start_server(&mut self) {
         let mut command = self.fleet.command(SERVER, "server");
         command.arg("--config.file").arg(self.fleet.config_file());
@@ -299,8 +389,13 @@ impl Run {
         command
             .args(["--server.address", &address, "--name", &name])
             .args(["--debug", "--wait-secs", WAIT_SECS]);
-        let started = self.start_on(worker, &command);
+        let view = self.sources.view(&name);
+        let config = self.fleet.config_file();
+        let own = config.parent().expect("it is in the fleet's directory");
+        let seeing = view.seen_by(&command, own);
+        let started = self.start_on(worker, &seeing);
         self.workers[worker].push(started);
+        self.views[worker] = Some(view);
     }
 
     fn start_on(&self, host: usize, command: &Command) -> Program {
@@ -330,6 +425,13 @@ impl Run {
             self.faults, self.fired, self.suspects
         );
         fs::write(directory.join("faults.txt"), told).expect("faults can be written down");
+        // What is mounted does not stay.
+        for small in [&self.volume, &self.state] {
+            let mut kept = small.path().as_os_str().to_owned();
+            kept.push("-kept");
+            tool::run(Command::new("cp").arg("-a").arg(small.path()).arg(kept))
+                .expect("a file system can be copied");
+        }
         directory
     }
 }

@@ -1,19 +1,23 @@
-//! The trees of a run: on a file system that takes its time, so that a run of a thousand entries lasts for seconds on
-//! every machine. They are judged below it.
+//! The trees of a run: on file systems that take their time, so that a run of a thousand entries lasts for seconds on
+//! every machine. They are judged below them. Trees that nobody touches are mounted by each worker for itself, as on
+//! machines of their own; the one that changes is on one mount for all, whose caches know of each change.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use testkit::fuse::{Mounted, SlowFs};
+use testkit::fuse::{self, SlowFs};
 use testkit::random::Random;
 use testkit::tree::{self, Made, Recipe};
 
 use crate::changing::Changing;
 use crate::fleet::Fleet;
+use crate::mounts::View;
 
 /// Before each request for a source.
 const DELAY: Duration = Duration::from_millis(5);
+/// Each has a buffer of 16 MiB, and there are many mounts at once.
+const THREADS: usize = 8;
 const CHAIN_LEVELS: usize = 12;
 
 pub struct Sources {
@@ -22,8 +26,13 @@ pub struct Sources {
     /// The last task.
     pub changing: Changing,
     pub changing_target: PathBuf,
+    lower: PathBuf,
+    /// Where workers see the quiet trees, and nobody else does.
+    point: PathBuf,
+    /// Where the mounts are that they are seen through.
+    views: PathBuf,
     /// Taken off before what it is over is removed.
-    _slow: Mounted,
+    _slow: fuse::Mounted,
 }
 
 pub struct Quiet {
@@ -34,17 +43,16 @@ pub struct Quiet {
 }
 
 impl Sources {
-    /// Makes the trees and their tasks.
-    pub fn new(fleet: &mut Fleet, seed: u64, random: &mut Random) -> Self {
-        let (lower, point) = (fleet.path("lower"), fleet.path("slow"));
-        for directory in [&lower, &point] {
-            fs::create_dir(directory).expect("a directory can be made");
-        }
-        let slow = SlowFs::over(&lower)
-            .metadata_delay(DELAY)
-            .data_delay(DELAY)
-            .mount(&point)
-            .unwrap_or_else(|error| panic!("{error}"));
+    /// Makes the trees and their tasks. Targets lie on the `volume`, all but one.
+    pub fn new(fleet: &mut Fleet, volume: &Path, seed: u64, random: &mut Random) -> Self {
+        let directory = |name: &str| {
+            let path = fleet.path(name);
+            fs::create_dir(&path).expect("a directory can be made");
+            path
+        };
+        let [lower, point, views] = ["lower", "quiet", "views"].map(directory);
+        let [lower_changing, slow_changing] = ["lower-changing", "slow"].map(directory);
+        let slow = mount(&lower_changing, &slow_changing);
         let quiet = ["odd", "chain", "flat"]
             .into_iter()
             .zip(1..)
@@ -56,11 +64,14 @@ impl Sources {
                     "chain" => chain(&lower, random.within(&(100..=300)), seed),
                     _ => make(
                         &lower,
-                        &Recipe::plain(0, random.within(&(300..=1_500))),
+                        &Recipe::plain(0, random.within(&(300..=1_000))),
                         seed,
                     ),
                 };
-                let target = fleet.path(format!("target-{name}"));
+                let target = match name {
+                    "chain" => fleet.path("target-chain"),
+                    _ => volume.join(name),
+                };
                 fleet.add_task(&point.join(name), &target, Some(made));
                 Quiet {
                     lower,
@@ -69,16 +80,35 @@ impl Sources {
                 }
             })
             .collect();
-        let changing = Changing::new(&point, random);
-        let changing_target = fleet.path("target-changing");
+        let changing = Changing::new(&slow_changing, random);
+        let changing_target = volume.join("changing");
         fleet.add_task(&changing.root(), &changing_target, None);
         Self {
             quiet,
             changing,
             changing_target,
+            lower,
+            point,
+            views,
             _slow: slow,
         }
     }
+
+    /// The quiet trees as the machine of this name is to see them.
+    pub fn view(&self, name: &str) -> View {
+        let at = self.views.join(name);
+        fs::create_dir(&at).expect("a directory can be made");
+        View::new(mount(&self.lower, &at), &self.point)
+    }
+}
+
+fn mount(lower: &Path, point: &Path) -> fuse::Mounted {
+    SlowFs::over(lower)
+        .metadata_delay(DELAY)
+        .data_delay(DELAY)
+        .threads(THREADS)
+        .mount(point)
+        .unwrap_or_else(|error| panic!("{error}"))
 }
 
 fn odd(random: &mut Random) -> Recipe {
