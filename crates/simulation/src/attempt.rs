@@ -1,14 +1,20 @@
 //! An attempt at an item, in steps. It decides what to change next, asks its fence, and changes it a moment
 //! later; what lies between is where a worker may freeze.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use model::{Counters, Epoch, ItemId, Outcome, Purpose, RelPath, SkipReason, TaskId, Work};
+use model::{
+    Counters, Epoch, HashRange, ItemId, Outcome, Purpose, RelPath, SkipReason, TaskId, Work,
+};
 use worker::lease::{Cancel, ItemFence, LeaseClock};
 
+use crate::broken::Rule;
+use crate::excluded::Excluded;
+use crate::lister::{HUGE_FROM, Lister};
 use crate::message::Grant;
-use crate::tree::{Temp, Tree};
+use crate::share::Offer;
+use crate::tree::{Name, Temp, Tree};
 
 /// A change to the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,8 +61,9 @@ pub struct Attempt {
     pub fence: ItemFence,
     pub cancel: Arc<Cancel>,
     work: Work,
+    broken: Option<Rule>,
     /// It takes its item apart.
-    is_split: bool,
+    pub is_split: bool,
     /// What it leaves to others by name.
     pub again: Vec<RelPath>,
     ancestors: Vec<ItemId>,
@@ -65,10 +72,12 @@ pub struct Attempt {
     pub has_agreed: bool,
     is_listed: bool,
     /// Handed over by earlier attempts.
-    excluded: BTreeSet<usize>,
+    pub excluded: Excluded,
     /// Pages of children that are still to be asked for, from this one on.
     pub children_from: Option<u64>,
-    todo: Vec<usize>,
+    pub todo: Vec<usize>,
+    /// Huge directories, of which some names are not begun.
+    pub listers: Vec<Lister>,
     files: Vec<usize>,
     /// Created and not published.
     temp: Option<usize>,
@@ -79,8 +88,8 @@ pub struct Attempt {
     pub pending: Option<(Action, u64)>,
     pub is_wanted: bool,
     /// What it has asked the server to take.
-    pub offered: Vec<usize>,
-    counters: Counters,
+    pub offered: Offer,
+    pub counters: Counters,
     vanished: u64,
     /// Which version it says that each file has now.
     claims: BTreeMap<usize, u64>,
@@ -98,7 +107,12 @@ impl Tree {
 
 impl Attempt {
     /// `granted_from`: see [`worker::lease::granted_from`].
-    pub fn new(grant: Grant, clock: &Arc<LeaseClock>, granted_from: u64) -> Self {
+    pub fn new(
+        grant: Grant,
+        clock: &Arc<LeaseClock>,
+        granted_from: u64,
+        broken: Option<Rule>,
+    ) -> Self {
         let cancel = Arc::new(Cancel::default());
         Self {
             task: grant.task,
@@ -107,6 +121,7 @@ impl Attempt {
             fence: ItemFence::new(clock.clone(), granted_from, cancel.clone()),
             cancel,
             work: grant.work,
+            broken,
             is_split: grant.is_split,
             again: Vec::new(),
             ancestors: grant.ancestors,
@@ -114,16 +129,17 @@ impl Attempt {
             is_open: false,
             has_agreed: grant.is_task_begun,
             is_listed: false,
-            excluded: BTreeSet::new(),
+            excluded: Excluded::default(),
             children_from: grant.has_children.then_some(0),
             todo: Vec::new(),
+            listers: Vec::new(),
             files: Vec::new(),
             temp: None,
             is_touched: false,
             planned: None,
             pending: None,
             is_wanted: false,
-            offered: Vec::new(),
+            offered: Offer::default(),
             counters: Counters::default(),
             vanished: 0,
             claims: BTreeMap::new(),
@@ -133,19 +149,14 @@ impl Attempt {
     fn purpose(&self) -> Purpose {
         match &self.work {
             Work::Walk { purpose, .. } => *purpose,
-            Work::Entries(_) => Purpose::Copy,
+            Work::Entries(_) | Work::Shard { .. } => Purpose::Copy,
             other => panic!("no task here has {other:?}"),
         }
     }
 
     /// A page of what earlier attempts handed over.
     pub fn leave_out(&mut self, page: &[(ItemId, Work)], tree: &Tree) {
-        for (_, work) in page {
-            if let Work::Walk { directories, .. } = work {
-                let left_out = directories.iter().map(|path| tree.directory(path));
-                self.excluded.extend(left_out);
-            }
-        }
+        self.excluded.add(page, tree, self.broken);
     }
 
     /// What to do next. The source is looked at here, the target changed later.
@@ -190,22 +201,44 @@ impl Attempt {
                 _ => return Next::Act(Action::Create(file)),
             }
         }
+        while let Some(lister) = self.listers.last_mut() {
+            match lister.take(tree) {
+                None => {
+                    self.listers.pop();
+                }
+                Some(name) => {
+                    self.meet(name, tree);
+                    return self.next_to_copy(tree);
+                }
+            }
+        }
         match self.todo.pop() {
             Some(directory) => Next::Act(Action::Enter(directory)),
             None => Next::HandIn,
         }
     }
 
+    fn list_huge(&mut self, directory: usize, range: HashRange, tree: &Tree) {
+        let mut lister = Lister::new(directory, range, &self.excluded, tree);
+        if self.broken == Some(Rule::ShardsAbove) {
+            lister.forget_others();
+        }
+        self.listers.push(lister);
+    }
+
     fn list_own(&mut self, tree: &Tree) {
         let paths = match self.work.clone() {
             Work::Walk { directories, .. } => directories,
             Work::Entries(paths) => paths,
+            Work::Shard { directory, range } => {
+                return self.list_huge(tree.directory(&directory), range, tree);
+            }
             _ => return,
         };
         let has_several = paths.len() > 1;
         for path in paths {
             let file = tree.file(&path);
-            if self.is_split && has_several && !self.has_within(&path, tree) {
+            if self.is_split && has_several && !self.excluded.has_within(&path, tree) {
                 self.leave(path);
             } else if let Some(file) = file {
                 self.counters.listed += 1;
@@ -224,15 +257,9 @@ impl Attempt {
         self.again.push(path);
     }
 
-    /// Whether something there or below was handed over before.
-    fn has_within(&self, path: &RelPath, tree: &Tree) -> bool {
-        let mut excluded = self.excluded.iter();
-        excluded.any(|directory| tree.directories[*directory].path.is_within(path))
-    }
-
     fn list_directory(&mut self, directory: usize) {
         self.counters.listed += 1;
-        if self.excluded.contains(&directory) {
+        if self.excluded.has_directory(directory) {
             self.counters.deferred += 1;
         } else {
             self.counters.copied += 1;
@@ -271,14 +298,21 @@ impl Attempt {
         Went::Well
     }
 
-    /// Earlier attempts may have left something in the directories that have the entries.
+    /// Earlier attempts may have left something in the directories that have the entries, or the shard; others are at
+    /// work there.
     fn clear_beside_entries(&self, tree: &mut Tree) {
-        if let Work::Entries(paths) = &self.work {
-            let (item, epoch) = (self.item, self.epoch);
-            for (parent, _) in paths.iter().filter_map(RelPath::split_last) {
-                let directory = tree.directory(&parent);
-                tree.remove_temps(directory, |temp| temp.item == item && temp.epoch < epoch);
+        let directories: Vec<RelPath> = match &self.work {
+            Work::Entries(paths) => {
+                let parents = paths.iter().filter_map(RelPath::split_last);
+                parents.map(|(parent, _)| parent).collect()
             }
+            Work::Shard { directory, .. } => vec![directory.clone()],
+            _ => return,
+        };
+        let (item, epoch) = (self.item, self.epoch);
+        for directory in directories {
+            let directory = tree.directory(&directory);
+            tree.remove_temps(directory, |temp| temp.item == item && temp.epoch < epoch);
         }
     }
 
@@ -311,26 +345,32 @@ impl Attempt {
             let is_earlier = temp.item == self.item && temp.epoch < self.epoch;
             !leaves_temps && (is_earlier || self.ancestors.contains(&temp.item))
         });
-        for file in tree.directories[directory].files.clone() {
-            if tree.files[file].version.is_none() {
-                continue;
-            }
-            if self.is_split {
-                self.leave(tree.file_path(file));
-            } else {
+        let names = tree.names_in(directory, HashRange::ALL);
+        if names.len() > HUGE_FROM || self.excluded.has_shards_of(directory) {
+            return self.list_huge(directory, HashRange::ALL, tree);
+        }
+        for (_, name) in names {
+            self.meet(name, tree);
+        }
+    }
+
+    /// A name in a directory that was read.
+    fn meet(&mut self, name: Name, tree: &mut Tree) {
+        match name {
+            Name::File(file) if self.is_split => self.leave(tree.file_path(file)),
+            Name::File(file) => {
                 self.counters.listed += 1;
                 self.files.push(file);
             }
-        }
-        for below in tree.directories[directory].directories.clone() {
-            let path = &tree.directories[below].path;
-            if self.is_split && !self.has_within(path, tree) {
-                self.leave(path.clone());
-                continue;
+            Name::Directory(below) => {
+                let path = &tree.directories[below].path;
+                if self.is_split && !self.excluded.has_within(path, tree) {
+                    return self.leave(path.clone());
+                }
+                // Those that others will enter are there before they come.
+                tree.made.insert(below);
+                self.list_directory(below);
             }
-            // Those that others will enter are there before they come.
-            tree.made.insert(below);
-            self.list_directory(below);
         }
     }
 
@@ -345,31 +385,6 @@ impl Attempt {
             epoch: self.epoch,
             file,
         }
-    }
-
-    /// Half of what is not begun, nearest the root first, if there is enough of it. What lies above something that was
-    /// handed over before is kept: its taker would do that once more.
-    pub fn to_share(&self, tree: &Tree, shares_above: bool) -> Option<Vec<usize>> {
-        if !self.is_wanted || self.is_split {
-            return None;
-        }
-        let is_above = |directory: &usize| {
-            let path = &tree.directories[*directory].path;
-            let mut excluded = self.excluded.iter();
-            excluded.any(|below| tree.directories[*below].path.is_within(path))
-        };
-        let mut free = self.todo.clone();
-        free.retain(|directory| shares_above || !is_above(directory));
-        free.truncate(free.len() / 2);
-        (!free.is_empty()).then_some(free)
-    }
-
-    /// What it offered is others' now.
-    pub fn hand_over(&mut self) {
-        let offered = std::mem::take(&mut self.offered);
-        self.todo.retain(|directory| !offered.contains(directory));
-        self.counters.copied -= offered.len() as u64;
-        self.counters.deferred += offered.len() as u64;
     }
 
     /// What it has not published is removed.

@@ -16,6 +16,10 @@ pub enum Rule {
     NewIdsOnRepeat,
     /// An attempt hands over what lies above something that an earlier one handed over.
     SharedAbove,
+    /// An attempt does not leave out the names of a huge directory that an earlier one handed over.
+    ShardsForgotten,
+    /// An attempt hands over a range of names below one of which something is another's.
+    ShardsAbove,
     /// An attempt leaves alone what earlier ones left in its directories.
     TempsNotRemoved,
     /// A task ends without waiting for attempts that were superseded.

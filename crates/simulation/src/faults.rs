@@ -53,6 +53,8 @@ pub struct Fired {
     pub target_full: u64,
     pub source_changed: u64,
     pub source_vanished: u64,
+    /// No fault, but what faults are to meet: parts of huge directories that were others'.
+    pub shards_handed_over: u64,
     pub network: Counts,
 }
 
@@ -219,7 +221,7 @@ impl World<'_> {
 
 impl Fired {
     /// By kind.
-    fn kinds(&mut self) -> [(&'static str, &mut u64); 19] {
+    fn kinds(&mut self) -> [(&'static str, &mut u64); 20] {
         [
             ("workers killed", &mut self.worker_killed),
             ("workers poisoned", &mut self.worker_poisoned),
@@ -239,6 +241,7 @@ impl Fired {
             ("targets full", &mut self.target_full),
             ("files changed", &mut self.source_changed),
             ("files vanished", &mut self.source_vanished),
+            ("shards handed over", &mut self.shards_handed_over),
             ("messages lost", &mut self.network.lost),
             ("messages cut off", &mut self.network.cut),
             ("messages doubled", &mut self.network.doubled),

@@ -194,12 +194,13 @@ impl World<'_> {
         }
         let ms = Duration::from_millis;
         let from = granted_from(call.sent_ns, ms(leased.waited_ms), ms(leased.age_ms));
+        let broken = self.broken;
         let mut begun: Vec<Key> = Vec::new();
         if let Some(session) = &mut self.workers[worker].session {
             for grant in leased.grants {
                 let key = (grant.item, grant.epoch);
                 begun.push(key);
-                let attempt = Attempt::new(grant, &session.clock, from);
+                let attempt = Attempt::new(grant, &session.clock, from, broken);
                 session.held.insert(key, attempt);
             }
         }

@@ -1,6 +1,6 @@
 //! How an attempt gets on: a look at the source, a question to the fence, a change of the target, and so on to its end.
 
-use model::{ItemId, Purpose, TaskId, Work};
+use model::TaskId;
 use worker::lease::Leave;
 
 use crate::attempt::{Action, Next, Went};
@@ -17,8 +17,6 @@ const TO_THE_CHANGE_MS: u64 = 50;
 const LOOK_AGAIN_MS: u64 = 100;
 /// Workers that one file may kill: some for each level down to it, in company and alone, and for its attempts.
 const MOST_POISONED: u64 = 60;
-/// Items that one hand-over makes, at most.
-const ITEMS: usize = 3;
 
 impl World<'_> {
     pub fn step_soon(&mut self, worker: usize, key: Key) {
@@ -27,11 +25,9 @@ impl World<'_> {
     }
 
     pub fn step(&mut self, worker: usize, key: Key) {
-        let shares_above = self.broken == Some(Rule::SharedAbove);
         let Some(attempt) = self.workers[worker].attempt(key) else {
             return;
         };
-        let tree = &self.trees[&attempt.task];
         if let Some((action, asked)) = attempt.pending.take() {
             self.change(worker, key, action, asked);
         } else if attempt.fence.is_lost() {
@@ -41,10 +37,7 @@ impl World<'_> {
             self.hand_back(worker, key, Reason::Stopped);
         } else if let Some(action) = attempt.planned {
             self.ask_fence(worker, key, action);
-        } else if let Some(directories) = attempt.to_share(tree, shares_above) {
-            attempt.is_wanted = false;
-            self.share(worker, key, directories);
-        } else {
+        } else if !self.shares(worker, key) {
             self.go_on(worker, key);
         }
     }
@@ -65,7 +58,7 @@ impl World<'_> {
         }
     }
 
-    fn ask(&mut self, worker: usize, key: Key, request: Request) {
+    pub fn ask(&mut self, worker: usize, key: Key, request: Request) {
         self.call(worker, Caller::Attempt(key), request);
     }
 
@@ -191,29 +184,6 @@ impl World<'_> {
             }
             Action::Enter(_) | Action::Publish(_) | Action::Touch => {}
         }
-    }
-
-    fn share(&mut self, worker: usize, key: Key, directories: Vec<usize>) {
-        let Some(attempt) = self.workers[worker].attempt(key) else {
-            return;
-        };
-        let tree = &self.trees[&attempt.task];
-        let paths: Vec<_> = directories
-            .iter()
-            .map(|directory| tree.directories[*directory].path.clone())
-            .collect();
-        attempt.offered = directories;
-        let children = paths
-            .chunks(paths.len().div_ceil(ITEMS))
-            .map(|paths| {
-                let work = Work::Walk {
-                    directories: paths.to_vec(),
-                    purpose: Purpose::Copy,
-                };
-                (ItemId::from_random(self.random.next()), work)
-            })
-            .collect();
-        self.ask(worker, key, Request::Split(key.0, key.1, children));
     }
 
     fn hand_in(&mut self, worker: usize, key: Key) {

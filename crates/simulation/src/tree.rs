@@ -4,13 +4,18 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{Epoch, ItemId, RelPath};
+use model::{Epoch, HashRange, ItemId, RelPath, name_hash};
 
 use crate::random::Random;
+
+/// Of a thousand trees, so many have a huge directory for sure.
+const WITH_HUGE: u64 = 300;
 
 #[derive(Debug)]
 pub struct Directory {
     pub path: RelPath,
+    /// Of its name.
+    hash: u64,
     pub directories: Vec<usize>,
     pub files: Vec<usize>,
 }
@@ -18,8 +23,17 @@ pub struct Directory {
 #[derive(Debug)]
 pub struct File {
     pub directory: usize,
+    /// Of its name.
+    hash: u64,
     /// None: it has vanished.
     pub version: Option<u64>,
+}
+
+/// What a directory has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Name {
+    File(usize),
+    Directory(usize),
 }
 
 /// An unfinished file, by its owner.
@@ -56,21 +70,14 @@ impl Tree {
         tree.add_directory(RelPath::ROOT);
         for n in 1..random.between(2, 14) as usize {
             let parent = random.between(0, n as u64) as usize;
-            let path = match tree.directories[parent].path.is_root() {
-                true => format!("d{n}"),
-                false => format!("{}/d{n}", tree.directories[parent].path),
-            };
-            let path = RelPath::new(path).expect("a path of plain names");
-            let directory = tree.add_directory(path);
-            tree.directories[parent].directories.push(directory);
+            tree.add_directory_in(parent);
         }
         for _ in 0..random.between(1, 30) {
             let directory = random.next() as usize % tree.directories.len();
-            tree.directories[directory].files.push(tree.files.len());
-            tree.files.push(File {
-                directory,
-                version: Some(1),
-            });
+            tree.add_file(directory);
+        }
+        if random.chance(WITH_HUGE) {
+            tree.grow_huge(random);
         }
         tree.file_paths = (0..tree.files.len())
             .map(|file| (tree.file_path(file), file))
@@ -78,11 +85,45 @@ impl Tree {
         tree
     }
 
+    /// One of its directories gets many names.
+    fn grow_huge(&mut self, random: &mut Random) {
+        let huge = random.next() as usize % self.directories.len();
+        for _ in 0..random.between(8, 40) {
+            match random.chance(200) {
+                true => {
+                    let below = self.add_directory_in(huge);
+                    (0..random.between(0, 3)).for_each(|_| self.add_file(below));
+                }
+                false => self.add_file(huge),
+            }
+        }
+    }
+
+    fn add_directory_in(&mut self, parent: usize) -> usize {
+        let name = format!("d{}", self.directories.len());
+        let path = self.directories[parent].path.join(name.as_bytes());
+        let directory = self.add_directory(path);
+        self.directories[parent].directories.push(directory);
+        directory
+    }
+
+    fn add_file(&mut self, directory: usize) {
+        let file = self.files.len();
+        self.directories[directory].files.push(file);
+        self.files.push(File {
+            directory,
+            hash: name_hash(file_name(file).as_bytes()),
+            version: Some(1),
+        });
+    }
+
     fn add_directory(&mut self, path: RelPath) -> usize {
         let n = self.directories.len();
         self.by_path.insert(path.clone(), n);
+        let name = path.split_last().map(|(_, name)| name_hash(name));
         self.directories.push(Directory {
             path,
+            hash: name.unwrap_or_default(),
             directories: Vec::new(),
             files: Vec::new(),
         });
@@ -102,7 +143,24 @@ impl Tree {
         let directory = self.files[file].directory;
         self.directories[directory]
             .path
-            .join(format!("f{file}").as_bytes())
+            .join(file_name(file).as_bytes())
+    }
+
+    /// The directory's names of which the hashes are in the range, in the order of these.
+    pub fn names_in(&self, directory: usize, range: HashRange) -> Vec<(u64, Name)> {
+        let Directory {
+            directories, files, ..
+        } = &self.directories[directory];
+        let is_there = |file: &&usize| self.files[**file].version.is_some();
+        let files = files.iter().filter(is_there);
+        let files = files.map(|file| (self.files[*file].hash, Name::File(*file)));
+        let directories = directories
+            .iter()
+            .map(|below| (self.directories[*below].hash, Name::Directory(*below)));
+        let all = files.chain(directories);
+        let mut names: Vec<_> = all.filter(|(hash, _)| range.contains(*hash)).collect();
+        names.sort_unstable();
+        names
     }
 
     /// Entries below the root that were there at the beginning.
@@ -135,4 +193,8 @@ impl Tree {
             _ => Ok(Some(version)),
         }
     }
+}
+
+fn file_name(file: usize) -> String {
+    format!("f{file}")
 }

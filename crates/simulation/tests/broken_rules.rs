@@ -68,6 +68,17 @@ fn work_above_what_was_handed_over_before_is_found() {
 }
 
 #[test]
+fn names_of_a_huge_directory_that_were_handed_over_and_are_forgotten_are_found() {
+    let as_what = ["was taken 2 times", "the ledger"];
+    assert_is_found(Rule::ShardsForgotten, &as_what);
+}
+
+#[test]
+fn a_range_of_names_above_what_was_handed_over_before_is_found() {
+    assert_is_found(Rule::ShardsAbove, &["was taken 2 times", "the ledger"]);
+}
+
+#[test]
 fn what_dead_attempts_leave_is_found() {
     assert_is_found(Rule::TempsNotRemoved, &["was left"]);
 }
