@@ -13,6 +13,7 @@ use crate::broken::Rule;
 use crate::excluded::Excluded;
 use crate::lister::{HUGE_FROM, Lister};
 use crate::message::Grant;
+use crate::ranges::{Opened, Parts, Write};
 use crate::share::Offer;
 use crate::tree::{Name, Temp, Tree};
 
@@ -23,19 +24,25 @@ pub enum Action {
     Open,
     Enter(usize),
     Create(usize),
+    /// A block of a huge file.
+    Write(Write),
     Publish(usize),
     /// Attributes, or the end of the task.
     Touch,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Next {
     /// Say what the roots are.
     Agree,
     /// Ask for what earlier attempts handed over, from this one on.
     AskForChildren(u64),
     Act(Action),
+    /// Ask where ranges stand that others have; all of them, if the file is given up.
+    TakeBack(Vec<ItemId>, bool),
     HandIn,
+    /// What it is for can't be done by it.
+    GiveUp,
 }
 
 /// How a change went.
@@ -80,7 +87,11 @@ pub struct Attempt {
     pub listers: Vec<Lister>,
     files: Vec<usize>,
     /// Created and not published.
-    temp: Option<usize>,
+    pub temp: Option<usize>,
+    /// Of that, if it is huge.
+    pub parts: Option<Parts>,
+    /// If it is for one: what it has to write.
+    pub range: Option<Opened>,
     is_touched: bool,
     /// What it is about to ask its fence for.
     pub planned: Option<Action>,
@@ -98,10 +109,12 @@ pub struct Attempt {
 impl Tree {
     /// Whether the change needs a file to be read that kills who reads it.
     pub fn kills(&self, action: Action) -> bool {
-        let poison = self
-            .poison
-            .filter(|file| self.files[*file].version.is_some());
-        matches!(action, Action::Create(file) if poison == Some(file))
+        let read = match action {
+            Action::Create(file) if self.files[file].blocks == 1 => file,
+            Action::Write(Write { file, .. }) => file,
+            _ => return false,
+        };
+        self.poison == Some(read) && self.files[read].version.is_some()
     }
 }
 
@@ -135,6 +148,8 @@ impl Attempt {
             listers: Vec::new(),
             files: Vec::new(),
             temp: None,
+            parts: None,
+            range: None,
             is_touched: false,
             planned: None,
             pending: None,
@@ -149,7 +164,7 @@ impl Attempt {
     fn purpose(&self) -> Purpose {
         match &self.work {
             Work::Walk { purpose, .. } => *purpose,
-            Work::Entries(_) | Work::Shard { .. } => Purpose::Copy,
+            Work::Entries(_) | Work::Shard { .. } | Work::Range(_) => Purpose::Copy,
             other => panic!("no task here has {other:?}"),
         }
     }
@@ -170,6 +185,9 @@ impl Attempt {
         if let Some(from) = self.children_from {
             return Next::AskForChildren(from);
         }
+        if let Work::Range(range) = self.work.clone() {
+            return self.next_of_range(&range, tree);
+        }
         match (self.purpose(), self.is_touched) {
             (Purpose::Copy, _) => self.next_to_copy(tree),
             (_, true) => Next::HandIn,
@@ -183,7 +201,11 @@ impl Attempt {
             self.list_own(tree);
         }
         if let Some(file) = self.temp {
-            let copied = tree.temps.get(&self.temp_of(file)).copied();
+            let temp = tree.temps.get(&self.temp_of(file));
+            let copied = temp.map(|temp| temp.version);
+            if let Some(next) = self.next_part(file, tree) {
+                return next;
+            }
             if copied.is_none() || tree.files[file].version == copied {
                 return Next::Act(Action::Publish(file));
             }
@@ -216,6 +238,15 @@ impl Attempt {
             Some(directory) => Next::Act(Action::Enter(directory)),
             None => Next::HandIn,
         }
+    }
+
+    fn next_part(&mut self, file: usize, tree: &Tree) -> Option<Next> {
+        let broken = self.broken;
+        let next = self.parts.as_mut()?.next(file, tree, broken);
+        if next.is_none() {
+            self.parts = None;
+        }
+        next
     }
 
     fn list_huge(&mut self, directory: usize, range: HashRange, tree: &Tree) {
@@ -282,14 +313,17 @@ impl Attempt {
                 }
             }
             Action::Enter(directory) => self.enter(directory, tree, leaves_temps),
-            Action::Create(_) if tree.is_full => return Went::TargetFull,
+            Action::Create(_) | Action::Write(_) if tree.is_full => return Went::TargetFull,
             Action::Create(file) => match tree.files[file].version {
                 None => self.note_vanished(),
                 Some(version) => {
-                    tree.temps.insert(self.temp_of(file), version);
+                    let made = tree.create(self.temp_of(file), version);
                     self.temp = Some(file);
+                    let blocks = tree.files[file].blocks;
+                    self.parts = (blocks > 1).then(|| Parts::new(made, blocks));
                 }
             },
+            Action::Write(write) => return self.write(write, tree),
             Action::Publish(file) => {
                 self.temp = None;
                 return self.publish(file, tree);
@@ -325,6 +359,21 @@ impl Attempt {
             return Went::NoMarker;
         }
         Went::Well
+    }
+
+    fn write(&self, write: Write, tree: &mut Tree) -> Went {
+        let version = match self.broken {
+            // Nothing is written of what is not there any more.
+            Some(Rule::ReadAfterFence) => tree.files[write.file].version,
+            _ => Some(write.version),
+        };
+        let Some(version) = version else {
+            return Went::Well;
+        };
+        match tree.write(Write { version, ..write }) {
+            Ok(()) => Went::Well,
+            Err(wrong) => Went::Wrong(wrong),
+        }
     }
 
     fn publish(&mut self, file: usize, tree: &mut Tree) -> Went {
@@ -389,6 +438,7 @@ impl Attempt {
 
     /// What it has not published is removed.
     pub fn drop_temp(&mut self, tree: &mut Tree) {
+        self.parts = None;
         if let Some(file) = self.temp.take() {
             tree.temps.remove(&self.temp_of(file));
         }

@@ -20,6 +20,12 @@ pub enum Rule {
     ShardsForgotten,
     /// An attempt hands over a range of names below one of which something is another's.
     ShardsAbove,
+    /// A huge file gets its name without a question where the ranges stand that others have.
+    RangesNotAwaited,
+    /// What a block gets is read when it is written, and not before the fence is asked.
+    ReadAfterFence,
+    /// A range that another attempt still has is taken for done.
+    LeasedForDone,
     /// An attempt leaves alone what earlier ones left in its directories.
     TempsNotRemoved,
     /// A task ends without waiting for attempts that were superseded.

@@ -17,6 +17,8 @@ pub enum Fault {
     FreezeWorker(usize, u64),
     /// Between the next answer of a fence and the change.
     FreezeAtChange(usize, u64),
+    /// As the one before, when it writes a block for another attempt.
+    FreezeInRange(usize, u64),
     /// What it sends is lost.
     Mute(usize, u64),
     /// What it is sent is lost.
@@ -41,6 +43,8 @@ pub struct Fired {
     pub worker_frozen: u64,
     /// Of these: between its fence and the change.
     pub frozen_at_a_change: u64,
+    /// Of these: with a block for another attempt.
+    pub frozen_in_a_range: u64,
     /// Changes that were made after the item was lost.
     pub changed_late: u64,
     pub worker_cut: u64,
@@ -55,6 +59,10 @@ pub struct Fired {
     pub source_vanished: u64,
     /// No fault, but what faults are to meet: parts of huge directories that were others'.
     pub shards_handed_over: u64,
+    /// Of huge files.
+    pub ranges_handed_over: u64,
+    pub ranges_done: u64,
+    pub ranges_taken_back: u64,
     pub network: Counts,
 }
 
@@ -90,7 +98,7 @@ fn draw_one(world: &mut World<'_>) -> Fault {
     let short = random.between(100, lease);
     let long = random.between(lease / 2, lease * 4);
     let some = [short, long][random.between(0, 2) as usize];
-    match random.between(0, 16) {
+    match random.between(0, 18) {
         0 | 1 => Fault::KillWorker(worker),
         2 => Fault::StopWorker(worker),
         3 => Fault::FreezeWorker(worker, some),
@@ -106,6 +114,7 @@ fn draw_one(world: &mut World<'_>) -> Fault {
         12 => Fault::DiskFull(some),
         13 => Fault::TargetFull(task, long),
         14 => Fault::Change(task, random.next()),
+        15 | 16 => Fault::FreezeInRange(worker, long),
         _ => Fault::Vanish(task, random.next()),
     }
 }
@@ -139,6 +148,11 @@ impl World<'_> {
             Fault::FreezeAtChange(worker, ms) => {
                 if self.workers[worker].is_up {
                     self.workers[worker].freezes_at_change = Some(ms);
+                }
+            }
+            Fault::FreezeInRange(worker, ms) => {
+                if self.workers[worker].is_up {
+                    self.workers[worker].freezes_in_range = Some(ms);
                 }
             }
             Fault::Mute(worker, ms) => {
@@ -188,11 +202,26 @@ impl World<'_> {
 
     pub fn freeze_at_change(&mut self, worker: usize) {
         if let Some(ms) = self.workers[worker].freezes_at_change.take() {
-            self.fired.worker_frozen += 1;
-            self.fired.frozen_at_a_change += 1;
-            self.say(|| format!("worker {worker} freezes at a change, for {ms} ms"));
-            self.freeze(worker, ms);
+            self.freeze_now(worker, ms);
         }
+    }
+
+    /// What the block is of changes meanwhile.
+    pub fn freeze_in_range(&mut self, worker: usize, task: TaskId, file: usize) {
+        if let Some(ms) = self.workers[worker].freezes_in_range.take() {
+            let meanwhile = self.random.between(ms / 2, ms);
+            let changed = Fault::Change(task, file as u64);
+            self.after(meanwhile, Event::Fault(changed));
+            self.fired.frozen_in_a_range += 1;
+            self.freeze_now(worker, ms);
+        }
+    }
+
+    fn freeze_now(&mut self, worker: usize, ms: u64) {
+        self.fired.worker_frozen += 1;
+        self.fired.frozen_at_a_change += 1;
+        self.say(|| format!("worker {worker} freezes at a change, for {ms} ms"));
+        self.freeze(worker, ms);
     }
 
     fn freeze(&mut self, worker: usize, ms: u64) {
@@ -221,7 +250,7 @@ impl World<'_> {
 
 impl Fired {
     /// By kind.
-    fn kinds(&mut self) -> [(&'static str, &mut u64); 20] {
+    fn kinds(&mut self) -> [(&'static str, &mut u64); 24] {
         [
             ("workers killed", &mut self.worker_killed),
             ("workers poisoned", &mut self.worker_poisoned),
@@ -231,6 +260,7 @@ impl Fired {
                 "of these between fence and change",
                 &mut self.frozen_at_a_change,
             ),
+            ("in a range", &mut self.frozen_in_a_range),
             ("changes after a loss", &mut self.changed_late),
             ("workers cut off one way", &mut self.worker_cut),
             ("servers killed", &mut self.server_killed),
@@ -242,6 +272,9 @@ impl Fired {
             ("files changed", &mut self.source_changed),
             ("files vanished", &mut self.source_vanished),
             ("shards handed over", &mut self.shards_handed_over),
+            ("ranges handed over", &mut self.ranges_handed_over),
+            ("ranges done by others", &mut self.ranges_done),
+            ("ranges taken back", &mut self.ranges_taken_back),
             ("messages lost", &mut self.network.lost),
             ("messages cut off", &mut self.network.cut),
             ("messages doubled", &mut self.network.doubled),

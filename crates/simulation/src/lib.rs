@@ -17,6 +17,7 @@ mod lister;
 mod message;
 mod network;
 mod random;
+mod ranges;
 mod seeds;
 mod server;
 mod session;

@@ -2,7 +2,7 @@
 
 use coordinator::scheduler::{Command, Full, ReleaseReason, is_split};
 use coordinator::store::Granted;
-use model::{Epoch, ItemId, NoRoom, Outcome, RelPath, SessionId, TaskId, Work};
+use model::{Epoch, ItemId, NoRoom, Outcome, RangeState, RelPath, SessionId, TaskId, Work};
 
 /// Which try of which call: the answer to another one is not listened to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,6 +30,8 @@ pub enum Request {
     Roots(ItemId, Epoch),
     Children(ItemId, u64),
     Split(ItemId, Epoch, Vec<(ItemId, Work)>),
+    /// Where ranges stand; all of them are given up, or not.
+    TakeBack(ItemId, Epoch, Vec<ItemId>, bool),
     Complete(SessionId, ItemId, Epoch, Outcome, Vec<RelPath>),
     Release(SessionId, ItemId, Epoch, Reason),
     Leave {
@@ -43,12 +45,14 @@ pub enum Request {
 pub enum Reason {
     Stopped,
     TargetFull,
+    Failed,
 }
 
 impl Reason {
     pub fn for_scheduler(self) -> ReleaseReason {
         match self {
             Reason::Stopped => ReleaseReason::Drain,
+            Reason::Failed => ReleaseReason::Failed,
             Reason::TargetFull => ReleaseReason::TargetFull(Full {
                 no_room: NoRoom::Space,
                 volume: None,
@@ -66,6 +70,7 @@ pub enum Reply {
     Rooted,
     /// A page, and whether there is more.
     Children(Vec<(ItemId, Work)>, bool),
+    Ranges(Vec<RangeState>),
     Stored,
     Stale,
     Left,

@@ -14,7 +14,9 @@ use coordinator::Received;
 use coordinator::data_dir::DataDir;
 use coordinator::results::Results;
 use coordinator::scheduler::{Clock, Newcomer, Refused, Scheduler, Settings, Waiting};
-use coordinator::store::{ItemRecord, NewRun, SqliteStore, Store, StoreError, WhenFinished};
+use coordinator::store::{
+    ItemRecord, NewRun, SqliteStore, Store, StoreError, TakeBack, WhenFinished,
+};
 use model::config::Config;
 use model::{SessionId, SourceIdentity, TaskId};
 use tokio::sync::futures::OwnedNotified;
@@ -358,6 +360,13 @@ fn ask(scheduler: &Scheduler, request: &Request, id: u64) -> Result<Option<Reply
         Request::Split(item, epoch, children) => {
             scheduler.split(*item, *epoch, children)?;
             Reply::Stored
+        }
+        Request::TakeBack(item, epoch, ranges, is_given_up) => {
+            let what = match is_given_up {
+                true => TakeBack::All,
+                false => TakeBack::Waiting,
+            };
+            Reply::Ranges(scheduler.take_back(*item, *epoch, ranges, what)?)
         }
         Request::Complete(session, item, epoch, outcome, again) => {
             let (outcome, again) = (outcome.clone(), again.clone());

@@ -18,11 +18,15 @@ const ITEMS: usize = 3;
 pub struct Offer {
     directories: Vec<usize>,
     cuts: Vec<Cut>,
+    /// Of a huge file, by their first blocks.
+    ranges: Vec<(usize, Work)>,
+    /// Their items.
+    children: Vec<ItemId>,
 }
 
 impl Offer {
     fn is_empty(&self) -> bool {
-        self.directories.is_empty() && self.cuts.is_empty()
+        self.directories.is_empty() && self.cuts.is_empty() && self.ranges.is_empty()
     }
 
     fn works(&self, tree: &Tree) -> Vec<Work> {
@@ -35,7 +39,8 @@ impl Offer {
                 .collect(),
             purpose: Purpose::Copy,
         });
-        shards.chain(walks).collect()
+        let ranges = self.ranges.iter().map(|(_, range)| range.clone());
+        ranges.chain(shards).chain(walks).collect()
     }
 }
 
@@ -43,7 +48,7 @@ impl World<'_> {
     /// Whether the attempt asks the server to take something.
     pub fn shares(&mut self, worker: usize, key: Key) -> bool {
         let shares_above = self.broken == Some(Rule::SharedAbove);
-        let is_all_wanted = self.random.chance(200);
+        let is_all_wanted = self.random.chance(400);
         let Some(attempt) = self.workers[worker].attempt(key) else {
             return false;
         };
@@ -57,16 +62,21 @@ impl World<'_> {
             return false;
         }
         attempt.is_wanted = false;
-        let works = offer.works(tree);
-        attempt.offered = offer;
-        let shards = works
-            .iter()
-            .filter(|work| matches!(work, Work::Shard { .. }));
-        self.fired.shards_handed_over += shards.count() as u64;
-        let children = works
-            .into_iter()
+        let works = offer.works(tree).into_iter();
+        let children: Vec<(ItemId, Work)> = works
             .map(|work| (ItemId::from_random(self.random.next()), work))
             .collect();
+        attempt.offered = Offer {
+            children: children.iter().map(|(child, _)| *child).collect(),
+            ..offer
+        };
+        for (_, work) in &children {
+            match work {
+                Work::Shard { .. } => self.fired.shards_handed_over += 1,
+                Work::Range(_) => self.fired.ranges_handed_over += 1,
+                _ => {}
+            }
+        }
         self.ask(worker, key, Request::Split(key.0, key.1, children));
         true
     }
@@ -74,7 +84,8 @@ impl World<'_> {
 
 impl Attempt {
     /// Half of the directories, nearest the root first, and of each huge one the upper half of its names, or all. What lies
-    /// above something that was handed over before is kept: its taker would do that once more.
+    /// above something that was handed over before is kept: its taker would do that once more. Where there is none of these:
+    /// ranges of a huge file.
     fn unbegun(&self, tree: &Tree, is_all_wanted: bool, shares_above: bool) -> Offer {
         let is_above = |directory: &usize| {
             let path = &tree.directories[*directory].path;
@@ -84,9 +95,17 @@ impl Attempt {
         directories.retain(|directory| shares_above || !is_above(directory));
         directories.truncate(directories.len() / 2);
         let cut = |lister: &Lister| lister.cut_for_others(is_all_wanted, tree);
-        Offer {
+        let offer = Offer {
             directories,
             cuts: self.listers.iter().filter_map(cut).collect(),
+            ..Offer::default()
+        };
+        match offer.is_empty() {
+            true => Offer {
+                ranges: self.unbegun_ranges(tree),
+                ..offer
+            },
+            false => offer,
         }
     }
 
@@ -94,17 +113,26 @@ impl Attempt {
     fn unread(&self, tree: &Tree) -> Offer {
         let unread = self.listers.last().filter(|lister| lister.is_unread());
         Offer {
-            directories: Vec::new(),
             cuts: unread
                 .and_then(|lister| lister.cut_for_others(true, tree))
                 .into_iter()
                 .collect(),
+            ..Offer::default()
         }
     }
 
     /// What it offered is others' now.
     pub fn hand_over(&mut self) {
-        let Offer { directories, cuts } = std::mem::take(&mut self.offered);
+        let Offer {
+            directories,
+            cuts,
+            ranges,
+            children,
+        } = std::mem::take(&mut self.offered);
+        if let Some(parts) = &mut self.parts {
+            let firsts = ranges.iter().map(|(first, _)| *first);
+            parts.handed_over(children.into_iter().zip(firsts).collect());
+        }
         self.todo
             .retain(|directory| !directories.contains(directory));
         self.counters.copied -= directories.len() as u64;

@@ -1,6 +1,6 @@
 //! How an attempt gets on: a look at the source, a question to the fence, a change of the target, and so on to its end.
 
-use model::TaskId;
+use model::{RangeState, TaskId};
 use worker::lease::Leave;
 
 use crate::attempt::{Action, Next, Went};
@@ -15,6 +15,8 @@ use crate::world::{Wake, World};
 const TO_THE_CHANGE_MS: u64 = 50;
 /// How often a closed fence is asked again.
 const LOOK_AGAIN_MS: u64 = 100;
+/// How long an owner waits before it asks again where its ranges stand.
+const ASK_AGAIN_MS: u64 = 500;
 /// Workers that one file may kill: some for each level down to it, in company and alone, and for its attempts.
 const MOST_POISONED: u64 = 60;
 
@@ -54,7 +56,15 @@ impl World<'_> {
                 attempt.planned = Some(action);
                 self.ask_fence(worker, key, action);
             }
+            Next::TakeBack(ranges, is_given_up) => {
+                self.ask(
+                    worker,
+                    key,
+                    Request::TakeBack(key.0, key.1, ranges, is_given_up),
+                );
+            }
             Next::HandIn => self.hand_in(worker, key),
+            Next::GiveUp => self.hand_back(worker, key, Reason::Failed),
         }
     }
 
@@ -73,7 +83,7 @@ impl World<'_> {
             true => Leave::Write,
             false => attempt.fence.leave_at(now_ns),
         };
-        let task = attempt.task;
+        let (task, is_range) = (attempt.task, attempt.range.is_some());
         match leave {
             Leave::Write => {
                 (attempt.planned, attempt.pending) = (None, Some((action, now)));
@@ -82,6 +92,12 @@ impl World<'_> {
                 }
                 let ms = self.random.between(1, TO_THE_CHANGE_MS);
                 self.wake_after(ms, worker, Wake::Step(key));
+                match action {
+                    Action::Write(write) if is_range => {
+                        self.freeze_in_range(worker, task, write.file);
+                    }
+                    _ => {}
+                }
                 self.freeze_at_change(worker);
             }
             Leave::Wait => {
@@ -96,6 +112,10 @@ impl World<'_> {
     /// If the item is not the attempt's any more: why.
     fn whose(&self, task: TaskId, (item, epoch): Key) -> Option<String> {
         let seen = self.watch.seen();
+        if seen.withdrawn.contains(&item) {
+            // What it writes into has no name, or is taken for what it is when its owner has looked at it.
+            return None;
+        }
         if seen.ended.contains(&task) {
             return Some(format!("task {task} has ended"));
         }
@@ -117,6 +137,7 @@ impl World<'_> {
             return self.poisoned(worker, task);
         }
         let lost = self.whose(task, key);
+        let is_withdrawn = self.watch.seen().withdrawn.contains(&key.0);
         let tree = self.trees.get_mut(&task).expect("its task");
         let attempt = self.workers[worker].attempt(key).expect("it is held");
         let went = attempt.act(action, tree, leaves_temps);
@@ -136,7 +157,9 @@ impl World<'_> {
                 self.step_soon(worker, key);
             }
             // As it should be, for one that comes too late.
-            Went::NoMarker if lost.is_some() => self.hand_back(worker, key, Reason::Stopped),
+            Went::NoMarker if lost.is_some() || is_withdrawn => {
+                self.hand_back(worker, key, Reason::Stopped)
+            }
             Went::NoMarker => self.wrong(format!("{key:?} finds no marker at its target")),
             Went::Wrong(what) => self.wrong(what),
         }
@@ -182,7 +205,7 @@ impl World<'_> {
             Action::Open => {
                 self.excused_markers.insert(task);
             }
-            Action::Enter(_) | Action::Publish(_) | Action::Touch => {}
+            Action::Enter(_) | Action::Write(_) | Action::Publish(_) | Action::Touch => {}
         }
     }
 
@@ -226,8 +249,18 @@ impl World<'_> {
                 attempt.leave_out(&page, &self.trees[&attempt.task]);
             }
             (Request::Split(..), Reply::Stored) => attempt.hand_over(),
+            (Request::TakeBack(_, _, asked, _), Reply::Ranges(states)) => {
+                let (only_waits, back) = attempt.settle(&asked, &states);
+                self.fired.ranges_taken_back += back;
+                let done = states.iter().filter(|state| **state == RangeState::Done);
+                self.fired.ranges_done += done.count() as u64;
+                if only_waits {
+                    let ms = self.workers[worker].lasts(ASK_AGAIN_MS);
+                    return self.wake_after(ms, worker, Wake::Step(key));
+                }
+            }
             // Somebody else has it, or it is not known who: this attempt must not complete.
-            (Request::Split(..), _) => attempt.fence.lose(),
+            (Request::Split(..) | Request::TakeBack(..), _) => attempt.fence.lose(),
             (Request::Complete(..) | Request::Release(..), _) | (_, Reply::UnknownSession) => {
                 self.attempt_ended(worker, key);
                 return;

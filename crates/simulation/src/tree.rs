@@ -7,8 +7,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::{Epoch, HashRange, ItemId, RelPath, name_hash};
 
 use crate::random::Random;
+use crate::ranges::{RANGE_BLOCKS, Write};
 
-/// Of a thousand trees, so many have a huge directory for sure.
+/// Of a thousand trees, so many have a huge directory for sure, and so many some huge files.
 const WITH_HUGE: u64 = 300;
 
 #[derive(Debug)]
@@ -27,6 +28,16 @@ pub struct File {
     hash: u64,
     /// None: it has vanished.
     pub version: Option<u64>,
+    /// Of a huge file several, an even number: it is copied block by block.
+    pub blocks: usize,
+}
+
+/// What a temp stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Unfinished {
+    /// Of the source, when it was made.
+    pub version: u64,
+    pub inode: u64,
 }
 
 /// What a directory has.
@@ -52,7 +63,11 @@ pub struct Tree {
     file_paths: BTreeMap<RelPath, usize>,
     /// At the target, with the version of their content.
     pub finals: BTreeMap<usize, u64>,
-    pub temps: BTreeMap<Temp, u64>,
+    pub temps: BTreeMap<Temp, Unfinished>,
+    /// Of all files that were ever made at the target, by inode: which version is in each block.
+    contents: BTreeMap<u64, Vec<Option<u64>>>,
+    /// The inodes of those that have a final name.
+    published: BTreeSet<u64>,
     pub made: BTreeSet<usize>,
     /// The run's, at the root of the target.
     pub has_marker: bool,
@@ -79,6 +94,12 @@ impl Tree {
         if random.chance(WITH_HUGE) {
             tree.grow_huge(random);
         }
+        if random.chance(WITH_HUGE) {
+            for _ in 0..random.between(1, 4) {
+                let file = random.next() as usize % tree.files.len();
+                tree.files[file].blocks = RANGE_BLOCKS * random.between(2, 8) as usize;
+            }
+        }
         tree.file_paths = (0..tree.files.len())
             .map(|file| (tree.file_path(file), file))
             .collect();
@@ -89,7 +110,7 @@ impl Tree {
     fn grow_huge(&mut self, random: &mut Random) {
         let huge = random.next() as usize % self.directories.len();
         for _ in 0..random.between(8, 40) {
-            match random.chance(200) {
+            match random.chance(400) {
                 true => {
                     let below = self.add_directory_in(huge);
                     (0..random.between(0, 3)).for_each(|_| self.add_file(below));
@@ -114,6 +135,7 @@ impl Tree {
             directory,
             hash: name_hash(file_name(file).as_bytes()),
             version: Some(1),
+            blocks: 1,
         });
     }
 
@@ -180,11 +202,56 @@ impl Tree {
             .retain(|temp, _| files[temp.file].directory != directory || !is_dead(temp));
     }
 
+    /// Makes a temp. What is no huge file is whole at once.
+    pub fn create(&mut self, temp: Temp, version: u64) -> Unfinished {
+        let inode = self.contents.len() as u64;
+        let content = match self.files[temp.file].blocks {
+            1 => vec![Some(version)],
+            blocks => vec![None; blocks],
+        };
+        self.contents.insert(inode, content);
+        let made = Unfinished { version, inode };
+        self.temps.insert(temp, made);
+        made
+    }
+
+    pub fn temp_named(&self, name: &str) -> Option<Unfinished> {
+        let mut temps = self.temps.iter();
+        let (_, found) = temps.find(|(temp, _)| temp.name() == name)?;
+        Some(*found)
+    }
+
+    /// Writes a block of a file that was opened, whatever name it has by now.
+    pub fn write(&mut self, write: Write) -> Result<(), String> {
+        let Write {
+            inode,
+            block,
+            version,
+            file,
+        } = write;
+        let content = self.contents.get_mut(&inode).expect("it was opened");
+        let before = content[block].replace(version);
+        match self.published.contains(&inode) && before != Some(version) {
+            true => Err(format!(
+                "block {block} of file {file} had version {before:?} when it was published, and got {version}"
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// Gives a file its final name, and says with which version; none if its temp is gone.
     pub fn publish(&mut self, temp: Temp) -> Result<Option<u64>, String> {
-        let Some(version) = self.temps.remove(&temp) else {
+        let Some(Unfinished { version, inode }) = self.temps.remove(&temp) else {
             return Ok(None);
         };
+        self.published.insert(inode);
+        let content = &self.contents[&inode];
+        if content.iter().any(|block| *block != Some(version)) {
+            return Err(format!(
+                "file {} was published with version {version}, its blocks have {content:?}",
+                temp.file
+            ));
+        }
         match self.finals.insert(temp.file, version) {
             Some(older) if older > version => Err(format!(
                 "file {} had version {older} and got {version} from epoch {} of item {}",

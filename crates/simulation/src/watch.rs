@@ -10,7 +10,7 @@ use coordinator::store::{
 };
 use model::{
     Epoch, Failure, Item, ItemId, Outcome, RangeState, RunId, SessionId, SourceIdentity, TaskId,
-    Work,
+    Work, WorkKind,
 };
 
 /// The server dies at a change of the store.
@@ -33,6 +33,12 @@ pub struct Seen {
     pub newest: BTreeMap<ItemId, Epoch>,
     pub done: BTreeMap<ItemId, Epoch>,
     pub ended: BTreeSet<TaskId>,
+    /// Ranges that were handed over, by the item whose attempt did.
+    ranges: BTreeMap<ItemId, Vec<ItemId>>,
+    /// Ranges that are their owners' again, or end with these.
+    pub withdrawn: BTreeSet<ItemId>,
+    /// A range that is leased is said to be done.
+    pub takes_leased_for_done: bool,
     pub violations: Vec<String>,
     /// Changes that were refused for want of room.
     pub refused: u64,
@@ -107,6 +113,17 @@ impl WatchedStore {
         {
             let told = format!("item {item} was done by the epochs {other} and {epoch}");
             seen.violations.push(told);
+        }
+    }
+}
+
+impl Seen {
+    /// An attempt is over: so are its ranges.
+    fn withdraw_ranges_of(&mut self, item: ItemId) {
+        for range in self.ranges.remove(&item).unwrap_or_default() {
+            if !self.done.contains_key(&range) {
+                self.withdrawn.insert(range);
+            }
         }
     }
 }
@@ -195,6 +212,7 @@ impl Store for WatchedStore {
         self.change("complete an item", |store| {
             let applied = store.complete_with(item, presented, outcome, children, again, now)?;
             self.note_done(item, epoch);
+            self.watch.seen().withdraw_ranges_of(item);
             Ok(applied)
         })
     }
@@ -207,7 +225,13 @@ impl Store for WatchedStore {
         now: Millis,
     ) -> Result<Applied, StoreError> {
         self.change("split an item", |store| {
-            store.split(item, epoch, children, now)
+            let applied = store.split(item, epoch, children, now)?;
+            let ranges = children.iter();
+            let ranges = ranges.filter(|(_, work)| work.kind() == WorkKind::Range);
+            let mut seen = self.watch.seen();
+            let of_item = seen.ranges.entry(item).or_default();
+            of_item.extend(ranges.map(|(range, _)| *range));
+            Ok(applied)
         })
     }
 
@@ -219,7 +243,18 @@ impl Store for WatchedStore {
         what: TakeBack,
     ) -> Result<Vec<RangeState>, StoreError> {
         self.change("take ranges back", |store| {
-            store.take_back(item, epoch, ranges, what)
+            let mut states = store.take_back(item, epoch, ranges, what)?;
+            let mut seen = self.watch.seen();
+            for (range, state) in ranges.iter().zip(&mut states) {
+                match state {
+                    RangeState::TakenBack => {
+                        seen.withdrawn.insert(*range);
+                    }
+                    RangeState::Leased if seen.takes_leased_for_done => *state = RangeState::Done,
+                    RangeState::Leased | RangeState::Done => {}
+                }
+            }
+            Ok(states)
         })
     }
 
@@ -231,7 +266,13 @@ impl Store for WatchedStore {
         now: Millis,
     ) -> Result<ReleasedTo, StoreError> {
         self.change("release an item", |store| {
-            store.release(item, epoch, release, now)
+            let to = store.release(item, epoch, release, now)?;
+            let mut seen = self.watch.seen();
+            seen.withdraw_ranges_of(item);
+            if to == ReleasedTo::Withdrawn {
+                seen.withdrawn.insert(item);
+            }
+            Ok(to)
         })
     }
 

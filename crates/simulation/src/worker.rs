@@ -39,6 +39,7 @@ pub struct Worker {
     pub frozen_until: u64,
     /// It will freeze for so long between the next answer of a fence and the change.
     pub freezes_at_change: Option<u64>,
+    pub freezes_in_range: Option<u64>,
     /// Until then nothing it sends arrives, and nothing it is sent.
     pub mute_until: u64,
     pub deaf_until: u64,
@@ -60,6 +61,7 @@ impl Worker {
             is_up: false,
             frozen_until: 0,
             freezes_at_change: None,
+            freezes_in_range: None,
             mute_until: 0,
             deaf_until: 0,
             speed,
@@ -87,6 +89,7 @@ impl Worker {
         self.is_alone = false;
         self.frozen_until = 0;
         self.freezes_at_change = None;
+        self.freezes_in_range = None;
         self.session = None;
         self.calls.clear();
     }

@@ -116,6 +116,7 @@ impl<'a> World<'a> {
         let clock = Arc::new(VirtualClock::new(random.fork()));
         let watch = Watch::default();
         watch.seen().ignores_epochs = plan.broken == Some(Rule::EpochIgnored);
+        watch.seen().takes_leased_for_done = plan.broken == Some(Rule::LeasedForDone);
         let slots = random.between(1, 4) as u32;
         let step_ms = [20, 200, 1000][random.between(0, 3) as usize];
         let tasks = 1..=random.between(1, 4) as u32;

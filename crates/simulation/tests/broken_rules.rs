@@ -79,6 +79,22 @@ fn a_range_of_names_above_what_was_handed_over_before_is_found() {
 }
 
 #[test]
+fn a_huge_file_that_is_published_before_its_ranges_are_done_is_found() {
+    assert_is_found(Rule::RangesNotAwaited, &["was published with version"]);
+}
+
+#[test]
+fn a_range_that_is_taken_for_done_while_another_has_it_is_found() {
+    assert_is_found(Rule::LeasedForDone, &["was published with version"]);
+}
+
+#[test]
+fn what_is_read_after_the_fence_was_asked_is_found() {
+    let as_what = ["was published with version", "when it was published"];
+    assert_is_found(Rule::ReadAfterFence, &as_what);
+}
+
+#[test]
 fn what_dead_attempts_leave_is_found() {
     assert_is_found(Rule::TempsNotRemoved, &["was left"]);
 }
