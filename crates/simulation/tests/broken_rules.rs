@@ -53,7 +53,12 @@ fn a_lease_that_is_not_waited_for_is_found() {
 
 #[test]
 fn a_server_that_forgets_leases_when_it_starts_is_found() {
-    let as_what = ["is about to write, but", "could still write", "was taken"];
+    let as_what = [
+        "is about to write, but",
+        "could still write",
+        "after its fence",
+        "was taken",
+    ];
     assert_is_found(Rule::LeasesNotExtended, &as_what);
 }
 
