@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::{
-    Counters, Epoch, HashRange, ItemId, Outcome, Purpose, RelPath, SkipReason, TaskId, Work,
+    Counters, Epoch, Failure, FailureClass, HashRange, ItemId, Outcome, Purpose, RelPath,
+    SkipReason, TaskId, Work,
 };
 use worker::lease::{Cancel, ItemFence, LeaseClock};
 
@@ -71,6 +72,8 @@ pub struct Attempt {
     broken: Option<Rule>,
     /// It takes its item apart.
     pub is_split: bool,
+    may_be_tried_again: bool,
+    failures: Vec<Failure>,
     /// What it leaves to others by name.
     pub again: Vec<RelPath>,
     ancestors: Vec<ItemId>,
@@ -136,6 +139,8 @@ impl Attempt {
             work: grant.work,
             broken,
             is_split: grant.is_split,
+            may_be_tried_again: grant.may_be_tried_again,
+            failures: Vec::new(),
             again: Vec::new(),
             ancestors: grant.ancestors,
             is_first_of_task: !grant.is_task_begun,
@@ -314,6 +319,7 @@ impl Attempt {
             }
             Action::Enter(directory) => self.enter(directory, tree, leaves_temps),
             Action::Create(_) | Action::Write(_) if tree.is_full => return Went::TargetFull,
+            Action::Create(file) if tree.fails(file) => self.fail(file, tree),
             Action::Create(file) => match tree.files[file].version {
                 None => self.note_vanished(),
                 Some(version) => {
@@ -359,6 +365,24 @@ impl Attempt {
             return Went::NoMarker;
         }
         Went::Well
+    }
+
+    /// For a reason that may go away.
+    fn fail(&mut self, file: usize, tree: &Tree) {
+        let path = tree.file_path(file);
+        if self.may_be_tried_again {
+            match self.broken {
+                Some(Rule::LeftAndFailed) => self.counters.failed += 1,
+                _ => self.counters.deferred += 1,
+            }
+            return self.again.push(path);
+        }
+        self.counters.failed += 1;
+        self.failures.push(Failure {
+            path,
+            class: FailureClass::Retry,
+            error: "cannot read: Input/output error".to_owned(),
+        });
     }
 
     fn write(&self, write: Write, tree: &mut Tree) -> Went {
@@ -448,6 +472,7 @@ impl Attempt {
     pub fn outcome(&self) -> (Outcome, BTreeMap<usize, u64>) {
         let mut outcome = Outcome {
             counters: self.counters,
+            failures: self.failures.clone(),
             ..Outcome::default()
         };
         if self.vanished > 0 {

@@ -26,6 +26,8 @@ pub enum Rule {
     ReadAfterFence,
     /// A range that another attempt still has is taken for done.
     LeasedForDone,
+    /// An entry that is left to another try is counted as failed, too.
+    LeftAndFailed,
     /// An attempt leaves alone what earlier ones left in its directories.
     TempsNotRemoved,
     /// A task ends without waiting for attempts that were superseded.

@@ -74,6 +74,13 @@ fn items(
             }
         }
     }
+    for failure in &finished.failures {
+        match tree.file(&failure.path) {
+            Some(file) if tree.ever_faulty.contains(&file) => takers[file] += 1,
+            Some(file) if tree.poison == Some(file) => {}
+            _ => wrong.push(format!("task {task} failed at {failure}")),
+        }
+    }
     for (file, takers) in takers.iter().enumerate() {
         let is_there = tree.files[file].version.is_some();
         if *takers > 1 || (is_there && *takers == 0) {
@@ -103,9 +110,9 @@ fn ledger(finished: &FinishedTask, tree: &Tree, wrong: &mut Vec<String>) {
         && (there..=entries).contains(&done)
         && counters.listed == done + counters.skipped
         && counters.skipped <= tree.vanished
-        && aside <= u64::from(tree.poison.is_some())
+        && finished.ledger.failed_items <= u64::from(tree.poison.is_some())
         && counters.deferred == 0
-        && finished.ledger.failed_items == aside;
+        && finished.failures.len() as u64 == aside;
     if !is_exact {
         wrong.push(format!(
             "the ledger of task {task} is off, there were {entries} entries, of which {} vanished: {:?}",

@@ -1,5 +1,6 @@
 //! What goes wrong in a run, and when.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use model::TaskId;
@@ -31,6 +32,8 @@ pub enum Fault {
     TargetFull(TaskId, u64),
     Change(TaskId, u64),
     Vanish(TaskId, u64),
+    /// The files of a directory can't be read for so long.
+    Unreadable(TaskId, u64, u64),
 }
 
 /// How often each happened while there was something to disturb.
@@ -57,6 +60,10 @@ pub struct Fired {
     pub target_full: u64,
     pub source_changed: u64,
     pub source_vanished: u64,
+    /// Entries that were left to another try.
+    pub left_to_another_try: u64,
+    /// Entries that failed in their last.
+    pub failed_for_good: u64,
     /// No fault, but what faults are to meet: parts of huge directories that were others'.
     pub shards_handed_over: u64,
     /// Of huge files.
@@ -68,6 +75,9 @@ pub struct Fired {
 
 /// Faults fall into so many milliseconds.
 pub const SPAN_MS: u64 = 60_000;
+
+/// Longer than all tries of an entry may take.
+const LONGEST_FAULT_MS: u64 = 200_000;
 
 /// What is to happen. One seed in eight has none.
 pub fn draw(world: &mut World<'_>) -> Vec<(u64, Fault)> {
@@ -98,7 +108,7 @@ fn draw_one(world: &mut World<'_>) -> Fault {
     let short = random.between(100, lease);
     let long = random.between(lease / 2, lease * 4);
     let some = [short, long][random.between(0, 2) as usize];
-    match random.between(0, 18) {
+    match random.between(0, 20) {
         0 | 1 => Fault::KillWorker(worker),
         2 => Fault::StopWorker(worker),
         3 => Fault::FreezeWorker(worker, some),
@@ -114,7 +124,8 @@ fn draw_one(world: &mut World<'_>) -> Fault {
         12 => Fault::DiskFull(some),
         13 => Fault::TargetFull(task, long),
         14 => Fault::Change(task, random.next()),
-        15 | 16 => Fault::FreezeInRange(worker, long),
+        15 | 16 => Fault::Unreadable(task, random.next(), random.between(1_000, LONGEST_FAULT_MS)),
+        17 | 18 => Fault::FreezeInRange(worker, long),
         _ => Fault::Vanish(task, random.next()),
     }
 }
@@ -189,6 +200,7 @@ impl World<'_> {
             }
             Fault::Change(task, which) => self.change_source(task, which),
             Fault::Vanish(task, which) => self.vanish(task, which),
+            Fault::Unreadable(task, which, ms) => self.unreadable(task, which, ms),
         }
     }
 
@@ -238,6 +250,22 @@ impl World<'_> {
         }
     }
 
+    fn unreadable(&mut self, task: TaskId, which: u64, ms: u64) {
+        let tree = self.trees.get_mut(&task).expect("a task");
+        let file = which as usize % tree.files.len();
+        let beside = &tree.directories[tree.files[file].directory].files;
+        // Of one that kills who reads it no more is known.
+        let faulty: BTreeSet<usize> = beside
+            .iter()
+            .copied()
+            .filter(|file| tree.poison != Some(*file))
+            .collect();
+        tree.ever_faulty.extend(&faulty);
+        tree.faulty.extend(&faulty);
+        self.fault_until(self.now + ms);
+        self.after(ms, Event::Readable(task, faulty));
+    }
+
     fn vanish(&mut self, task: TaskId, which: u64) {
         let tree = self.trees.get_mut(&task).expect("a task");
         let file = which as usize % tree.files.len();
@@ -250,7 +278,7 @@ impl World<'_> {
 
 impl Fired {
     /// By kind.
-    fn kinds(&mut self) -> [(&'static str, &mut u64); 24] {
+    fn kinds(&mut self) -> [(&'static str, &mut u64); 26] {
         [
             ("workers killed", &mut self.worker_killed),
             ("workers poisoned", &mut self.worker_poisoned),
@@ -271,6 +299,8 @@ impl Fired {
             ("targets full", &mut self.target_full),
             ("files changed", &mut self.source_changed),
             ("files vanished", &mut self.source_vanished),
+            ("entries left to another try", &mut self.left_to_another_try),
+            ("entries failed for good", &mut self.failed_for_good),
             ("shards handed over", &mut self.shards_handed_over),
             ("ranges handed over", &mut self.ranges_handed_over),
             ("ranges done by others", &mut self.ranges_done),

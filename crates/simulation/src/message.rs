@@ -1,6 +1,6 @@
 //! What workers and server say to each other: the verbs of the contract, as nouns of the model.
 
-use coordinator::scheduler::{Command, Full, ReleaseReason, is_split};
+use coordinator::scheduler::{Command, Full, ReleaseReason, is_split, may_be_tried_again};
 use coordinator::store::Granted;
 use model::{Epoch, ItemId, NoRoom, Outcome, RangeState, RelPath, SessionId, TaskId, Work};
 
@@ -100,13 +100,16 @@ pub struct Grant {
     pub has_children: bool,
     /// It is taken apart.
     pub is_split: bool,
+    /// What it fails at for a reason that may go away is left to another item.
+    pub may_be_tried_again: bool,
     pub ancestors: Vec<ItemId>,
 }
 
 impl Grant {
-    pub fn new(granted: Granted, is_task_begun: bool) -> Self {
+    pub fn new(granted: Granted, is_task_begun: bool, item_attempts: u32) -> Self {
         Self {
             is_split: is_split(&granted.item),
+            may_be_tried_again: may_be_tried_again(&granted.item, item_attempts),
             task: granted.item.task,
             item: granted.item.id,
             epoch: granted.item.epoch,

@@ -328,7 +328,7 @@ fn ask(scheduler: &Scheduler, request: &Request, id: u64) -> Result<Option<Reply
             let grants = answer.grants.into_iter();
             let grants = grants.map(|(granted, task)| {
                 let is_task_begun = task.source_identity.is_some();
-                Grant::new(granted, is_task_begun)
+                Grant::new(granted, is_task_begun, scheduler.settings().item_attempts)
             });
             Reply::Leased(Leased {
                 grants: grants.collect(),

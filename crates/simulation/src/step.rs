@@ -217,6 +217,10 @@ impl World<'_> {
         let attempt = &session.held[&key];
         let (outcome, claims) = attempt.outcome();
         let again = attempt.again.clone();
+        if !attempt.is_split {
+            self.fired.left_to_another_try += again.len() as u64;
+        }
+        self.fired.failed_for_good += outcome.failures.len() as u64;
         let request = Request::Complete(session.id, key.0, key.1, outcome, again);
         self.claims.insert(key, claims);
         self.ask(worker, key, request);

@@ -74,6 +74,9 @@ pub struct Tree {
     pub is_full: bool,
     /// A file that kills whoever reads it.
     pub poison: Option<usize>,
+    /// Files that can't be read, for now and ever so far.
+    pub faulty: BTreeSet<usize>,
+    pub ever_faulty: BTreeSet<usize>,
     /// Files that vanished.
     pub vanished: u64,
 }
@@ -200,6 +203,11 @@ impl Tree {
         let files = &self.files;
         self.temps
             .retain(|temp, _| files[temp.file].directory != directory || !is_dead(temp));
+    }
+
+    /// Whether it is there and can't be read.
+    pub fn fails(&self, file: usize) -> bool {
+        self.faulty.contains(&file) && self.files[file].version.is_some()
     }
 
     /// Makes a temp. What is no huge file is whole at once.

@@ -41,6 +41,8 @@ pub enum Event {
     WorkerUp(usize),
     TargetHasRoom(TaskId),
     DiskHasRoom,
+    /// Files that could not be read.
+    Readable(TaskId, BTreeSet<usize>),
     NetworkIsWell,
 }
 
@@ -307,6 +309,10 @@ impl<'a> World<'a> {
                 self.trees.get_mut(&task).expect("a task").is_full = false;
             }
             Event::DiskHasRoom => self.watch.seen().is_full = false,
+            Event::Readable(task, files) => {
+                let tree = self.trees.get_mut(&task).expect("a task");
+                tree.faulty.retain(|file| !files.contains(file));
+            }
             Event::NetworkIsWell => self.network.is_well(),
         }
         Ok(())

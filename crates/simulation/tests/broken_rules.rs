@@ -100,6 +100,11 @@ fn what_is_read_after_the_fence_was_asked_is_found() {
 }
 
 #[test]
+fn an_entry_that_counts_as_failed_and_gets_another_try_is_found() {
+    assert_is_found(Rule::LeftAndFailed, &["the ledger"]);
+}
+
+#[test]
 fn what_dead_attempts_leave_is_found() {
     assert_is_found(Rule::TempsNotRemoved, &["was left"]);
 }
