@@ -122,46 +122,38 @@ impl XattrsOf<'_> {
     }
 
     fn list(&self) -> Result<Vec<u8>, Error> {
-        let mut list = Vec::new();
-        let listed = grown(&mut list, |buffer| match self.0 {
+        let listed = answer(|buffer| match self.0 {
             Place::Open(fd) => rustix::fs::flistxattr(fd, buffer),
             Place::Entry(dir, entry) => {
                 rustix::fs::llistxattr(reach(dir, entry)?.as_slice(), buffer)
             }
         });
         match listed {
-            Ok(()) => Ok(list),
             Err(Errno::OPNOTSUPP | Errno::NOSYS) => Ok(Vec::new()),
-            Err(errno) => Err(Error::new(Action::ReadAttributes, errno)),
+            listed => listed.attempted(Action::ReadAttributes),
         }
     }
 
     fn value(&self, name: &CStr) -> Result<Vec<u8>, Errno> {
-        let mut value = Vec::new();
-        grown(&mut value, |buffer| match self.0 {
+        answer(|buffer| match self.0 {
             Place::Open(fd) => rustix::fs::fgetxattr(fd, name, buffer),
             Place::Entry(dir, entry) => {
                 rustix::fs::lgetxattr(reach(dir, entry)?.as_slice(), name, buffer)
             }
-        })?;
-        Ok(value)
+        })
     }
 }
 
 /// Calls with a buffer that most answers fit in, then with one that all do.
-fn grown(
-    into: &mut Vec<u8>,
-    call: impl Fn(&mut [u8]) -> Result<usize, Errno>,
-) -> Result<(), Errno> {
+fn answer(call: impl Fn(&mut [u8]) -> Result<usize, Errno>) -> Result<Vec<u8>, Errno> {
     for size in [FIRST_BYTES, MAX_BYTES] {
-        into.resize(size, 0);
-        match retry_on_intr(|| call(into.as_mut_slice())) {
+        let mut bytes = vec![0; size];
+        match retry_on_intr(|| call(&mut bytes)) {
             Err(Errno::RANGE) if size < MAX_BYTES => {}
-            Ok(length) => {
-                into.truncate(length);
-                return Ok(());
+            length => {
+                bytes.truncate(length?);
+                return Ok(bytes);
             }
-            Err(errno) => return Err(errno),
         }
     }
     Err(Errno::RANGE)
