@@ -1,13 +1,16 @@
 //! What all jobs of one attempt share: its orders, the ledger, what is unfinished at the target,
 //! and whether to go on.
 
+mod left;
+mod problem;
+
 use std::collections::HashSet;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use model::{CopyOptions, Durability, FailureClass, RelPath};
-use storage::posix::{Dir, Error, Identity, Replace, Side, max_descriptors, process_mask};
+use model::{CopyOptions, Durability, RelPath};
+use storage::posix::{Dir, Error, Identity, Replace, max_descriptors, process_mask};
 
 use crate::again::{Directories, Listed, take_out};
 use crate::attempt::{Attempt, AttemptWork, FileWork, Finished, Stopped};
@@ -16,7 +19,7 @@ use crate::excluded::Excluded;
 use crate::fs_types;
 use crate::held::{Held, HeldDirs};
 use crate::late::Late;
-use crate::ledger::{Tally, Verdict};
+use crate::ledger::Tally;
 use crate::pace::Pace;
 use crate::parts::Parts;
 use crate::policy::Losses;
@@ -28,21 +31,10 @@ use crate::unfinished::Unfinished;
 use crate::watch;
 use crate::window::Room;
 
+pub(crate) use problem::{Problem, describe};
+
 /// Roots are checked at most this often besides the publish batches.
 const CHECK_INTERVAL: Duration = Duration::from_secs(1);
-
-/// How often and how long a thread waits for others to close what they have open: 5 s.
-const MAX_WAITS: u32 = 250;
-const WAIT_FOR_DESCRIPTORS: Duration = Duration::from_millis(20);
-
-/// Why an entry got no copy.
-#[derive(Debug)]
-pub(crate) enum Problem {
-    /// It has a verdict all the same.
-    Entry(Verdict),
-    /// The attempt is stopping.
-    Stopping,
-}
 
 pub(crate) struct Engine {
     pub(crate) attempt: Attempt,
@@ -388,37 +380,6 @@ impl Engine {
         Ok(())
     }
 
-    pub(crate) fn stop_with(&self, reason: Stopped) -> Problem {
-        self.stop(reason);
-        Problem::Stopping
-    }
-
-    pub(crate) fn stop_again(&self, error: &Error, path: &RelPath) -> Problem {
-        if let Some(what) = error.no_room() {
-            return self.stop_with(Stopped::TargetFull(what));
-        }
-        self.stop_with(Stopped::Again(format!("{path}: {}", describe(error))))
-    }
-
-    /// Opens something. While this process has too many files open, it waits for other threads
-    /// to close theirs; when that doesn't help, the error is the attempt's and not the entry's.
-    pub(crate) fn opening<T>(&self, open: impl Fn() -> Result<T, Error>) -> Result<T, Error> {
-        let mut waits = 0;
-        loop {
-            match open() {
-                Err(error)
-                    if error.is_out_of_descriptors()
-                        && waits < MAX_WAITS
-                        && self.check_on().is_ok() =>
-                {
-                    waits += 1;
-                    std::thread::sleep(WAIT_FOR_DESCRIPTORS);
-                }
-                result => return result,
-            }
-        }
-    }
-
     /// A directory at the target that waited, opened again if need be.
     pub(crate) fn open_held(
         &self,
@@ -434,96 +395,9 @@ impl Engine {
             .map_err(|error| self.stop_again(&error, path))
     }
 
-    /// An error that a whole mount may have: then it is not the entry's.
-    pub(crate) fn check_mount_after(&self, error: &Error) -> Result<(), Problem> {
-        match error.may_be_of_mount() {
-            true => self.check_roots(),
-            false => Ok(()),
-        }
-    }
-
-    /// An error at the source is the entry's own, unless it is this process's.
-    pub(crate) fn source_problem(&self, error: &Error) -> Problem {
-        if error.is_out_of_descriptors() {
-            return self.stop_with(Stopped::Again(describe(error)));
-        }
-        if let Err(problem) = self.check_mount_after(error) {
-            return problem;
-        }
-        if error.is_missing() {
-            return Problem::Entry(Verdict::Skipped(model::SkipReason::Vanished));
-        }
-        Problem::Entry(Verdict::Failed {
-            class: error.class(Side::Source),
-            error: describe(error),
-        })
-    }
-
-    /// An error at the target is the entry's own, unless the target is full or it is this process's.
-    pub(crate) fn target_problem(&self, error: &Error) -> Problem {
-        if error.is_out_of_descriptors() {
-            return self.stop_with(Stopped::Again(describe(error)));
-        }
-        if let Some(what) = error.no_room() {
-            return self.stop_with(Stopped::TargetFull(what));
-        }
-        if let Err(problem) = self.check_mount_after(error) {
-            return problem;
-        }
-        Problem::Entry(Verdict::Failed {
-            class: error.class(Side::Target),
-            error: format!("target: {}", describe(error)),
-        })
-    }
-
-    // Counting.
-
     pub(crate) fn record(&self, tally: Tally) {
         self.attempt.progress.add(&tally.counters);
         lock(&self.ledger).tally.add(tally);
-    }
-
-    /// A directory can't be read, and nothing in it has been counted; whether it is left to another try.
-    pub(crate) fn is_left_unread(&self, path: &RelPath, error: &Error) -> bool {
-        let is_left = self.may_be_left(path) && error.class(Side::Source) == FailureClass::Retry;
-        if is_left {
-            lock(&self.ledger).directories.unread.insert(path.clone());
-        }
-        is_left
-    }
-
-    /// Whether what fails at the path may be left to another attempt. Where all that is found is left anyway, the one
-    /// path that the item is for is none of that.
-    fn may_be_left(&self, path: &RelPath) -> bool {
-        let is_own = match &self.attempt.work {
-            AttemptWork::Walk(paths) | AttemptWork::Entries(paths) => {
-                paths.len() == 1 && paths.first() == Some(path)
-            }
-            _ => false,
-        };
-        self.attempt.another_try_follows || (self.leaves_all() && !is_own)
-    }
-
-    /// Whether nothing is copied, and all that is found left to others.
-    pub(crate) fn leaves_all(&self) -> bool {
-        matches!(self.attempt.files, FileWork::Leave)
-    }
-
-    /// What becomes of an entry where everything is left to others. None: it is copied, or something below it is
-    /// another's already, so that it has to be looked into.
-    pub(crate) fn left(&self, path: &RelPath) -> Option<Verdict> {
-        let is_left = self.leaves_all() && !self.excluded.has_within(path);
-        is_left.then(|| Verdict::Failed {
-            class: FailureClass::Retry,
-            error: "not tried: something beside it kills workers".to_owned(),
-        })
-    }
-
-    /// A directory whose entries have their results failed all the same: it gets no other try.
-    pub(crate) fn failed_after_its_entries(&self, path: &RelPath) {
-        if self.may_be_left(path) {
-            lock(&self.ledger).directories.entered.insert(path.clone());
-        }
     }
 
     pub(crate) fn defer_attributes(&self, path: &RelPath) {
@@ -537,9 +411,4 @@ fn has_remote_target(files: &FileWork) -> bool {
 
 pub(crate) fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// What was attempted and what the system said.
-pub(crate) fn describe(error: &Error) -> String {
-    format!("{error}: {}", error.source)
 }
