@@ -553,7 +553,7 @@ impl Service {
             }),
             has_children: granted.has_children,
             ancestors: granted.ancestors.iter().map(|item| item.get()).collect(),
-            may_be_tried_again: crate::scheduler::again::is_allowed(
+            may_be_tried_again: crate::scheduler::may_be_tried_again(
                 &granted.item,
                 settings.item_attempts,
             ),

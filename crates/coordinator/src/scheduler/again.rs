@@ -25,7 +25,7 @@ pub(super) fn retry_wait(attempts: u32, drawn: u64) -> Duration {
 
 /// Whether an attempt at the item may leave entries that fail to another try. The last item of a task and ranges have none,
 /// and names of files with several are never parted.
-pub fn is_allowed(item: &Item, item_attempts: u32) -> bool {
+pub fn may_be_tried_again(item: &Item, item_attempts: u32) -> bool {
     let is_whole = matches!(
         item.work,
         Work::Links { .. }

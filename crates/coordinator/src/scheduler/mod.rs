@@ -48,7 +48,7 @@ use stock::{Mark, Stock};
 use targets::Targets;
 use waiters::Waiters;
 
-pub use again::is_allowed as may_be_tried_again;
+pub use again::may_be_tried_again;
 pub use attempts::Attempt;
 pub use clock::{Clock, SystemClock, now_ms};
 pub use grant::LeaseAnswer;

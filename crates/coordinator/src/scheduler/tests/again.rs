@@ -7,7 +7,7 @@ use std::time::Instant;
 use model::{Counters, FailureClass, Outcome, Work};
 
 use super::support::{Place, Worker, copied, from_task, item, path, result, task, walk};
-use crate::scheduler::again::is_allowed;
+use crate::scheduler::may_be_tried_again;
 use crate::scheduler::{Clock, Scheduler, SystemClock, now_ms};
 use crate::store::{Granted, Millis};
 
@@ -73,7 +73,7 @@ fn an_entry_that_failed_waits_and_is_tried_again_until_its_attempts_are_used_up(
         assert_eq!(item.work, Work::Entries(again.clone()));
         assert_eq!(item.attempts, attempts);
         let is_last = attempts == 2;
-        assert_eq!(is_allowed(item, 3), !is_last);
+        assert_eq!(may_be_tried_again(item, 3), !is_last);
         lease = (item.id, item.epoch);
     }
     let failure = model::Failure {
