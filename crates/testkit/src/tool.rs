@@ -48,6 +48,21 @@ impl std::error::Error for ToolError {
     }
 }
 
+/// `command`, with its directory and environment, as the last arguments of another that starts it.
+pub fn started_by(mut starter: Command, command: &Command) -> Command {
+    starter.arg(command.get_program()).args(command.get_args());
+    if let Some(directory) = command.get_current_dir() {
+        starter.current_dir(directory);
+    }
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => starter.env(name, value),
+            None => starter.env_remove(name),
+        };
+    }
+    starter
+}
+
 /// The Debian package that has `program`.
 pub fn package_of(program: &str) -> &'static str {
     match program {

@@ -9,6 +9,7 @@ use rustix::io::Errno;
 use testkit::fuse::{self, Armed, Fault, Op};
 use testkit::mount::{LoopMount, Tmpfs};
 use testkit::random::Random;
+use testkit::tool;
 
 /// Enough for all that a run writes there.
 const VOLUME_MIB: u64 = 96;
@@ -131,19 +132,8 @@ impl View {
         seeing
             .args(["--mount", "--propagation", "private", "--"])
             .args(["sh", "-c", BIND, "sh"])
-            .args([own, self.mounted.path(), &self.point])
-            .arg(command.get_program())
-            .args(command.get_args());
-        if let Some(directory) = command.get_current_dir() {
-            seeing.current_dir(directory);
-        }
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => seeing.env(name, value),
-                None => seeing.env_remove(name),
-            };
-        }
-        seeing
+            .args([own, self.mounted.path(), &self.point]);
+        tool::started_by(seeing, command)
     }
 
     /// From now on nothing is answered.

@@ -184,19 +184,8 @@ impl Namespace {
         let mut inside = Command::new("nsenter");
         inside
             .arg(format!("--net={}", self.path().display()))
-            .arg("--")
-            .arg(command.get_program())
-            .args(command.get_args());
-        if let Some(directory) = command.get_current_dir() {
-            inside.current_dir(directory);
-        }
-        for (name, value) in command.get_envs() {
-            match value {
-                Some(value) => inside.env(name, value),
-                None => inside.env_remove(name),
-            };
-        }
-        inside
+            .arg("--");
+        tool::started_by(inside, command)
     }
 
     fn run(&self, words: &[&str]) -> Result<(), ToolError> {
