@@ -23,16 +23,6 @@ fn good_place(label: &str) -> Place {
     place
 }
 
-/// Runs a command that must be refused; its message.
-#[track_caller]
-fn refused(place: &Place, command: &mut Command) -> String {
-    let before = place.listing();
-    let done = place.run(command).assert_code(2);
-    assert_eq!(done.stdout, "");
-    assert_eq!(place.listing(), before, "something was created or changed");
-    done.stderr
-}
-
 fn server(place: &Place, config: &str) -> Command {
     let mut command = place.command(SERVER);
     command.args(["--config.file", &place.with_directory(config)]);
@@ -132,7 +122,7 @@ fn a_config_that_can_not_be_used_is_refused_with_its_place() {
         place.file("bad.yaml", &text);
         let expected = format!("error: bad.yaml{message}\n");
         assert_eq!(
-            refused(&place, &mut server(&place, "bad.yaml")),
+            place.refused(&mut server(&place, "bad.yaml")),
             expected,
             "{text}"
         );
@@ -154,7 +144,7 @@ fn a_config_that_can_not_be_used_is_refused_with_its_place() {
         place.file("bad.json", text);
         let expected = format!("error: bad.json{message}\n");
         assert_eq!(
-            refused(&place, &mut server(&place, "bad.json")),
+            place.refused(&mut server(&place, "bad.json")),
             expected,
             "{text}"
         );
@@ -165,23 +155,23 @@ fn a_config_that_can_not_be_used_is_refused_with_its_place() {
 fn a_config_file_that_can_not_be_read_is_named() {
     let place = good_place("unreadable");
     let none = "error: no config file: name it with --config.file FILE or in CONFIGFILE\n";
-    assert_eq!(refused(&place, &mut place.command(SERVER)), none);
-    assert_eq!(refused(&place, place.command(MAIN).arg("run")), none);
+    assert_eq!(place.refused(&mut place.command(SERVER)), none);
+    assert_eq!(place.refused(place.command(MAIN).arg("run")), none);
     assert_eq!(
-        refused(&place, place.command(SERVER).env("CONFIGFILE", "")),
+        place.refused(place.command(SERVER).env("CONFIGFILE", "")),
         none
     );
     assert_eq!(
-        refused(&place, &mut server(&place, "DIR/nowhere.yaml")),
+        place.refused(&mut server(&place, "DIR/nowhere.yaml")),
         "error: cannot read the config file DIR/nowhere.yaml: No such file or directory (os error 2)\n"
     );
     assert_eq!(
-        refused(&place, &mut server(&place, "source")),
+        place.refused(&mut server(&place, "source")),
         "error: cannot read the config file source: Is a directory (os error 21)\n"
     );
     place.bytes("bad.yaml", b"global_config:\n  tasks_file: \xff\n");
     assert_eq!(
-        refused(&place, &mut server(&place, "bad.yaml")),
+        place.refused(&mut server(&place, "bad.yaml")),
         "error: bad.yaml: line 2 has bytes that are no text, expected UTF-8\n"
     );
 
@@ -189,7 +179,7 @@ fn a_config_file_that_can_not_be_read_is_named() {
     fs::set_permissions(&secret, fs::Permissions::from_mode(0o600)).unwrap();
     let mut as_other = place.command_as_plain_user(SERVER);
     assert_eq!(
-        refused(&place, as_other.args(["--config.file", "secret.yaml"])),
+        place.refused(as_other.args(["--config.file", "secret.yaml"])),
         "error: cannot read the config file secret.yaml: Permission denied (os error 13)\n"
     );
 }
@@ -268,7 +258,7 @@ fn a_tasks_file_that_can_not_be_used_is_refused_with_its_line() {
     for (text, message) in cases {
         place.file("tasks.txt", text);
         assert_eq!(
-            refused(&place, &mut server(&place, "config.yaml")),
+            place.refused(&mut server(&place, "config.yaml")),
             format!("error: tasks.txt{message}\n"),
             "{text}"
         );
@@ -279,7 +269,7 @@ fn a_tasks_file_that_can_not_be_used_is_refused_with_its_line() {
     ] {
         place.file("bad.yaml", &GLOBAL.replace("tasks.txt", name));
         assert_eq!(
-            refused(&place, &mut server(&place, "bad.yaml")),
+            place.refused(&mut server(&place, "bad.yaml")),
             format!(
                 "error: cannot read the tasks file {name} (tasks_file in bad.yaml): expected a file with lines \
                  'SOURCE TARGET [FILE_LIST] [priority=N]', named from the working directory or from the config file's: {cause}\n"

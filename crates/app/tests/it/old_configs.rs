@@ -10,29 +10,12 @@ use testkit::mount::Tmpfs;
 use testkit::tree::{Recipe, make};
 use testkit::{Program, assert_same, free_port};
 
-use crate::place::{self, Done, LONG, Place, SERVER, WORKER};
+use crate::place::{self, Done, LONG, OLDER, Place, SERVER, WORKER};
 
-/// As in the older tool's README, but for paths and type; `FLAGS` are the last lines.
-const OLDER: &str = "report_config:
-  format: csv # csv, md or html
-  bucket: test
-  s3_config:
-    access_key: <access key>
-    secret_key: <secret key>
-    region: us-east-1
-    endpoint: <s3 endpoint>
-    skipSSLverify: true
-
-global_config:
-  source_fs_type: tmpfs
-  target_fs_type: tmpfs
-  tasks_file: deploy/data_sources.txt # data sources
-  feishu_url: feishu_url
-  rclone_flags:
-    checkers: 128
-    transfers: 128
-    log_level: INFO
-";
+/// The older config, with a type that the file systems of these tests have, and further lines of its section.
+fn older(more: &str) -> String {
+    format!("{}{more}", OLDER.replace(": any", ": tmpfs"))
+}
 
 /// A tmpfs with a tree in `fs/source`, and a tasks file that copies it to `fs/target`.
 fn place(label: &str) -> (Place, Tmpfs) {
@@ -63,7 +46,7 @@ fn an_older_config_moves_data_without_setting_times() {
     let (place, _mounted) = place("older");
     place.file(
         "config.yaml",
-        &format!("{OLDER}    local_no_set_modtime: true\n    size_only: true\n"),
+        &older("    local_no_set_modtime: true\n    size_only: true\n"),
     );
     let done = place.migrate("config.yaml").assert_code(0);
     let no_times = Options {
@@ -88,7 +71,7 @@ fn an_older_config_moves_data_without_setting_times() {
         "{row:?}"
     );
     // With times, what was copied without them is old.
-    place.file("config.yaml", OLDER);
+    place.file("config.yaml", &older(""));
     place.migrate("config.yaml").assert_code(0);
     assert_same(&source, &target);
 }
@@ -96,7 +79,7 @@ fn an_older_config_moves_data_without_setting_times() {
 #[test]
 fn dryrun_changes_nothing_and_says_so() {
     let (place, _mounted) = place("dryrun");
-    place.file("config.yaml", &format!("{OLDER}    dryrun: true\n"));
+    place.file("config.yaml", &older("    dryrun: true\n"));
     let done = place.migrate("config.yaml").assert_code(0);
     assert!(!place.path("fs/target").exists());
     assert!(
@@ -115,7 +98,7 @@ fn dryrun_changes_nothing_and_says_so() {
     // Where something is, it stays as it is, times of directories included.
     place.file("fs/target/own", "own");
     let before = stamps(&place);
-    place.file("config.yaml", &format!("{OLDER}  dryrun: true\n"));
+    place.file("config.yaml", &older("  dryrun: true\n"));
     place.migrate("config.yaml").assert_code(0);
     assert_eq!(stamps(&place), before);
 }
@@ -146,7 +129,7 @@ fn size_only_and_update_decide_what_is_copied() {
         write(&place, "fs/target/newer", "newer there", 100);
         write(&place, "fs/source/older", "longer", 100);
         write(&place, "fs/target/older", "old", 200);
-        place.file("config.yaml", &format!("{OLDER}    {flags}\n"));
+        place.file("config.yaml", &older(&format!("    {flags}\n")));
         place.migrate("config.yaml").assert_code(0);
         let found =
             ["same size", "newer", "older"].map(|n| read(&place, &format!("fs/target/{n}")));
@@ -229,7 +212,7 @@ fn the_tasks_file_is_found_from_the_working_directory_else_beside_the_config() {
 #[test]
 fn variables_say_what_flags_say() {
     let (place, _mounted) = place("variables");
-    place.file("config.yaml", OLDER);
+    place.file("config.yaml", &older(""));
     let port = free_port().to_string();
     let mut server = place.command(SERVER);
     server

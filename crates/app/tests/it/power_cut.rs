@@ -17,7 +17,7 @@ use testkit::fuse::{self, SlowFs};
 use testkit::power::{self, Disk};
 use testkit::tree::Recipe;
 
-use crate::fleet::{Fleet, LONG, Settings, assert_exit};
+use crate::fleet::{Fleet, LONG, Settings, assert_ends_or_never_got_in, assert_exit};
 
 /// Files of each task: the first are done soon, the last are not.
 const FILES: [u64; 8] = [20, 40, 60, 80, 120, 200, 400, 800];
@@ -142,15 +142,7 @@ impl Case {
         let server = self.fleet.server();
         let workers = ["w3", "w4"].map(|name| self.fleet.worker(name));
         assert_exit(&server, 0);
-        for worker in &workers {
-            // Who never got in waits for a server, and was told of no end.
-            if worker.stderr().contains("registered as ") {
-                assert_exit(worker, 0);
-            } else {
-                worker.terminate();
-                assert_exit(worker, 143);
-            }
-        }
+        workers.iter().for_each(assert_ends_or_never_got_in);
         self.fleet.assert_migrated();
     }
 }

@@ -11,8 +11,8 @@ use testkit::rclone::{both, current, debian};
 use testkit::tree::{Made, Recipe, make};
 use testkit::{assert_same, leftovers};
 
-use crate::place::{self, Place};
-use crate::rclone::{OLDER, calls, in_front_of, migrate, unpacked};
+use crate::place::{self, OLDER, Place};
+use crate::rclone::{calls, in_front_of, migrate, unpacked};
 
 /// A tree in `source`, and a tasks file that copies it to `target`.
 fn place(label: &str, recipe: &Recipe) -> (Place, Made) {

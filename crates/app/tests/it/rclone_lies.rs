@@ -11,8 +11,8 @@ use testkit::rclone::{both, current};
 use testkit::tree::{Recipe, make};
 use testkit::{assert_same, leftovers};
 
-use crate::place::{self, Done, Place};
-use crate::rclone::{OLDER, assert_ends, calls, in_front_of, line_of, listed, lives, migrate};
+use crate::place::{self, Done, OLDER, Place};
+use crate::rclone::{assert_ends, calls, in_front_of, line_of, listed, lives, migrate};
 
 const FILES: u64 = 40;
 

@@ -13,8 +13,8 @@ use testkit::leftovers;
 use testkit::random::Random;
 use testkit::rclone::both;
 
-use crate::place::Place;
-use crate::rclone::{OLDER, calls, in_front_of, migrate};
+use crate::place::{OLDER, Place};
+use crate::rclone::{calls, in_front_of, migrate};
 
 const LISTS: usize = 30;
 

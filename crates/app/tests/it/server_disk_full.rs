@@ -13,7 +13,7 @@ use testkit::mount::Tmpfs;
 use testkit::random::Random;
 use testkit::tree::Recipe;
 
-use crate::fleet::{Fleet, LONG, Settings, assert_exit};
+use crate::fleet::{Fleet, LONG, Settings, assert_ends_or_never_got_in, assert_exit};
 
 const NO_ROOM: &str = "no room on the server's disk";
 
@@ -96,15 +96,7 @@ fn a_disk_that_fills_at_any_moment_loses_nothing() {
         }
         fs::remove_file(&ballast).unwrap();
         assert_right(fleet, &server);
-        for worker in &workers {
-            // Who never got in waits for a server, and was told of no end.
-            if worker.stderr().contains("registered as ") {
-                assert_exit(worker, 0);
-            } else {
-                worker.terminate();
-                assert_exit(worker, 143);
-            }
-        }
+        workers.iter().for_each(assert_ends_or_never_got_in);
     }
 }
 

@@ -310,6 +310,17 @@ pub fn wait_until_serving(server: &Program) {
         .unwrap_or_else(|error| panic!("{error}"));
 }
 
+/// Who never got in waits for a server, and was told of no end.
+#[track_caller]
+pub fn assert_ends_or_never_got_in(worker: &Program) {
+    if worker.stderr().contains("registered as ") {
+        assert_exit(worker, 0);
+    } else {
+        worker.terminate();
+        assert_exit(worker, 143);
+    }
+}
+
 /// Waits for the program's end and asserts its exit code.
 #[track_caller]
 pub fn assert_exit(program: &Program, code: i32) {

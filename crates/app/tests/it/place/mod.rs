@@ -24,6 +24,28 @@ pub const LONG: Duration = Duration::from_secs(120);
 /// User and group of [`Place::command_as_plain_user`].
 pub const PLAIN_USER: u32 = 65_534;
 
+/// As in the older tool's README, but for paths and types. Further lines of the section may follow.
+pub const OLDER: &str = "report_config:
+  format: csv # csv, md or html
+  bucket: test
+  s3_config:
+    access_key: <access key>
+    secret_key: <secret key>
+    region: us-east-1
+    endpoint: <s3 endpoint>
+    skipSSLverify: true
+
+global_config:
+  source_fs_type: any
+  target_fs_type: any
+  tasks_file: deploy/data_sources.txt # data sources
+  feishu_url: feishu_url
+  rclone_flags:
+    checkers: 128
+    transfers: 128
+    log_level: INFO
+";
+
 #[derive(Debug)]
 pub struct Place {
     scratch: Scratch,
@@ -135,6 +157,16 @@ impl Place {
             stdout: self.without_directory(&stdout),
             stderr: self.without_directory(&program.stderr()),
         }
+    }
+
+    /// Runs a command that must be refused and change nothing; its message.
+    #[track_caller]
+    pub fn refused(&self, command: &mut Command) -> String {
+        let before = self.listing();
+        let done = self.run(command).assert_code(2);
+        assert_eq!(done.stdout, "");
+        assert_eq!(self.listing(), before, "something was created or changed");
+        done.stderr
     }
 
     /// `data-migrate run` with this config file to its end.

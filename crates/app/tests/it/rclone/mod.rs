@@ -13,28 +13,6 @@ use testkit::{Program, free_port};
 
 use crate::place::{Done, LONG, MAIN, Place};
 
-/// As in the older tool's README, but for paths and types. Further lines of the section may follow.
-pub const OLDER: &str = "report_config:
-  format: csv # csv, md or html
-  bucket: test
-  s3_config:
-    access_key: <access key>
-    secret_key: <secret key>
-    region: us-east-1
-    endpoint: <s3 endpoint>
-    skipSSLverify: true
-
-global_config:
-  source_fs_type: any
-  target_fs_type: any
-  tasks_file: deploy/data_sources.txt # data sources
-  feishu_url: feishu_url
-  rclone_flags:
-    checkers: 128
-    transfers: 128
-    log_level: INFO
-";
-
 /// `data-migrate run` with `config.yaml` and this rclone; its config is
 /// `DIR/rclone.conf`, and what is kept in a temp directory goes to `DIR/tmp`.
 pub fn command(place: &Place, rclone: &Path) -> Command {

@@ -5,8 +5,8 @@ use std::fs;
 use testkit::compare::{Options, assert_same_by};
 use testkit::tree::{Made, Recipe, make};
 
-use super::{OLDER, Serving};
-use crate::place::{self, Place};
+use super::Serving;
+use crate::place::{self, OLDER, Place};
 
 /// What each place holds: a tree in `source`, which remotes can hold whole, and two servers.
 pub struct Remotes {
