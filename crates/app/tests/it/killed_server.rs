@@ -23,7 +23,7 @@ const RUNS: u64 = 6;
 const KILLS_PER_RUN: usize = 9;
 /// Far more than it takes where a kill comes now and then.
 const MOST_RUNS: u64 = 20 * RUNS;
-const TASKS: u64 = 6;
+const TASKS: u64 = 3;
 /// More than the lease of 2 s.
 const LONG_OUTAGE: Duration = Duration::from_millis(2_600);
 
@@ -70,7 +70,7 @@ fn migrate_through(outage: Outage, seed: u64) {
             ..Settings::default()
         },
     );
-    fleet.add_slow_tree(&Recipe::odd(200, 2_000), seed);
+    fleet.add_slower_tree(&Recipe::odd(50, 500), seed);
     let mut server = fleet.server();
     let worker = start(fleet.worker_command("w1").arg("--debug"));
     worker
@@ -120,7 +120,7 @@ fn migrate_under_fire(seed: u64) -> usize {
         },
     );
     for task in 0..TASKS {
-        fleet.add_slow_tree(&Recipe::odd(20, 150), seed * TASKS + task);
+        fleet.add_slower_tree(&Recipe::odd(10, 60), seed * TASKS + task);
     }
     let workers = ["w1", "w2"].map(|name| start(fleet.worker_command(name).arg("--debug")));
     let mut servers = vec![fleet.server()];

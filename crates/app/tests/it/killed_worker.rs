@@ -22,7 +22,7 @@ const RUNS: u64 = 6;
 const KILLS_PER_RUN: usize = 9;
 /// Far more than it takes where a kill comes now and then.
 const MOST_RUNS: u64 = 20 * RUNS;
-const TASKS: u64 = 5;
+const TASKS: u64 = 3;
 /// Items that a worker holds at once.
 const CONCURRENCY: usize = 2;
 
@@ -67,7 +67,7 @@ fn migrate_under_fire(seed: u64) -> Run {
         },
     );
     for task in 0..TASKS {
-        fleet.add_slow_tree(&Recipe::odd(20, 150), seed * TASKS + task);
+        fleet.add_slower_tree(&Recipe::odd(10, 60), seed * TASKS + task);
     }
     let server = fleet.server();
     let mut workers = [worker(&fleet, 1, 0), worker(&fleet, 2, 0)];

@@ -67,7 +67,7 @@ fn thaw_after_the_end(seed: u64) -> bool {
         },
     );
     for task in 0..3 {
-        fleet.add_slow_tree(&Recipe::odd(30, 400), seed * 3 + task);
+        fleet.add_slower_tree(&Recipe::odd(10, 120), seed * 3 + task);
     }
     let mut command = fleet.server_command();
     if server_then == Server::Kept {

@@ -97,7 +97,7 @@ fn shared_tree(label: &str, lease_secs: u32) -> Fleet {
             ..Settings::default()
         },
     );
-    fleet.add_slow_tree(&Recipe::odd(400, 4_000), 4);
+    fleet.add_slower_tree(&Recipe::odd(150, 1_000), 4);
     fleet
 }
 
@@ -119,7 +119,7 @@ fn link_across(source: &Path) -> u64 {
         waiting.extend(paths.into_iter().filter(is_directory));
     }
     let half = files.len() / 2;
-    assert!(half > 100, "{half}");
+    assert!(half > 50, "{half}");
     for (number, (first, other)) in files.iter().zip(&files[half..]).enumerate() {
         let directory = other.parent().unwrap();
         fs::hard_link(first, directory.join(format!("another name {number}"))).unwrap();

@@ -19,7 +19,7 @@ fn two_workers_share_one_tree() {
         },
     );
     // What is soon done is not shared.
-    fleet.add_slow_tree(&Recipe::odd(400, 4_000), 4);
+    fleet.add_slower_tree(&Recipe::odd(100, 1_000), 4);
     let server = fleet.server();
     let first = start(fleet.worker_command("first").arg("--debug"));
     first
@@ -61,7 +61,7 @@ fn an_item_that_has_run_for_its_time_hands_back_what_it_has_not_begun() {
             ..Settings::default()
         },
     );
-    fleet.add_slow_tree(&Recipe::odd(400, 4_000), 4);
+    fleet.add_slower_tree(&Recipe::odd(100, 1_000), 4);
     let server = fleet.server();
     let worker = start(fleet.worker_command("alone").arg("--debug"));
     assert_exit(&server, 0);

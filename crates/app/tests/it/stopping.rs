@@ -26,7 +26,7 @@ fn busy_fleet_with_lease(label: &str, seed: u64, lease_secs: u32) -> Fleet {
     };
     let mut fleet = Fleet::new(label, &settings);
     for task in 0..3 {
-        fleet.add_slow_tree(&Recipe::odd(60, 1_000), seed + task);
+        fleet.add_slower_tree(&Recipe::odd(20, 250), seed + task);
     }
     fleet
 }

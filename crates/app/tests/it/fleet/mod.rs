@@ -159,9 +159,20 @@ impl Fleet {
     /// As [`Self::add_tree`], of a source that answers each request after a millisecond: a run takes so many of them at
     /// least, however fast the machine is, and what happens meanwhile does happen meanwhile.
     pub fn add_slow_tree(&mut self, recipe: &Recipe, seed: u64) -> &Task {
+        self.add_slow_tree_after(Duration::from_millis(1), recipe, seed)
+    }
+
+    /// As [`Self::add_slow_tree`], of a tree that lasts as long as one of four times its size: each entry takes this
+    /// process a descriptor, of which all tests together have some 20,000 where the limit can't be raised.
+    pub fn add_slower_tree(&mut self, recipe: &Recipe, seed: u64) -> &Task {
+        self.add_slow_tree_after(Duration::from_millis(4), recipe, seed)
+    }
+
+    fn add_slow_tree_after(&mut self, delay: Duration, recipe: &Recipe, seed: u64) -> &Task {
         let lower = self.path(format!("lower{}", self.tasks.len() + 1));
         let made = tree::make(&lower, recipe, seed).expect("a tree can be made");
-        self.add_slow(&lower, Some(made))
+        let slow = SlowFs::over(&lower).metadata_delay(delay);
+        self.add_mounted(&lower, slow, Some(made))
     }
 
     /// Adds a task for what is in this directory, through a mount as slow as that of [`Self::add_slow_tree`].
