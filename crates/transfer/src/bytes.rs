@@ -55,6 +55,20 @@ pub(crate) enum By {
     Reading,
 }
 
+impl By {
+    /// Between two network file systems the kernel passes on pieces of 128 KiB at the most, and waits for each of them.
+    /// Within one the server may have to move no bytes at all, and on this machine's own nobody waits.
+    pub(crate) fn best(engine: &Engine, source: &Meta) -> Self {
+        let is_within = engine
+            .target_root
+            .is_some_and(|(device, _)| device == source.dev);
+        match is_within || engine.is_local {
+            true => Self::Kernel,
+            false => Self::Reading,
+        }
+    }
+}
+
 /// Which side broke a copy.
 pub(crate) enum Broken {
     Source(Error),

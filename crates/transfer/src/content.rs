@@ -134,7 +134,7 @@ impl Entry<'_> {
                     source,
                     target: Arc::clone(&target),
                     keeps_holes,
-                    by: By::Kernel,
+                    by: By::best(engine, &meta),
                 };
                 let temp = temp.as_ref().map(|(_, name)| name.as_str());
                 self.copy_large(copying, &meta, temp)

@@ -8,7 +8,6 @@ mod ranges;
 mod todo;
 
 use std::collections::BTreeMap;
-use std::iter;
 use std::ops::Range;
 use std::sync::{Arc, Condvar, Mutex, PoisonError};
 
@@ -26,9 +25,9 @@ use crate::verify::Sides;
 use crate::watch;
 
 pub(crate) use ranges::Shared;
-use todo::Todo;
+pub(crate) use todo::Todo;
 
-/// Bytes of one part: long enough that taking it costs nothing, and whole for every alignment asked for.
+/// Bytes of one part at the most: long enough that taking it costs nothing, and whole for every alignment asked for.
 const PART_BYTES: u64 = 64 << 20;
 
 /// Smaller files are not worth it.
@@ -102,17 +101,11 @@ pub(crate) fn is_big(size: u64) -> bool {
 }
 
 impl Parts {
-    fn new(
-        path: Arc<RelPath>,
-        size: u64,
-        todo: impl IntoIterator<Item = Range<u64>>,
-        work: Work,
-        shared: Option<Shared>,
-    ) -> Self {
-        let range_bytes = shared.as_ref().map(|shared| shared.sizes.range_bytes);
+    fn new(path: Arc<RelPath>, todo: Todo, work: Work, shared: Option<Shared>) -> Self {
+        let size = todo.size();
         let state = State {
             work: Some(Arc::new(work)),
-            todo: Todo::new(size, todo, range_bytes),
+            todo,
             in_hand: 0,
             handed_over: Vec::new(),
             hashed: Vec::new(),
@@ -285,19 +278,18 @@ impl Engine {
         work: Work,
         scratch: &mut Scratch,
     ) -> Result<Option<Vec<Hashed>>, Broken> {
-        self.do_these(path, size, iter::once(0..size), work, scratch)
+        self.do_these(path, Todo::whole(size), work, scratch)
     }
 
     /// As [`Engine::do_in_parts`], with these parts alone.
     pub(crate) fn do_these(
         self: &Arc<Self>,
         path: Arc<RelPath>,
-        size: u64,
-        todo: impl IntoIterator<Item = Range<u64>>,
+        todo: Todo,
         work: Work,
         scratch: &mut Scratch,
     ) -> Result<Option<Vec<Hashed>>, Broken> {
-        let parts = Arc::new(Parts::new(path, size, todo, work, None));
+        let parts = Arc::new(Parts::new(path, todo, work, None));
         self.stay_with(&parts, scratch)
     }
 

@@ -5,7 +5,6 @@
 //! written that was not read under the lease, which is looked at between reading and writing: so what a thread writes that was
 //! held up for however long is what stands there already (decision 0029).
 
-use std::iter;
 use std::sync::Arc;
 
 use model::{Durability, RangeWork, RelPath};
@@ -15,7 +14,7 @@ use crate::attempt::Stopped;
 use crate::bytes::{Broken, By, Content, Copying, identity_of};
 use crate::content::keeps_holes;
 use crate::engine::{Engine, Problem, describe};
-use crate::parts::Work;
+use crate::parts::{Todo, Work};
 use crate::threads::Scratch;
 use crate::watch;
 
@@ -79,9 +78,9 @@ impl Engine {
             by: By::Reading,
         };
         let path = Arc::new(range.file.clone());
-        let todo = iter::once(range.offset..range.offset + range.length);
+        let todo = Todo::range(meta.size, range.offset..range.offset + range.length);
         let work = Work::Copy(copying);
-        let done = self.do_these(Arc::clone(&path), meta.size, todo, work, scratch)?;
+        let done = self.do_these(Arc::clone(&path), todo, work, scratch)?;
         let Some(hashed) = done else {
             return Err(not_done("the source is shorter than it was"));
         };

@@ -13,7 +13,7 @@ use crate::bytes::{Broken, Content};
 use crate::engine::{Engine, Problem};
 use crate::entry::Entry;
 use crate::full_read::{self, Ends, hash_part};
-use crate::parts::{Work, is_big};
+use crate::parts::{Todo, Work, is_big};
 use crate::threads::Scratch;
 use crate::watch;
 
@@ -60,8 +60,8 @@ impl Engine {
         let parts = content.hashed.iter();
         let hashes = parts.clone().map(|part| (part.bytes.start, part.hash));
         let work = Work::ReadBack(file, hashes.collect());
-        let todo: Vec<_> = parts.map(|part| part.bytes.clone()).collect();
-        let done = self.do_these(path, content.bytes, todo, work, scratch)?;
+        let todo = Todo::parts(content.bytes, parts.map(|part| part.bytes.clone()));
+        let done = self.do_these(path, todo, work, scratch)?;
         Ok(done.is_some())
     }
 }

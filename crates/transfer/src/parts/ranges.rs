@@ -2,14 +2,13 @@
 //! for by the thread that stays with the file until each is done, or taken back and done here.
 
 use std::collections::BTreeMap;
-use std::iter;
 use std::ops::Range;
 use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use model::{FileIdentity, ItemId, RangeSizes, RangeState, RangeWork, RelPath};
 
-use super::{Parts, Work};
+use super::{Parts, Todo, Work};
 use crate::attempt::Stopped;
 use crate::bytes::{Broken, Hashed};
 use crate::engine::{Engine, lock};
@@ -111,13 +110,8 @@ impl Engine {
         shared: Shared,
         scratch: &mut Scratch,
     ) -> Result<Option<Vec<Hashed>>, Broken> {
-        let parts = Arc::new(Parts::new(
-            path,
-            size,
-            iter::once(0..size),
-            work,
-            Some(shared),
-        ));
+        let todo = Todo::in_ranges(size, shared.sizes.range_bytes);
+        let parts = Arc::new(Parts::new(path, todo, work, Some(shared)));
         lock(&self.shared_files).push(Arc::clone(&parts));
         let done = self.stay_with(&parts, scratch);
         lock(&self.shared_files).retain(|file| !Arc::ptr_eq(file, &parts));
