@@ -24,6 +24,7 @@ use crate::threads::Scratch;
 use crate::verify::Sides;
 use crate::watch;
 
+use ranges::Pause;
 pub(crate) use ranges::Shared;
 pub(crate) use todo::Todo;
 
@@ -298,6 +299,7 @@ impl Engine {
         parts: &Arc<Parts>,
         scratch: &mut Scratch,
     ) -> Result<Option<Vec<Hashed>>, Broken> {
+        let mut pause = Pause::default();
         loop {
             self.offer_parts(parts);
             while let Some(part) = parts.take() {
@@ -307,12 +309,14 @@ impl Engine {
             match watch::waiting(|| parts.next()) {
                 Next::Work => {}
                 Next::Ask(ranges) => {
-                    self.ask_for(parts, &ranges, false)?;
+                    pause.heard(self.ask_for(parts, &ranges, false)?);
                     if !parts.has_more() {
-                        watch::waiting(|| parts.rest());
+                        watch::waiting(|| parts.rest(&pause));
                     }
                 }
-                Next::GiveUp(ranges) => self.ask_for(parts, &ranges, true)?,
+                Next::GiveUp(ranges) => {
+                    self.ask_for(parts, &ranges, true)?;
+                }
                 Next::End => return parts.end(),
             }
         }

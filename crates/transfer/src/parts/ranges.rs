@@ -15,8 +15,9 @@ use crate::engine::{Engine, lock};
 use crate::threads::Scratch;
 use crate::watch;
 
-/// How long to wait before ranges that others have are asked for again.
-const ASK_EVERY: Duration = Duration::from_millis(500);
+/// How long to wait before ranges that others have are asked for again: as long as nothing is new, twice as long as before.
+const ASK_FIRST: Duration = Duration::from_millis(50);
+const ASK_LAST: Duration = Duration::from_secs(1);
 
 /// Most ranges handed over at once: they have to fit into a message.
 const MAX_RANGES: u64 = 64;
@@ -30,9 +31,27 @@ pub(crate) struct Shared {
     pub(crate) sizes: RangeSizes,
 }
 
+/// The pause before the next question.
+pub(super) struct Pause(Duration);
+
+impl Default for Pause {
+    fn default() -> Self {
+        Self(ASK_FIRST)
+    }
+}
+
+impl Pause {
+    pub(super) fn heard(&mut self, is_new: bool) {
+        self.0 = match is_new {
+            true => ASK_FIRST,
+            false => (self.0 * 2).min(ASK_LAST),
+        };
+    }
+}
+
 impl Parts {
-    pub(super) fn rest(&self) {
-        let waited = self.put_back.wait_timeout(lock(&self.state), ASK_EVERY);
+    pub(super) fn rest(&self, pause: &Pause) {
+        let waited = self.put_back.wait_timeout(lock(&self.state), pause.0);
         drop(waited.unwrap_or_else(PoisonError::into_inner));
     }
 
@@ -61,9 +80,10 @@ impl Parts {
         self.put_back.notify_all();
     }
 
-    /// What was asked of them, in the order of the question.
-    fn settle(&self, asked: &[ItemId], states: &[RangeState]) {
+    /// What was asked of them, in the order of the question. Whether others have fewer now.
+    fn settle(&self, asked: &[ItemId], states: &[RangeState]) -> bool {
         let mut state = lock(&self.state);
+        let before = state.handed_over.len();
         let now: BTreeMap<ItemId, RangeState> =
             asked.iter().copied().zip(states.iter().copied()).collect();
         let mut back = Vec::new();
@@ -79,6 +99,7 @@ impl Parts {
         if !state.has_failed() {
             back.into_iter().for_each(|range| state.todo.add(range));
         }
+        state.handed_over.len() < before
     }
 
     fn work_of(&self, range: &Range<u64>) -> Option<RangeWork> {
@@ -118,19 +139,17 @@ impl Engine {
         done
     }
 
+    /// Whether others have fewer now.
     pub(super) fn ask_for(
         &self,
         parts: &Parts,
         ranges: &[ItemId],
         is_given_up: bool,
-    ) -> Result<(), Broken> {
+    ) -> Result<bool, Broken> {
         self.check_on()?;
         let asked = watch::waiting(|| self.attempt.share.take_back(ranges, is_given_up));
         match asked {
-            Ok(states) if states.len() == ranges.len() => {
-                parts.settle(ranges, &states);
-                Ok(())
-            }
+            Ok(states) if states.len() == ranges.len() => Ok(parts.settle(ranges, &states)),
             Ok(_) | Err(_) => Err(Broken::Problem(self.stop_with(Stopped::LeaseLost))),
         }
     }
