@@ -22,7 +22,7 @@ use crate::threads::Scratch;
 use crate::watch;
 
 /// Files done in one go: enough to make taking them cheap, few enough to spread.
-const BATCH_FILES: usize = 8;
+pub(crate) const BATCH_FILES: usize = 8;
 
 /// What is known of a name at the target.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,16 +54,19 @@ pub(crate) struct Rest<'a> {
 pub(crate) struct FilesBuilder {
     node: Arc<Node>,
     source: Arc<Dir>,
+    batch_files: usize,
     full: Vec<Files>,
     names: Vec<u8>,
     entries: Vec<(Kind, Presence)>,
 }
 
 impl FilesBuilder {
-    pub(crate) fn new(node: &Arc<Node>, source: &Arc<Dir>) -> Self {
+    /// In batches of so many.
+    pub(crate) fn new(node: &Arc<Node>, source: &Arc<Dir>, batch_files: usize) -> Self {
         Self {
             node: Arc::clone(node),
             source: Arc::clone(source),
+            batch_files,
             full: Vec::new(),
             names: Vec::new(),
             entries: Vec::new(),
@@ -73,7 +76,7 @@ impl FilesBuilder {
     pub(crate) fn add(&mut self, name: &CStr, kind: Kind, presence: Presence) {
         self.names.extend_from_slice(name.to_bytes_with_nul());
         self.entries.push((kind, presence));
-        if self.entries.len() == BATCH_FILES {
+        if self.entries.len() == self.batch_files {
             self.cut();
         }
     }
@@ -93,7 +96,7 @@ impl FilesBuilder {
     }
 
     pub(crate) fn len(&self) -> usize {
-        self.full.len() * BATCH_FILES + self.entries.len()
+        self.full.len() * self.batch_files + self.entries.len()
     }
 
     pub(crate) fn finish(mut self) -> Vec<Files> {

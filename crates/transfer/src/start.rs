@@ -12,7 +12,7 @@ use storage::posix::{Dir, Error, Kind, Side, Xattrs};
 use crate::attempt::AttemptWork;
 use crate::attributes::{Creation, attributes_of_directory};
 use crate::engine::{Engine, Problem, describe};
-use crate::entry::{FilesBuilder, Presence};
+use crate::entry::{BATCH_FILES, FilesBuilder, Presence};
 use crate::held::HeldDirs;
 use crate::ledger::{Tally, Verdict};
 use crate::node::{Made, Node, Origin, Role};
@@ -205,7 +205,7 @@ impl Engine {
             Err(no_way) => return self.count_unreachable(feeder, parent, no_way),
         };
         let mut tally = Tally::default();
-        let mut files = FilesBuilder::new(&node, &both.source);
+        let mut files = FilesBuilder::new(&node, &both.source, BATCH_FILES);
         let mut directories = Vec::new();
         for _ in 0..PIECE {
             let Some((path, name)) = next_of(feeder, parent) else {

@@ -5,6 +5,7 @@ use model::{HashRange, RelPath};
 use storage::posix::{Dir, Error, Listed};
 
 use crate::engine::{Engine, Problem};
+use crate::entry::BATCH_FILES;
 use crate::queue::MAX_PENDING;
 use crate::target::{Leftovers, Making, Names};
 use crate::threads::Scratch;
@@ -21,6 +22,11 @@ const CHUNK_NAMES: usize = 256;
 /// Of a huge directory, of which what is not taken can be handed over.
 const HUGE_CHUNK_NAMES: usize = 64;
 
+/// The same where calls wait for a network: what a name takes is so long then that to take them one by one costs nothing, and
+/// nobody has many in hand at the end, while the kernel lets one at a time be created in the directory.
+const HUGE_CHUNK_NAMES_ON_NETWORK: usize = 8;
+const HUGE_BATCH_FILES_ON_NETWORK: usize = 1;
+
 #[derive(Default)]
 pub(crate) enum Supply {
     /// The directory, read on as its entries are done.
@@ -34,6 +40,14 @@ impl Supply {
     /// Whether the next names are in memory and not begun: they can become others'.
     pub(crate) fn holds_names_for_others(&self) -> bool {
         matches!(self, Self::Huge(window) if window.to_be_read().is_none())
+    }
+
+    /// How many files a thread takes at once.
+    pub(crate) fn batch_files(&self, engine: &Engine) -> usize {
+        match self {
+            Self::Huge(_) if !engine.is_local => HUGE_BATCH_FILES_ON_NETWORK,
+            _ => BATCH_FILES,
+        }
     }
 }
 
@@ -144,9 +158,11 @@ impl Engine {
                 names.is_empty()
             }
             Supply::Huge(window) => {
-                window.take(HUGE_CHUNK_NAMES, |name, kind| {
-                    found.add(self, lister, name, kind)
-                });
+                let chunk = match self.is_local {
+                    true => HUGE_CHUNK_NAMES,
+                    false => HUGE_CHUNK_NAMES_ON_NETWORK,
+                };
+                window.take(chunk, |name, kind| found.add(self, lister, name, kind));
                 window.left().is_none()
             }
         };

@@ -200,7 +200,7 @@ impl Engine {
         mut lister: Lister,
         scratch: &mut Scratch,
     ) -> Result<(), Problem> {
-        let mut found = Found::new(&mut lister);
+        let mut found = Found::new(self, &mut lister);
         let is_new = std::mem::take(&mut lister.is_new);
         if is_new
             && let Some(error) = &lister.broken
@@ -218,7 +218,7 @@ impl Engine {
             && !error.is_missing()
             && self.is_left_unread(&lister.node.path, error)
         {
-            found = Found::new(&mut lister);
+            found = Found::new(self, &mut lister);
         }
         let is_at_end = !matches!(result, Ok(Listed::Chunk));
         let Found {
@@ -301,9 +301,10 @@ pub(crate) struct Found {
 }
 
 impl Found {
-    fn new(lister: &mut Lister) -> Self {
+    fn new(engine: &Engine, lister: &mut Lister) -> Self {
+        let batch_files = lister.supply.batch_files(engine);
         Self {
-            files: FilesBuilder::new(&lister.node, &lister.source),
+            files: FilesBuilder::new(&lister.node, &lister.source, batch_files),
             directories: Vec::new(),
             strangers: std::mem::take(&mut lister.strangers),
             tally: Tally::default(),

@@ -68,7 +68,7 @@ const READ_FOR_EACH: u64 = 512;
 /// Worth an item in a root however few there are beside them, and so many more for each level below: going through a
 /// directory on both sides takes two requests, what is done with a name six and more.
 const LEAST_NAMES: u64 = 32;
-const NAMES_A_LEVEL: u64 = 3;
+const NAMES_A_LEVEL: u64 = 2;
 
 /// Names, and how many of them are taken.
 #[derive(Default)]

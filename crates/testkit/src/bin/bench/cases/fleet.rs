@@ -31,13 +31,13 @@ const DELAY_US: u64 = 8_000;
 const ONE_DIRECTORY_DELAY_US: u64 = 2_000;
 const SHARD_ENTRIES: u64 = 1_000;
 const SPLIT_FILE_BYTES: u64 = 256 << 20;
-const RANGE_BYTES: u64 = 8 << 20;
+const RANGE_BYTES: u64 = 16 << 20;
 const THREADS: u64 = 16;
 const WORKERS: usize = 4;
 const CHAIN_LEVELS: usize = 40;
 /// What changed later than that is looked at twice, which would be counted for the first run alone.
 const SETTLES: Duration = Duration::from_secs(3);
-const HUGE_BYTES: u64 = 512 << 20;
+const HUGE_BYTES: u64 = 1 << 30;
 
 /// How the work is spread.
 #[derive(Debug, Clone, Copy)]
@@ -102,7 +102,7 @@ impl Shape {
             }
             Self::OneDirectory => flat(source, files),
             Self::HugeFile => {
-                spread(files / 4)?;
+                spread(files / 2)?;
                 let block = vec![7; 1 << 20];
                 let mut file = File::create(source.join("huge"))?;
                 for _ in 0..HUGE_BYTES >> 20 {
@@ -161,7 +161,7 @@ pub(super) fn run(settings: &Settings, _tools: &[Tool]) -> Result<Vec<Section>, 
         about: format!(
             "{files} files of 0–8 KiB, {} beside a file of {} MiB; {} ms a request, {} where all \
              is in one directory; {THREADS} threads a worker, `shard_entries: {SHARD_ENTRIES}`, ranges of {} MiB.",
-            files / 4,
+            files / 2,
             HUGE_BYTES >> 20,
             DELAY_US / 1_000,
             ONE_DIRECTORY_DELAY_US / 1_000,
