@@ -43,6 +43,8 @@ impl SlowFs {
         let point = scratch.directory("mounted");
         let mut command = Command::new(beside_bench("slowfs"));
         command
+            // Else the C library clears the buffers of its threads, 16 MiB each, while the first requests come in.
+            .env("MALLOC_MMAP_THRESHOLD_", "1048576")
             .args([lower, &point])
             .args(["--threads", "64"])
             .args(["--metadata-delay-us", &metadata_us.to_string()])
