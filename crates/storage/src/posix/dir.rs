@@ -15,6 +15,7 @@ use rustix::path::Arg;
 use super::error::{Action, Attempted, Error};
 use super::file::File;
 use super::meta::{Freshness, Meta, Owner, Times, stat, timestamps};
+use super::no_follow::NO_FOLLOW;
 
 /// Reading without touching the access time was refused once (we don't own the source):
 /// then it isn't asked for again, which halves the opens of a plain user.
@@ -38,7 +39,7 @@ pub struct Dir {
 
 const DIRECTORY: OFlags = OFlags::RDONLY
     .union(OFlags::DIRECTORY)
-    .union(OFlags::NOFOLLOW)
+    .union(NO_FOLLOW)
     .union(OFlags::CLOEXEC);
 
 impl Dir {
@@ -60,7 +61,7 @@ impl Dir {
     /// Opens a sub-directory to go through it to what lies below, and to look at it, but not to list or change it: on a network
     /// that is one request in place of three, and it takes no permission to read. [`Dir::reopen`] opens it for all uses.
     pub fn open_passage(&self, name: impl Arg + Copy) -> Result<Self, Error> {
-        let flags = OFlags::PATH | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = OFlags::PATH | OFlags::DIRECTORY | NO_FOLLOW | OFlags::CLOEXEC;
         let fd = retry_on_intr(|| rustix::fs::openat(&self.fd, name, flags, Mode::empty()))
             .attempted(Action::Open)?;
         Ok(Self { fd })
@@ -131,7 +132,7 @@ impl Dir {
     }
 
     fn open_leased(&self, name: impl Arg + Copy) -> Result<File, Errno> {
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = OFlags::PATH | NO_FOLLOW | OFlags::CLOEXEC;
         let found = rustix::fs::openat(&self.fd, name, flags, Mode::empty())?;
         let kind = FileType::from_raw_mode(rustix::fs::fstat(&found)?.st_mode);
         if kind != FileType::RegularFile {
@@ -144,7 +145,7 @@ impl Dir {
     }
 
     fn open_at_once(&self, name: impl Arg + Copy) -> Result<File, Errno> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let flags = OFlags::RDONLY | NO_FOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let open = |flags| {
             retry_on_intr(|| rustix::fs::openat(&self.fd, name, flags, Mode::empty()))
                 .map(File::from_fd)
@@ -160,7 +161,7 @@ impl Dir {
 
     /// Opens a file to read it from its storage, past the cache, where the file system allows that.
     pub fn open_file_past_cache(&self, name: impl Arg + Copy) -> Result<File, Error> {
-        let flags = OFlags::RDONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let flags = OFlags::RDONLY | NO_FOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         let direct = retry_on_intr(|| {
             rustix::fs::openat(&self.fd, name, flags | OFlags::DIRECT, Mode::empty())
         });
@@ -172,8 +173,7 @@ impl Dir {
 
     /// Creates a file to write it; fails with EEXIST where the name is taken.
     pub fn create_file(&self, name: impl Arg + Copy, mode: u32) -> Result<File, Error> {
-        let flags =
-            OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = OFlags::WRONLY | OFlags::CREATE | OFlags::EXCL | NO_FOLLOW | OFlags::CLOEXEC;
         retry_on_intr(|| rustix::fs::openat(&self.fd, name, flags, Mode::from_raw_mode(mode)))
             .map(File::from_fd)
             .attempted(Action::Create)
@@ -181,7 +181,7 @@ impl Dir {
 
     /// Opens a file to write into what is there.
     pub fn open_file_to_write(&self, name: impl Arg + Copy) -> Result<File, Error> {
-        let flags = OFlags::WRONLY | OFlags::NOFOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
+        let flags = OFlags::WRONLY | NO_FOLLOW | OFlags::NONBLOCK | OFlags::CLOEXEC;
         retry_on_intr(|| rustix::fs::openat(&self.fd, name, flags, Mode::empty()))
             .map(File::from_fd)
             .attempted(Action::Open)

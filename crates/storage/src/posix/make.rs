@@ -10,6 +10,7 @@ use rustix::path::Arg;
 use super::dir::Dir;
 use super::error::{Action, Attempted, Error};
 use super::meta::{Kind, Meta};
+use super::no_follow::NO_FOLLOW;
 
 impl Dir {
     /// Makes a FIFO, a socket or a device node with the kind, mode and device of `like`.
@@ -51,7 +52,7 @@ impl Dir {
 
     /// Sets the mode of a special file. It is held meanwhile, so that a link which is swapped in can't lead elsewhere.
     pub fn set_mode_of_special(&self, name: impl Arg + Copy, mode: u32) -> Result<(), Error> {
-        let flags = OFlags::PATH | OFlags::NOFOLLOW | OFlags::CLOEXEC;
+        let flags = OFlags::PATH | NO_FOLLOW | OFlags::CLOEXEC;
         let held = retry_on_intr(|| rustix::fs::openat(&self.fd, name, flags, Mode::empty()))
             .attempted(Action::Open)?;
         let kind = super::meta::stat(&held, c"", super::meta::Freshness::Cached)

@@ -12,6 +12,7 @@ mod file;
 mod listing;
 mod make;
 mod meta;
+mod no_follow;
 mod process;
 mod remove;
 mod room;
