@@ -219,6 +219,7 @@ impl Engine {
             name: &file.name,
             part: Part::End(None),
             rest: None,
+            group: None,
             scratch,
             tally,
         };

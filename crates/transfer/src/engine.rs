@@ -71,8 +71,8 @@ pub(crate) struct Engine {
     pub(crate) losses: Losses,
     pub(crate) held: HeldDirs,
     pub(crate) late: Late,
-    /// The device of the source, if its times are fine: see [`crate::settled`].
-    pub(crate) finely_timed: Option<u64>,
+    /// The devices of source and target, if their times are fine: see [`crate::settled`].
+    pub(crate) finely_timed: Vec<u64>,
     /// What may be in the place of an entry whose name was not there.
     pub(crate) replaces_absent: Replace,
     /// The device of the target, if directories on it that fold names are marked.
@@ -136,10 +136,10 @@ impl Engine {
             }
         };
         let source_magic = attempt.source.fs_magic().map_err(again)?;
-        let finely_timed = match fs_types::is_finely_timed(source_magic) {
-            true => Some(attempt.source.meta().map_err(again)?.dev),
-            false => None,
-        };
+        let mut finely_timed = Vec::new();
+        if fs_types::is_finely_timed(source_magic) {
+            finely_timed.push(attempt.source.meta().map_err(again)?.dev);
+        }
         let mut replaces_absent = Replace::Refused;
         let mut marks_folding = None;
         let mut is_local = fs_types::is_local(source_magic);
@@ -149,6 +149,9 @@ impl Engine {
         if let Some(target) = &sync_target {
             let fs_magic = target.fs_magic().map_err(again)?;
             is_local &= fs_types::is_local(fs_magic);
+            if fs_types::is_finely_timed(fs_magic) {
+                finely_timed.extend(target_root.map(|(device, _)| device));
+            }
             if fs_types::tells_names_apart(fs_magic) {
                 replaces_absent = Replace::Allowed;
             }

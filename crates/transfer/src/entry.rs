@@ -13,6 +13,7 @@ use crate::batch::Unpublished;
 use crate::compare::{Comparison, attributes_differ, compare_files};
 use crate::content::Written;
 use crate::engine::{Engine, Problem};
+use crate::foreign_names::Group;
 use crate::ledger::{Note, Tally, Verdict};
 use crate::node::Node;
 use crate::queue::Job;
@@ -158,6 +159,7 @@ impl Engine {
                 name,
                 part: Part::Walk,
                 rest: Some(&rest),
+                group: None,
                 scratch: &mut *scratch,
                 tally: &mut tally,
             };
@@ -193,6 +195,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) part: Part,
     /// Those that are done after it, by the same thread.
     pub(crate) rest: Option<&'a Rest<'a>>,
+    /// The names of a file with several, where all that were met are at hand.
+    pub(crate) group: Option<Group<'a>>,
     pub(crate) scratch: &'a mut Scratch,
     pub(crate) tally: &'a mut Tally,
 }
@@ -348,18 +352,18 @@ impl Entry<'_> {
         if comparison == Comparison::Equal && !xattrs_differ(&xattrs, &found) {
             return Ok(Done::Now(Verdict::Unchanged));
         }
-        if present.nlink > meta.nlink {
-            // Its other names are of files that are others at the source, or none of ours.
-            return match engine.options.dry_run {
-                true => Ok(Done::Now(Verdict::CopiedFile(meta.size))),
-                false => self.copy_new(),
-            };
-        }
         if engine.options.dry_run {
-            return Ok(Done::Now(Verdict::Copied));
+            // Names are not counted.
+            return Ok(Done::Now(match present.nlink > meta.nlink {
+                true => Verdict::CopiedFile(meta.size),
+                false => Verdict::Copied,
+            }));
         }
         if present.is_locked {
             return Err(left_alone());
+        }
+        if self.has_foreign_names(present)? {
+            return self.copy_new();
         }
         let file = match engine.opening(|| target.open_file(self.name)) {
             Ok(file) => file,
@@ -368,8 +372,8 @@ impl Entry<'_> {
             Err(error) => return Err(engine.target_problem(&error)),
         };
         let opened = file.meta().map_err(|error| engine.target_problem(&error))?;
-        if (opened.ino, opened.dev, opened.kind) != (present.ino, present.dev, present.kind) {
-            // Somebody put another there since: that one is not ours to change.
+        if !engine.is_as_seen(&opened, present) {
+            // Somebody put another there since, or gave it another name: that one is not ours to change.
             return self.copy_new();
         }
         let wanted = Wanted {

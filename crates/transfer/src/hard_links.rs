@@ -11,6 +11,7 @@ use storage::posix::{Dir, Kind, Meta, Replace};
 
 use crate::engine::{Engine, Problem};
 use crate::entry::{Done, Entry, Part, changed};
+use crate::foreign_names::Group;
 use crate::late::{FileId, Identity, LateFile};
 use crate::ledger::{Note, Tally, Verdict};
 use crate::parents::Parents;
@@ -32,7 +33,8 @@ impl Engine {
         parents: &mut Parents,
         scratch: &mut Scratch,
     ) -> Result<Option<LateFile>, Problem> {
-        for path in late.paths.clone() {
+        let paths = late.paths.clone();
+        for path in paths.iter().cloned() {
             self.check_on()?;
             let mut tally = Tally::default();
             let verdict = match self.place(&path, parents) {
@@ -46,6 +48,10 @@ impl Engine {
                         name: &name,
                         part: Part::End(late.seen),
                         rest: None,
+                        group: Some(Group {
+                            paths: &paths,
+                            parents: &mut *parents,
+                        }),
                         scratch: &mut *scratch,
                         tally: &mut tally,
                     };

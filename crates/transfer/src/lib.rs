@@ -27,6 +27,7 @@ mod engine;
 mod entry;
 mod excluded;
 mod find;
+mod foreign_names;
 mod fs_types;
 mod full_read;
 mod hard_links;

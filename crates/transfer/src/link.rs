@@ -31,8 +31,9 @@ impl Entry<'_> {
             && present.kind == Kind::Symlink
         {
             let found = target.read_link(self.name);
-            if found.map_err(|error| engine.target_problem(&error))? == content {
-                let verdict = self.keep_present(&meta, &xattrs, present)?;
+            if found.map_err(|error| engine.target_problem(&error))? == content
+                && let Some(verdict) = self.keep_present(&meta, &xattrs, present)?
+            {
                 return Ok(Done::Now(verdict));
             }
         }

@@ -6,7 +6,7 @@ use std::ffi::{CStr, CString};
 
 use model::FailureClass;
 use model::options::Conflicts;
-use storage::posix::{Dir, Error, Kind, Listed, Meta, Replace, Xattrs};
+use storage::posix::{Dir, Error, Inode, Kind, Listed, Meta, Replace, Xattrs};
 
 use crate::attributes::{At, Keeper, Present, Wanted};
 use crate::compare::attributes_differ;
@@ -65,16 +65,11 @@ impl Entry<'_> {
     fn set_on_new(&mut self, target: &Dir, name: &CStr, wanted: Wanted<'_>) -> Result<(), Problem> {
         let engine = self.engine;
         let creation = &self.node.creation;
-        let at = At::Entry(target, name);
+        let (inode, made) = self.hold_new(target, name, wanted.meta)?;
+        let at = At::Inode(&inode);
         let inherits = creation.has_default_acl(target) && wanted.meta.kind != Kind::Symlink;
         let present = Present {
-            owner: match creation.owner() {
-                Some(owner) => owner,
-                None => {
-                    let made = target.stat(name);
-                    made.map_err(|error| engine.target_problem(&error))?.owner
-                }
-            },
+            owner: made.owner,
             mode: (!inherits).then_some(wanted.meta.mode & !self.scratch.creation_mask),
             modified: None,
             xattrs: match inherits {
@@ -83,6 +78,35 @@ impl Entry<'_> {
             },
         };
         self.keep(at, wanted, &present).map(drop)
+    }
+
+    /// Holds what was just made. In a directory that others may write to it must have this name alone both before and when it
+    /// is held: else it may be another's, from outside of the root, that was put in its place.
+    fn hold_new(&self, target: &Dir, name: &CStr, like: &Meta) -> Result<(Inode, Meta), Problem> {
+        let engine = self.engine;
+        let look = || {
+            let seen = match self.node.is_staged {
+                true => None,
+                false => Some(target.stat(name)?),
+            };
+            let inode = target.hold(name)?;
+            let made = inode.meta()?;
+            Ok((seen, inode, made))
+        };
+        let looked: Result<_, Error> = look();
+        let (seen, inode, made) = looked.map_err(|error| engine.target_problem(&error))?;
+        let is_device = matches!(like.kind, Kind::CharDevice | Kind::BlockDevice);
+        let is_ours = made.kind == like.kind
+            && (made.rdev == like.rdev || !is_device)
+            && made.nlink <= 1
+            && seen.is_none_or(|seen| made.is_untouched_since(&seen));
+        match is_ours {
+            true => Ok((inode, made)),
+            false => Err(Problem::Entry(Verdict::Failed {
+                class: FailureClass::Retry,
+                error: "somebody replaced it at the target while it was made".into(),
+            })),
+        }
     }
 
     /// Sets what differs; whether anything had to be changed.
@@ -101,34 +125,43 @@ impl Entry<'_> {
         keeper.keep(at, wanted, present)
     }
 
-    /// The entry is there already, and its content right: sets attributes where they differ.
+    /// The entry is there already, and its content right: sets attributes where they differ. `None`: it is not ours to
+    /// change, and is to be made anew.
     pub(crate) fn keep_present(
         &mut self,
         meta: &Meta,
         xattrs: &Xattrs,
         present: &Meta,
-    ) -> Result<Verdict, Problem> {
+    ) -> Result<Option<Verdict>, Problem> {
         let engine = self.engine;
         let Some(target) = self.target else {
-            return Ok(Verdict::Unchanged);
+            return Ok(Some(Verdict::Unchanged));
         };
-        let at = At::Entry(target, self.name);
-        let found = engine.target_xattrs(at.xattrs())?;
+        let found = engine.target_xattrs(target.xattrs_of(self.name))?;
         let is_root = engine.identity.is_root();
         if !attributes_differ(meta, present, &engine.options, is_root)
             && !crate::attributes::xattrs_differ(xattrs, &found)
         {
-            return Ok(Verdict::Unchanged);
+            return Ok(Some(Verdict::Unchanged));
         }
         if engine.options.dry_run {
-            return Ok(Verdict::Copied);
+            return Ok(Some(Verdict::Copied));
+        }
+        if self.has_foreign_names(present)? {
+            return Ok(None);
+        }
+        let target_problem = |error| engine.target_problem(&error);
+        let inode = target.hold(self.name).map_err(target_problem)?;
+        if !engine.is_as_seen(&inode.meta().map_err(target_problem)?, present) {
+            return Ok(None);
         }
         engine.check_fence()?;
         let wanted = Wanted { meta, xattrs };
-        match self.keep(at, wanted, &Present::of(present, found))? {
-            true => Ok(Verdict::Copied),
-            false => Ok(Verdict::Unchanged),
-        }
+        let changed = self.keep(At::Inode(&inode), wanted, &Present::of(present, found))?;
+        Ok(Some(match changed {
+            true => Verdict::Copied,
+            false => Verdict::Unchanged,
+        }))
     }
 
     /// Gives what was made under a temp name its own.

@@ -49,22 +49,30 @@ impl Seen {
 impl Engine {
     /// Whether it has changed so lately, or has a time so far ahead, that its times alone don't tell a change that follows.
     fn is_recent(&self, meta: &Meta) -> bool {
-        if self.finely_timed == Some(meta.dev)
-            && meta.changed.nanos != 0
-            && meta.size < MAX_FINE_BYTES
-        {
-            return false;
-        }
-        let Ok(now) = SystemTime::now().duration_since(UNIX_EPOCH) else {
-            return true;
-        };
-        let since = now.saturating_sub(SETTLING);
-        let since = Timestamp {
-            secs: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
-            nanos: since.subsec_nanos(),
-        };
-        meta.changed >= since
+        let is_certain = self.is_finely_timed(meta) && meta.size < MAX_FINE_BYTES;
+        !is_certain && changed_lately(meta)
     }
+
+    /// Whether a change that follows this look can't have the time of the last one.
+    pub(crate) fn shows_changes_since(&self, meta: &Meta) -> bool {
+        self.is_finely_timed(meta) || !changed_lately(meta)
+    }
+
+    fn is_finely_timed(&self, meta: &Meta) -> bool {
+        self.finely_timed.contains(&meta.dev) && meta.changed.nanos != 0
+    }
+}
+
+fn changed_lately(meta: &Meta) -> bool {
+    let Ok(now) = SystemTime::now().duration_since(UNIX_EPOCH) else {
+        return true;
+    };
+    let since = now.saturating_sub(SETTLING);
+    let since = Timestamp {
+        secs: i64::try_from(since.as_secs()).unwrap_or(i64::MAX),
+        nanos: since.subsec_nanos(),
+    };
+    meta.changed >= since
 }
 
 impl Entry<'_> {

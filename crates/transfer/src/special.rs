@@ -31,8 +31,8 @@ impl Entry<'_> {
         let xattrs = engine.source_xattrs(self.source.xattrs_of(self.name))?;
         if let Some(present) = &present
             && (present.kind, present.rdev) == (meta.kind, meta.rdev)
+            && let Some(verdict) = self.keep_present(&meta, &xattrs, present)?
         {
-            let verdict = self.keep_present(&meta, &xattrs, present)?;
             return Ok(Done::Now(verdict));
         }
         if !engine.options.dry_run {

@@ -14,6 +14,7 @@ use rustix::path::Arg;
 
 use super::error::{Action, Attempted, Error};
 use super::file::File;
+use super::inode::path_of;
 use super::meta::{Freshness, Meta, Owner, Times, stat, timestamps};
 use super::no_follow::NO_FOLLOW;
 
@@ -139,7 +140,7 @@ impl Dir {
             return Err(Errno::AGAIN);
         }
         // Not by its name again: it may be a FIFO's by now.
-        let itself = format!("/proc/self/fd/{}", found.as_raw_fd());
+        let itself = path_of(&found);
         let flags = OFlags::RDONLY | OFlags::CLOEXEC;
         retry_on_intr(|| rustix::fs::open(itself.as_str(), flags, Mode::empty())).map(File::from_fd)
     }
@@ -254,20 +255,6 @@ impl Dir {
             .attempted(Action::Remove)
     }
 
-    /// Sets the owner of an entry that may be a link.
-    pub fn set_owner_of(&self, name: impl Arg + Copy, owner: Owner) -> Result<(), Error> {
-        let (uid, gid) = ids(owner);
-        retry_on_intr(|| rustix::fs::chownat(&self.fd, name, uid, gid, AtFlags::SYMLINK_NOFOLLOW))
-            .attempted(Action::SetOwner)
-    }
-
-    /// Sets the times of an entry that may be a link.
-    pub fn set_times_of(&self, name: impl Arg + Copy, times: &Times) -> Result<(), Error> {
-        let times = timestamps(times);
-        retry_on_intr(|| rustix::fs::utimensat(&self.fd, name, &times, AtFlags::SYMLINK_NOFOLLOW))
-            .attempted(Action::SetTimes)
-    }
-
     pub fn set_owner(&self, owner: Owner) -> Result<(), Error> {
         set_owner(&self.fd, owner)
     }
@@ -334,7 +321,7 @@ pub(super) fn set_times(fd: impl AsFd, times: &Times) -> Result<(), Error> {
     retry_on_intr(|| rustix::fs::futimens(&fd, &times)).attempted(Action::SetTimes)
 }
 
-fn ids(owner: Owner) -> (Option<rustix::fs::Uid>, Option<rustix::fs::Gid>) {
+pub(super) fn ids(owner: Owner) -> (Option<rustix::fs::Uid>, Option<rustix::fs::Gid>) {
     (
         Some(rustix::fs::Uid::from_raw(owner.uid)),
         Some(rustix::fs::Gid::from_raw(owner.gid)),

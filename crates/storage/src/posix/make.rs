@@ -1,16 +1,13 @@
 //! Entries that are made otherwise than by writing them: special files, further names of a file, and two names that
 //! change places.
 
-use std::os::fd::AsRawFd;
-
-use rustix::fs::{AtFlags, FileType, Mode, OFlags, RenameFlags};
+use rustix::fs::{AtFlags, FileType, Mode, RenameFlags};
 use rustix::io::{Errno, retry_on_intr};
 use rustix::path::Arg;
 
 use super::dir::Dir;
 use super::error::{Action, Attempted, Error};
 use super::meta::{Kind, Meta};
-use super::no_follow::NO_FOLLOW;
 
 impl Dir {
     /// Makes a FIFO, a socket or a device node with the kind, mode and device of `like`.
@@ -48,21 +45,5 @@ impl Dir {
         let flags = RenameFlags::EXCHANGE;
         retry_on_intr(|| rustix::fs::renameat_with(&self.fd, name, &with.fd, other, flags))
             .attempted(Action::Rename)
-    }
-
-    /// Sets the mode of a special file. It is held meanwhile, so that a link which is swapped in can't lead elsewhere.
-    pub fn set_mode_of_special(&self, name: impl Arg + Copy, mode: u32) -> Result<(), Error> {
-        let flags = OFlags::PATH | NO_FOLLOW | OFlags::CLOEXEC;
-        let held = retry_on_intr(|| rustix::fs::openat(&self.fd, name, flags, Mode::empty()))
-            .attempted(Action::Open)?;
-        let kind = super::meta::stat(&held, c"", super::meta::Freshness::Cached)
-            .attempted(Action::Stat)?
-            .kind;
-        if !kind.is_special() {
-            return Err(Error::new(Action::SetMode, Errno::LOOP));
-        }
-        let path = format!("/proc/self/fd/{}", held.as_raw_fd());
-        retry_on_intr(|| rustix::fs::chmod(path.as_str(), Mode::from_raw_mode(mode)))
-            .attempted(Action::SetMode)
     }
 }

@@ -116,6 +116,14 @@ impl Meta {
             && self.changed == other.changed
     }
 
+    /// Whether it is the entry that was looked at before, with the same names since: one that it gets, loses or changes sets
+    /// the time of its last change, but for a clock that ticks too coarsely to tell.
+    pub fn is_untouched_since(&self, before: &Meta) -> bool {
+        (self.kind, self.dev, self.ino, self.rdev)
+            == (before.kind, before.dev, before.ino, before.rdev)
+            && (self.nlink, self.changed) == (before.nlink, before.changed)
+    }
+
     /// Whether some of the content takes no space.
     pub fn is_sparse(&self) -> bool {
         self.blocks.saturating_mul(512) < self.size
@@ -185,5 +193,45 @@ pub(crate) fn timestamps(times: &Times) -> rustix::fs::Timestamps {
     rustix::fs::Timestamps {
         last_access: timespec(times.accessed),
         last_modification: timespec(times.modified),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::os::unix::fs::MetadataExt as _;
+
+    use testkit::Scratch;
+
+    use crate::posix::Dir;
+
+    type Change = fn(&Scratch);
+
+    #[test]
+    fn a_name_that_came_or_went_or_moved_shows() {
+        let changes: [Change; 3] = [
+            |scratch| fs::hard_link(scratch.join("name"), scratch.join("other")).unwrap(),
+            |scratch| {
+                fs::hard_link(scratch.join("name"), scratch.join("other")).unwrap();
+                fs::remove_file(scratch.join("other")).unwrap();
+            },
+            |scratch| fs::rename(scratch.join("name"), scratch.join("other")).unwrap(),
+        ];
+        for change in changes {
+            let scratch = Scratch::new("untouched");
+            fs::write(scratch.join("name"), "").unwrap();
+            let root = Dir::open_root(scratch.path()).unwrap();
+            let inode = root.hold("name").unwrap();
+            let before = inode.meta().unwrap();
+            assert!(inode.meta().unwrap().is_untouched_since(&before));
+            // Until the clock ticks.
+            let began = fs::metadata(scratch.path()).unwrap().ctime_nsec();
+            while fs::metadata(scratch.path()).unwrap().ctime_nsec() == began {
+                fs::write(scratch.join("tick"), "").unwrap();
+                fs::remove_file(scratch.join("tick")).unwrap();
+            }
+            change(&scratch);
+            assert!(!inode.meta().unwrap().is_untouched_since(&before));
+        }
     }
 }

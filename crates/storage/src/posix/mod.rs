@@ -9,6 +9,7 @@ mod descent;
 mod dir;
 mod error;
 mod file;
+mod inode;
 mod listing;
 mod make;
 mod meta;
@@ -23,6 +24,7 @@ pub use dir::{Dir, Replace};
 pub use error::{Action, Error, Side, classify};
 pub(crate) use error::{is_trouble, no_room};
 pub use file::File;
+pub use inode::Inode;
 pub use listing::{Listed, ListingBuffer};
 pub use meta::{Kind, Meta, Owner, Times, Timestamp};
 pub use process::{

@@ -2,7 +2,7 @@
 //!
 //! Of what can be opened they are reached by descriptor, of an entry by the held directory and its name: links are not
 //! followed either way. No call takes both, so a thread that has a working directory of its own goes there, and others
-//! take the way through `/proc/self/fd`, which costs several times as much.
+//! take the way through `/proc/self/fd`, which costs several times as much. So do those of a held [`Inode`].
 
 use std::ffi::{CStr, CString};
 use std::os::fd::{AsRawFd, BorrowedFd};
@@ -13,6 +13,7 @@ use rustix::io::{Errno, retry_on_intr};
 use super::dir::Dir;
 use super::error::{Action, Attempted, Error};
 use super::file::File;
+use super::inode::{Inode, path_of};
 use super::process::has_own_directory;
 
 /// Names and values of one entry, in the order of the names.
@@ -60,6 +61,7 @@ pub struct XattrsOf<'a>(Place<'a>);
 #[derive(Debug, Clone, Copy)]
 enum Place<'a> {
     Open(BorrowedFd<'a>),
+    Held(BorrowedFd<'a>),
     Entry(&'a Dir, &'a CStr),
 }
 
@@ -77,6 +79,12 @@ impl Dir {
 impl File {
     pub fn xattrs(&self) -> XattrsOf<'_> {
         XattrsOf(Place::Open(self.fd()))
+    }
+}
+
+impl Inode {
+    pub fn xattrs(&self) -> XattrsOf<'_> {
+        XattrsOf(Place::Held(self.fd()))
     }
 }
 
@@ -100,6 +108,7 @@ impl XattrsOf<'_> {
         let flags = XattrFlags::empty();
         retry_on_intr(|| match self.0 {
             Place::Open(fd) => rustix::fs::fsetxattr(fd, name, value, flags),
+            Place::Held(fd) => rustix::fs::setxattr(path_of(fd).as_str(), name, value, flags),
             Place::Entry(dir, entry) => {
                 rustix::fs::lsetxattr(reach(dir, entry)?.as_slice(), name, value, flags)
             }
@@ -111,6 +120,7 @@ impl XattrsOf<'_> {
     pub fn remove(&self, name: &CStr) -> Result<(), Error> {
         let removed = retry_on_intr(|| match self.0 {
             Place::Open(fd) => rustix::fs::fremovexattr(fd, name),
+            Place::Held(fd) => rustix::fs::removexattr(path_of(fd).as_str(), name),
             Place::Entry(dir, entry) => {
                 rustix::fs::lremovexattr(reach(dir, entry)?.as_slice(), name)
             }
@@ -124,6 +134,7 @@ impl XattrsOf<'_> {
     fn list(&self) -> Result<Vec<u8>, Error> {
         let listed = answer(|buffer| match self.0 {
             Place::Open(fd) => rustix::fs::flistxattr(fd, buffer),
+            Place::Held(fd) => rustix::fs::listxattr(path_of(fd).as_str(), buffer),
             Place::Entry(dir, entry) => {
                 rustix::fs::llistxattr(reach(dir, entry)?.as_slice(), buffer)
             }
@@ -137,6 +148,7 @@ impl XattrsOf<'_> {
     fn value(&self, name: &CStr) -> Result<Vec<u8>, Errno> {
         answer(|buffer| match self.0 {
             Place::Open(fd) => rustix::fs::fgetxattr(fd, name, buffer),
+            Place::Held(fd) => rustix::fs::getxattr(path_of(fd).as_str(), name, buffer),
             Place::Entry(dir, entry) => {
                 rustix::fs::lgetxattr(reach(dir, entry)?.as_slice(), name, buffer)
             }

@@ -3,7 +3,9 @@
 use std::ffi::CStr;
 
 use model::{Attribute, RelPath};
-use storage::posix::{ACL_ACCESS, Dir, Error, File, Kind, Meta, Owner, Times, Xattrs, XattrsOf};
+use storage::posix::{
+    ACL_ACCESS, Dir, Error, File, Inode, Kind, Meta, Owner, Times, Xattrs, XattrsOf,
+};
 
 use super::xattrs::{is_acl, is_removed, loss_of};
 use crate::compare::{is_ordinary, is_same_time};
@@ -18,8 +20,8 @@ const MAX_CERTAIN_BYTES: usize = 2_048;
 pub(crate) enum At<'a> {
     File(&'a File),
     Dir(&'a Dir),
-    /// A link or special file, which is not opened.
-    Entry(&'a Dir, &'a CStr),
+    /// A link or special file, which is held and not opened.
+    Inode(&'a Inode),
 }
 
 impl<'a> At<'a> {
@@ -27,7 +29,7 @@ impl<'a> At<'a> {
         match self {
             At::File(file) => file.set_owner(owner),
             At::Dir(dir) => dir.set_owner(owner),
-            At::Entry(dir, name) => dir.set_owner_of(name, owner),
+            At::Inode(inode) => inode.set_owner(owner),
         }
     }
 
@@ -35,7 +37,7 @@ impl<'a> At<'a> {
         match self {
             At::File(file) => file.set_mode(mode),
             At::Dir(dir) => dir.set_mode(mode),
-            At::Entry(dir, name) => dir.set_mode_of_special(name, mode),
+            At::Inode(inode) => inode.set_mode(mode),
         }
     }
 
@@ -43,7 +45,7 @@ impl<'a> At<'a> {
         match self {
             At::File(file) => file.set_times(times),
             At::Dir(dir) => dir.set_times(times),
-            At::Entry(dir, name) => dir.set_times_of(name, times),
+            At::Inode(inode) => inode.set_times(times),
         }
     }
 
@@ -51,7 +53,7 @@ impl<'a> At<'a> {
         match self {
             At::File(file) => file.meta(),
             At::Dir(dir) => dir.meta(),
-            At::Entry(dir, name) => dir.stat(name),
+            At::Inode(inode) => inode.meta(),
         }
     }
 
@@ -59,7 +61,7 @@ impl<'a> At<'a> {
         match self {
             At::File(file) => file.xattrs(),
             At::Dir(dir) => dir.own_xattrs(),
-            At::Entry(dir, name) => dir.xattrs_of(name),
+            At::Inode(inode) => inode.xattrs(),
         }
     }
 }

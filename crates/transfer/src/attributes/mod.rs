@@ -1,6 +1,6 @@
 //! What is kept of an entry besides its kind and content: owner, extended attributes and ACLs, mode, times; set in
-//! this order (a new owner clears setuid and capabilities, an ACL changes the mode), through a descriptor or the held
-//! directory, and only where they aren't right already.
+//! this order (a new owner clears setuid and capabilities, an ACL changes the mode), always through a
+//! descriptor, and only where they aren't right already.
 //!
 //! What the target can't hold is lost by one policy: counted and named, or the entry fails.
 

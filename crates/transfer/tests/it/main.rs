@@ -12,6 +12,7 @@ mod big;
 mod compared;
 mod copying;
 mod filters;
+mod foreign_names;
 mod listed;
 mod options;
 mod second_run;
