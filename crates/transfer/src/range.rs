@@ -67,7 +67,8 @@ impl Engine {
         let target = self.opening(|| target_dir.open_file_to_write(temp));
         let target = target.map_err(Broken::Target)?;
         let made = target.meta().map_err(Broken::Target)?;
-        if made.kind != Kind::File || made.ino != range.temp_inode {
+        // One with a further name may lie outside of the root: its owner gave it none.
+        if made.kind != Kind::File || made.ino != range.temp_inode || made.nlink > 1 {
             return Err(not_done("what it is to be written into is another file"));
         }
         let (source, target) = (Arc::new(source), Arc::new(target));

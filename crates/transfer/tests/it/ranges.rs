@@ -75,7 +75,7 @@ fn a_range_is_written_and_nothing_else() {
 #[test]
 fn a_range_of_what_is_not_as_the_owner_met_it_is_not_called_done() {
     type Spoil = fn(&Place, &PathBuf);
-    let spoil: [(&str, Spoil); 6] = [
+    let spoil: [(&str, Spoil); 7] = [
         ("the source has changed", |place, _| {
             let source = OpenOptions::new().append(true).open(place.source("a/huge"));
             source.unwrap().write_all(b"more").unwrap();
@@ -89,6 +89,9 @@ fn a_range_of_what_is_not_as_the_owner_met_it_is_not_called_done() {
             let aside = made.with_file_name("aside");
             fs::rename(made, aside).unwrap();
             fs::write(made, "another").unwrap();
+        }),
+        ("with a name outside", |place, made| {
+            fs::hard_link(made, place.root.join("another name")).unwrap();
         }),
         ("a link", |place, made| {
             fs::remove_file(made).unwrap();
