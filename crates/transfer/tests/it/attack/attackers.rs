@@ -21,7 +21,8 @@ impl Arena {
         };
         let name = format!("d{}", random.below(DIRECTORIES));
         let trap = self.outside(root);
-        let swapped = match random.below(4) {
+        let swapped = match random.below(6) {
+            4 | 5 if root == Root::Target => self.give_names(&top, random),
             0 => swap(&top, &name, &format!("{name}.link")),
             1 => self.within(&top, &name, random),
             2 if root == Root::Target => swap_temps(&top, &trap, random),
@@ -75,7 +76,7 @@ fn swap_temps(directory: &OwnedFd, outside: &Path, random: &mut Random) -> u64 {
     swapped
 }
 
-fn swap(directory: &OwnedFd, name: &str, with: &str) -> u64 {
+pub(super) fn swap(directory: &OwnedFd, name: &str, with: &str) -> u64 {
     u64::from(renameat_with(directory, name, directory, with, RenameFlags::EXCHANGE).is_ok())
 }
 

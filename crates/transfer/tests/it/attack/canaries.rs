@@ -1,9 +1,13 @@
-//! How everything outside the roots was, down to the time of its last change, which no call can set back.
+//! How everything outside the roots was, down to the time of its last change, which no call can set back; but for those to
+//! which the attackers give further names, by which that time changes too.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
+
+/// Below it are those to which the attackers give names.
+pub const TWINS: &str = "twins";
 
 /// What the canaries' files hold, and nothing else in the arena does.
 pub const MARK: &[u8] = b"CANARY CANARY CANARY CANARY CANARY";
@@ -36,13 +40,20 @@ impl Canaries {
                 let names = fs::read_dir(&path).unwrap();
                 waiting.extend(names.map(|name| name.unwrap().path()));
             }
+            let is_given_names = is_twin(&path) && !about.is_dir();
             let canary = Canary {
                 mode: about.mode(),
                 owner: (about.uid(), about.gid()),
                 inode: about.ino(),
-                names: about.nlink(),
+                names: match is_given_names {
+                    true => 0,
+                    false => about.nlink(),
+                },
                 modified: (about.mtime(), about.mtime_nsec()),
-                changed: (about.ctime(), about.ctime_nsec()),
+                changed: match is_given_names {
+                    true => (0, 0),
+                    false => (about.ctime(), about.ctime_nsec()),
+                },
                 content: match about.is_file() {
                     true => fs::read(&path).unwrap(),
                     false => Vec::new(),
@@ -64,6 +75,11 @@ impl Canaries {
         paths.filter(is_harmed).cloned().collect()
     }
 
+    /// Whether one of these was reached by a further name of it.
+    pub fn has_twin(harmed: &[PathBuf]) -> bool {
+        harmed.iter().any(|path| is_twin(path))
+    }
+
     /// Regular files below `target` with content of the canaries in them. Links are not followed.
     pub fn read_into(target: &Path) -> Vec<PathBuf> {
         let mut found = Vec::new();
@@ -82,4 +98,8 @@ impl Canaries {
         }
         found
     }
+}
+
+fn is_twin(path: &Path) -> bool {
+    path.components().any(|name| name.as_os_str() == TWINS)
 }

@@ -1,11 +1,14 @@
 //! Two roots under attack, and canary trees outside of them which nobody may touch.
 //!
 //! The attackers only ever move entries within one directory of a root, which they hold by descriptor, so that whatever
-//! happens outside was done by who copies. Their links lead to canaries of the same names as in the roots.
+//! happens outside was done by who copies. Their links lead to canaries of the same names as in the roots. At the target they
+//! also give names to inodes that lie outside, which look like what is to be there; it is by these names alone that they change
+//! them, in the number of names and the time of the last change.
 
 mod attackers;
 mod canaries;
 mod naive;
+mod twins;
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -50,6 +53,7 @@ impl Arena {
         for root in [Root::Source, Root::Target] {
             arena.fill_outside(&arena.outside(root));
         }
+        arena.make_twins();
         arena
     }
 
