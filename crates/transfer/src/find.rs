@@ -145,7 +145,10 @@ impl Entry<'_> {
                 meta: &meta,
                 xattrs: &xattrs,
             };
-            differs = self.set_attributes(wanted, &present, found)?;
+            match self.set_attributes(wanted, &present, found)? {
+                Some(changed) => differs = changed,
+                None => return self.copy_new(),
+            }
         } else if engine.syncs_each_file {
             self.sync_present()?;
         }
@@ -156,15 +159,16 @@ impl Entry<'_> {
         }))
     }
 
+    /// `None`: it may have a name outside of the root, and is to be copied anew.
     fn set_attributes(
         &mut self,
         wanted: Wanted<'_>,
         present: &Meta,
         found: Xattrs,
-    ) -> Result<bool, Problem> {
+    ) -> Result<Option<bool>, Problem> {
         let engine = self.engine;
         let Some(target) = self.target else {
-            return Ok(false);
+            return Ok(Some(false));
         };
         let opened = engine.opening(|| target.open_file(self.name));
         let file = opened.map_err(|error| engine.target_problem(&error))?;
@@ -172,13 +176,16 @@ impl Entry<'_> {
         if (opened.ino, opened.dev) != (present.ino, present.dev) {
             return Err(conflict("somebody else replaced it at the target"));
         }
+        if opened.nlink > 1 || !opened.is_untouched_since(present) {
+            return Ok(None);
+        }
         engine.check_fence()?;
         let changed = self.keep(At::File(&file), wanted, &Present::of(present, found))?;
         if engine.syncs_each_file {
             watch::asking_for_much(|| file.sync())
                 .map_err(|error| engine.target_problem(&error))?;
         }
-        Ok(changed)
+        Ok(Some(changed))
     }
 
     /// What rclone wrote is not synced by it.

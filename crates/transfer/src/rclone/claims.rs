@@ -55,7 +55,11 @@ impl Claims {
         at.ok()
     }
 
-    pub(crate) fn set(&mut self, n: usize, claim: Claim) {
+    /// What is said of the name at this place in [`Claims::files`].
+    ///
+    /// # Panics
+    /// Where there are fewer.
+    pub fn set(&mut self, n: usize, claim: Claim) {
         self.claims[n] = Some(claim);
     }
 

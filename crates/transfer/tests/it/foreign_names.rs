@@ -4,16 +4,20 @@
 use std::fs;
 use std::os::unix::fs::{MetadataExt as _, lchown, symlink};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, SystemTime};
 
+use model::found_files::FoundFile;
 use model::options::{Preserve, Specials};
 use model::{Attribute, Outcome};
 use rustix::fs::{CWD, FileType, Mode, makedev, mknodat};
 use testkit::Scratch;
 use testkit::fuse::{Armed, Fault, Mounted, Op, SlowFs};
+use transfer::rclone::{Claim, Claims};
+use transfer::{AttemptWork, FileWork, Settling};
 
-use crate::support::{Place, set_mode, walk};
+use crate::support::{Place, path, set_mode, walk};
 
 /// Longer than anything here takes.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -133,6 +137,34 @@ fn where_links_are_not_kept_a_file_with_several_names_is_copied_anew() {
     attempt.run(&place).unwrap();
     assert_eq!(about(&outside), before);
     assert_eq!(about(place.target("one")).0, MODE);
+}
+
+/// By the time that its attributes are set.
+#[test]
+fn what_rclone_wrote_is_copied_anew_where_it_has_a_name_outside() {
+    let place = Place::new("settled");
+    place.write("name", "same");
+    set_mode(&place.source("name"), 0o640);
+    let outside = lookalike(&place, "name");
+    fs::hard_link(&outside, place.target("name")).unwrap();
+    let before = about(&outside);
+    let mut claims = Claims::new(vec![FoundFile {
+        path: path("name"),
+        size: Some(4),
+    }]);
+    claims.set(0, Claim::Copied);
+    let mut attempt = walk();
+    attempt.work = AttemptWork::Settle(vec![path("name")]);
+    attempt.files = FileWork::Settle(Arc::new(Settling {
+        claims,
+        began_secs: 0,
+    }));
+    let counters = attempt.run(&place).unwrap().outcome.counters;
+    assert_eq!((counters.copied, counters.failed), (1, 0));
+    assert_eq!(about(&outside), before);
+    let copy = about(place.target("name"));
+    assert_eq!(copy.0, MODE);
+    assert_ne!(copy.3, before.3);
 }
 
 /// Makes an entry at a path, of the same kind and content each time.
