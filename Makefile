@@ -3,7 +3,7 @@
 SHELL := /bin/bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
-.PHONY: help build build-local quickstart test test-s3 torture simulate bench bench-scale bench-scale-big lint lint-deploy clean toolchain
+.PHONY: help build build-local quickstart test test-s3 test-attack torture simulate bench bench-scale bench-scale-big lint lint-deploy clean toolchain
 
 TARGET_DIR := $(or $(CARGO_TARGET_DIR),target)
 PROGRAMS := data-migrate data-migrate-server data-migrate-worker
@@ -44,6 +44,10 @@ test: toolchain ## Install what the tests need, then run them all (as root; DRAW
 test-s3: toolchain ## Test uploads to garage, an S3 server that checks strictly (built first, some minutes)
 	@scripts/setup.sh test-s3
 	GARAGE=$(or $(GARAGE),$(abspath $(TARGET_DIR))/tools/garage/bin/garage) cargo test -p app --test uploads_garage -- --ignored
+
+test-attack: toolchain ## Attack the trees while root copies them (ATTACK_SECS=600), then a build that follows links
+	TMPDIR=$$(scripts/scratch.sh) ATTACK_SECS=$(or $(ATTACK_SECS),600) cargo test -p transfer --test it -- attacker --nocapture
+	TMPDIR=$$(scripts/scratch.sh) cargo test -p transfer --features deliberately-unsafe --test it -- attacker --nocapture
 
 torture: toolchain ## Kill, freeze and cut off servers and workers (RUNS=500, SEED=1: the first of them)
 	@scripts/setup.sh test

@@ -2,7 +2,8 @@
 //! and give names at the target to what lies outside. Nothing outside the two roots is created, changed, removed or read into
 //! the target.
 //!
-//! A copier that goes by paths is caught by the same test: so the attackers do get where they want.
+//! A copier that goes by paths is caught by the same test, and so is this engine where it is built so that it follows
+//! links (`--features deliberately-unsafe`): so the attackers do get where they want.
 
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
@@ -39,6 +40,7 @@ const PATIENCE: Duration = Duration::from_secs(300);
 const COPIES: u32 = 5;
 
 #[test]
+#[cfg_attr(feature = "deliberately-unsafe", ignore = "this build follows links")]
 fn nothing_outside_the_roots_is_reached() {
     let arena = Arena::new("attack");
     let canaries = arena.canaries();
@@ -101,4 +103,31 @@ fn a_copier_that_goes_by_paths_is_caught() {
         harmed.len(),
         read_into.len()
     );
+}
+
+/// The engine as it must not be: its opens follow links.
+#[test]
+#[cfg(feature = "deliberately-unsafe")]
+fn an_engine_that_follows_links_is_caught() {
+    let begun = Instant::now();
+    let mut random = Random::new(number("ATTACK_SEED", 8));
+    let (mut copies, mut harmed, mut read_into) = (0, Vec::new(), Vec::new());
+    while harmed.is_empty() || read_into.is_empty() {
+        assert!(begun.elapsed() < PATIENCE, "{harmed:?} {read_into:?}");
+        let arena = Arena::new("unsafe");
+        let canaries = arena.canaries();
+        arena.under_attack(|| {
+            for _ in 0..COPIES {
+                copies += 1;
+                let seed = random.next();
+                let attempt = || any_attempt(&mut Random::new(seed), copies);
+                // One that stops has done enough.
+                let _ = copy(attempt, || (), &arena.source(), &arena.target());
+            }
+        });
+        harmed.extend(canaries.harmed());
+        read_into.extend(Canaries::read_into(&arena.target()));
+    }
+    let (harmed, read_into) = (harmed.len(), read_into.len());
+    println!("{copies} copies, {harmed} harmed, {read_into} read into the target");
 }
