@@ -311,7 +311,8 @@ impl Engine {
                 Next::Ask(ranges) => {
                     pause.heard(self.ask_for(parts, &ranges, false)?);
                     if !parts.has_more() {
-                        watch::waiting(|| parts.rest(&pause));
+                        let rest = || watch::waiting(|| parts.rest(&pause));
+                        self.pool.wait_for_others(rest);
                     }
                 }
                 Next::GiveUp(ranges) => {

@@ -7,7 +7,8 @@
 //! way: no more than that work at once there, unless more get more done (see `load`).
 //!
 //! A thread that gets no answer can't be ended. When its attempt is left behind, another takes its place, and it goes on
-//! when it comes back.
+//! when it comes back. One that waits for what other attempts do has another in its place meanwhile: what it waits for may be
+//! in a queue of its own pool.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -101,6 +102,8 @@ struct State {
     /// Where the next look for work begins, so that all attempts get on.
     next: usize,
     idle: usize,
+    /// Threads that wait for other attempts, perhaps of this pool.
+    waiting: usize,
     load: Load,
     handles: Vec<JoinHandle<()>>,
     is_closing: bool,
@@ -184,12 +187,15 @@ impl State {
     }
 
     fn working(&self) -> usize {
-        self.handles.len() - self.idle - self.left_behind()
+        let others = self.idle + self.left_behind() + self.waiting;
+        // One that waits may be left behind too.
+        self.handles.len().saturating_sub(others)
     }
 
-    /// Threads that there may be: as many again as are left behind, up to twice as many.
+    /// Threads that there may be: as many again as are left behind, up to twice as many, and those in the place of others
+    /// that wait. These are no more than the items that others have of their files.
     fn most(&self, limit: usize) -> usize {
-        limit + self.left_behind().min(limit)
+        limit + self.left_behind().min(limit) + self.waiting
     }
 
     fn has_work(&self) -> bool {
@@ -246,6 +252,17 @@ impl Pool {
                 Err(error) => tracing::debug!(%error, "no further thread"),
             }
         }
+    }
+
+    /// Waits for other attempts, on a thread of this pool.
+    pub(crate) fn wait_for_others<T>(self: &Arc<Self>, wait: impl FnOnce() -> T) -> T {
+        let mut state = self.lock();
+        state.waiting += 1;
+        self.wake_one(&mut state);
+        drop(state);
+        let waited = wait();
+        self.lock().waiting -= 1;
+        waited
     }
 
     /// Runs an attempt until it has nothing left to do; blocks.

@@ -6,10 +6,11 @@ use std::os::unix::fs::FileExt as _;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, mpsc};
+use std::thread;
 
 use model::options::Verify;
 use model::{Counters, Durability, ItemId, RangeSizes, RangeState, RangeWork};
-use transfer::{NotTaken, Share, Unbegun};
+use transfer::{AttemptWork, NotTaken, Share, Threads, Unbegun};
 
 use crate::support::judge::assert_no_temps;
 use crate::support::{Place, Try, walk};
@@ -28,6 +29,8 @@ struct Others {
     perform: Box<Perform>,
     ranges: Mutex<Vec<RangeWork>>,
     was_given_up: Arc<AtomicBool>,
+    /// Whatever the states say.
+    are_done: Arc<AtomicBool>,
 }
 
 impl Share for Others {
@@ -62,6 +65,9 @@ impl Share for Others {
     fn take_back(&self, ids: &[ItemId], is_given_up: bool) -> Result<Vec<RangeState>, NotTaken> {
         (self.perform)(&self.ranges.lock().unwrap());
         self.was_given_up.fetch_or(is_given_up, Ordering::Relaxed);
+        if self.are_done.load(Ordering::Relaxed) {
+            return Ok(vec![RangeState::Done; ids.len()]);
+        }
         let mut states = self.states.lock().unwrap();
         Ok(match (is_given_up, states.pop()) {
             (false, Some(states)) => states[..ids.len()].to_vec(),
@@ -72,6 +78,15 @@ impl Share for Others {
 
 /// What the owner does with others that do ranges so, and what these are given.
 fn owner(
+    place: &Place,
+    states: Vec<Vec<RangeState>>,
+    perform: impl Fn(&[RangeWork]) + Send + Sync + 'static,
+) -> (Try, mpsc::Receiver<Vec<RangeWork>>, Arc<AtomicBool>) {
+    owner_until(Arc::default(), place, states, perform)
+}
+
+fn owner_until(
+    are_done: Arc<AtomicBool>,
     place: &Place,
     states: Vec<Vec<RangeState>>,
     perform: impl Fn(&[RangeWork]) + Send + Sync + 'static,
@@ -89,6 +104,7 @@ fn owner(
         perform: Box::new(perform),
         ranges: Mutex::default(),
         was_given_up: Arc::clone(&was_given_up),
+        are_done,
     });
     (attempt, ranges, was_given_up)
 }
@@ -148,6 +164,41 @@ fn what_others_have_done_is_waited_for_and_not_done_again() {
         assert_eq!(written[at] == *byte, !is_other_s, "{at}");
     }
     assert_eq!((counters.copied_files, counters.copied_bytes), (1, SIZE));
+}
+
+/// The only thread of a worker waits for a range of its file, which the same worker was given.
+#[test]
+fn a_range_is_done_by_the_worker_whose_thread_waits_for_it() {
+    let (place, content) = whole();
+    let are_done = Arc::<AtomicBool>::default();
+    let threads = Arc::new(Threads::new(1));
+    // Some 20 s; then the owner takes them back.
+    let states = vec![vec![RangeState::Leased; 64]; 25];
+    let is_begun = AtomicBool::new(false);
+    let (done, pool) = (Arc::clone(&are_done), Arc::clone(&threads));
+    let (source, target) = (place.source(""), place.target(""));
+    let (attempt, ranges, _) = owner_until(Arc::clone(&are_done), &place, states, move |ranges| {
+        if is_begun.swap(true, Ordering::Relaxed) {
+            return;
+        }
+        let (done, pool, ranges) = (Arc::clone(&done), Arc::clone(&pool), ranges.to_vec());
+        let (source, target) = (source.clone(), target.clone());
+        thread::spawn(move || {
+            for range in ranges {
+                let mut attempt = walk();
+                attempt.work = AttemptWork::Range(range);
+                attempt.item = 6;
+                attempt.run_on(&pool, &source, &target).unwrap();
+            }
+            done.store(true, Ordering::Relaxed);
+        });
+    });
+    let finished = attempt.run_on(&threads, &place.source(""), &place.target(""));
+    assert!(are_done.load(Ordering::Relaxed), "the owner did all itself");
+    assert!(!ranges.recv().unwrap().is_empty());
+    let counters = finished.unwrap().outcome.counters;
+    assert_eq!((counters.copied_files, counters.copied_bytes), (1, SIZE));
+    assert!(content == fs::read(place.target("huge")).unwrap());
 }
 
 #[test]
