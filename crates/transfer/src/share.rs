@@ -1,5 +1,6 @@
 //! Handing work over: about half of the sub-directories that wait, nearest the root first, of those that the
-//! item is made of, and of each huge directory the upper half of what is not begun; if that is worth it. Else ranges of huge files.
+//! item is made of, and of each huge directory the upper half of what is not begun; if that is worth it. And ranges of huge files, first: one mount
+//! may let little into a file at a time, so that they take long.
 
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -75,19 +76,19 @@ impl Engine {
 
     /// Whether something was handed over.
     fn share(self: &Arc<Self>) -> Result<bool, Problem> {
+        let are_taken = self.share_ranges();
         let batch_holds_up = lock(&self.batch).is_older_than(OLD_BATCH);
         let offer = self
             .pool
             .with_queue(self, |queue| self.offer(queue, batch_holds_up));
         let Some(offer) = offer else {
-            return Ok(false);
+            return Ok(are_taken);
         };
         let work = offer.work();
         let (parts, time) = (work.len(), self.time_of(&offer));
         if work.is_empty() || time < self.attempt.share.least_time() {
             let others_wait = offer.others_wait;
             self.take_back(offer);
-            let are_taken = self.share_ranges();
             tracing::debug!(
                 "asked for work: {parts} unbegun parts would take {time:.1?} and are kept"
             );
@@ -98,7 +99,7 @@ impl Engine {
         }
         if watch::waiting(|| self.attempt.share.hand_over(&work)).is_err() {
             self.take_back(offer);
-            return Ok(false);
+            return Ok(are_taken);
         }
         tracing::debug!("asked for work: handed over {parts} parts that would take {time:.1?}");
         self.forget(offer)?;

@@ -4,6 +4,7 @@
 //! and prints what there is.
 
 use std::error::Error;
+use std::ffi::OsString;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,7 +24,9 @@ fn main() -> ExitCode {
 fn run() -> Result<(), Box<dyn Error>> {
     let mut arguments = std::env::args_os().skip(1);
     let usage = "usage: sample-tree DIRECTORY [SEED]";
-    let directory = PathBuf::from(arguments.next().ok_or(usage)?);
+    let is_no_option = |argument: &OsString| !argument.as_encoded_bytes().starts_with(b"-");
+    let directory = arguments.next().filter(is_no_option).ok_or(usage)?;
+    let directory = PathBuf::from(directory);
     let seed = match arguments.next() {
         Some(seed) => seed.to_str().ok_or(usage)?.parse()?,
         None => 1,

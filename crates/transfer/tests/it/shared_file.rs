@@ -28,6 +28,8 @@ struct Others {
     /// Does what they do when the owner asks the first time.
     perform: Box<Perform>,
     ranges: Mutex<Vec<RangeWork>>,
+    /// Directories that were offered, and not taken.
+    offered: Arc<Mutex<Vec<Unbegun>>>,
     was_given_up: Arc<AtomicBool>,
     /// Whatever the states say.
     are_done: Arc<AtomicBool>,
@@ -40,7 +42,8 @@ impl Share for Others {
         self.ranges.lock().unwrap().is_empty() && begun.next().is_some()
     }
 
-    fn hand_over(&self, _: &[Unbegun]) -> Result<(), NotTaken> {
+    fn hand_over(&self, work: &[Unbegun]) -> Result<(), NotTaken> {
+        self.offered.lock().unwrap().extend_from_slice(work);
         Err(NotTaken)
     }
 
@@ -93,20 +96,26 @@ fn owner_until(
 ) -> (Try, mpsc::Receiver<Vec<RangeWork>>, Arc<AtomicBool>) {
     let (handed, ranges) = mpsc::channel();
     let was_given_up = Arc::new(AtomicBool::new(false));
-    let mut attempt = walk();
-    // It looks after each part.
-    attempt.threads = 1;
-    attempt.options.verify = Verify::Checksum;
-    attempt.share = Arc::new(Others {
+    let share = Others {
         target: place.target(""),
         states: Mutex::new(states),
         handed: Mutex::new(handed),
         perform: Box::new(perform),
         ranges: Mutex::default(),
+        offered: Arc::default(),
         was_given_up: Arc::clone(&was_given_up),
         are_done,
-    });
-    (attempt, ranges, was_given_up)
+    };
+    (sharing(share), ranges, was_given_up)
+}
+
+fn sharing(share: Others) -> Try {
+    let mut attempt = walk();
+    // It looks after each part.
+    attempt.threads = 1;
+    attempt.options.verify = Verify::Checksum;
+    attempt.share = Arc::new(share);
+    attempt
 }
 
 /// What became of a file of which others did some ranges; what they were given.
@@ -136,6 +145,32 @@ fn what_comes_back_is_done_by_the_owner() {
     assert!(content == fs::read(place.target("huge")).unwrap());
     assert_eq!((counters.copied_files, counters.copied_bytes), (1, SIZE));
     assert_no_temps(&place.target(""), "the owner");
+}
+
+/// What one mount lets into one file at a time is often little: others begin early, and have directories beside it.
+#[test]
+fn who_wants_work_gets_ranges_and_directories() {
+    let (place, content) = whole();
+    for directory in ["a", "b", "c", "d"] {
+        place.write(&format!("{directory}/file"), b"content");
+    }
+    let (handed, ranges) = mpsc::channel();
+    let offered = Arc::<Mutex<Vec<Unbegun>>>::default();
+    let share = Others {
+        target: place.target(""),
+        states: Mutex::default(),
+        handed: Mutex::new(handed),
+        perform: Box::new(|_| ()),
+        ranges: Mutex::default(),
+        offered: Arc::clone(&offered),
+        was_given_up: Arc::default(),
+        are_done: Arc::default(),
+    };
+    let finished = sharing(share).run(&place).unwrap();
+    assert!(!ranges.recv().unwrap().is_empty());
+    assert!(!offered.lock().unwrap().is_empty());
+    assert_eq!(finished.outcome.counters.copied_files, 5);
+    assert!(content == fs::read(place.target("huge")).unwrap());
 }
 
 #[test]
