@@ -14,6 +14,7 @@ mod copying;
 mod filters;
 mod foreign_names;
 mod listed;
+mod moved_by;
 mod options;
 mod second_run;
 mod verified;
