@@ -3,6 +3,9 @@
 //! `flags` holds what several commands share, each file of `commands` one command; `console` and
 //! `logging` are what people see, `exit` what scripts see.
 
+// These panic where nobody can read what they write: see `console`.
+#![warn(clippy::print_stdout, clippy::print_stderr)]
+
 mod commands;
 mod console;
 mod exit;

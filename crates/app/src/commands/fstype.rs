@@ -21,7 +21,7 @@ pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
     let mut end = End::Success;
     for path in &flags.paths {
         match storage::fs_type::detect_path(path) {
-            Ok(seen) => println!("{seen}"),
+            Ok(seen) => console::print(&format!("{seen}\n"))?,
             Err(error) => {
                 console::line(&format!("error: {}", model::error_chain(&error)));
                 end = End::Failed;

@@ -139,11 +139,15 @@ pub(crate) fn finish(ended: Ended) -> End {
 /// The results, for people.
 fn show(written: &Written) {
     let width = console::width(std::io::stdout(), 160);
-    println!("{}", report::console_table(&written.rows, width));
-    println!("report:  {}", written.report.display());
-    if let Some(copy) = &written.copy {
-        println!("         {}", copy.display());
-    }
-    println!("results: {}", written.results_file.display());
-    println!("logs:    {}", written.logs.display());
+    let copy = written.copy.iter();
+    let copy: String = copy
+        .map(|copy| format!("         {}\n", copy.display()))
+        .collect();
+    console::tell(&format!(
+        "{}\nreport:  {}\n{copy}results: {}\nlogs:    {}\n",
+        report::console_table(&written.rows, width),
+        written.report.display(),
+        written.results_file.display(),
+        written.logs.display(),
+    ));
 }

@@ -10,6 +10,7 @@ use wire::proto::coordinator_client::CoordinatorClient;
 use wire::proto::{Progress, StatusReply, StatusRequest, TaskStatus, Unanswered, WorkerStatus};
 
 use super::worker::addresses;
+use crate::console;
 use crate::exit::End;
 use crate::flags::LogFlags;
 use crate::logging;
@@ -47,7 +48,7 @@ pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
     for address in addresses {
         match runtime.block_on(ask(&address.to_string(), flags.failures)) {
             Ok(reply) => {
-                print!("{}", text(&reply));
+                console::print(&text(&reply))?;
                 return Ok(End::Success);
             }
             Err(error) => last = error.context(format!("no answer from the server at {address}")),

@@ -41,11 +41,12 @@ pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
         .with_context(|| flags.target.display().to_string())?;
     let swept = sweep(&root, remove);
     if swept.runs.is_empty() {
-        println!("nothing unfinished");
+        console::print("nothing unfinished\n")?;
     }
     for (run, (found, removed)) in &swept.runs {
         let entries = human::counted(*found, "unfinished entry", "unfinished entries");
-        println!("run {run}: {entries}, {} removed", human::count(*removed));
+        let removed = human::count(*removed);
+        console::print(&format!("run {run}: {entries}, {removed} removed\n"))?;
     }
     for (path, error) in &swept.failures {
         console::line(&format!("failed: {path}: {error}"));

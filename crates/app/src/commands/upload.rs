@@ -32,14 +32,14 @@ pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
         .block_on(push(&config_file))
         .map_err(|error| Usage(model::error_chain(&error)))?;
     for key in &pushed.uploaded {
-        println!("uploaded: {key}");
+        console::print(&format!("uploaded: {key}\n"))?;
     }
-    println!(
-        "{} uploaded to {}, {} missing",
+    console::print(&format!(
+        "{} uploaded to {}, {} missing\n",
         pushed.uploaded.len(),
         pushed.destination,
         pushed.missing.len()
-    );
+    ))?;
     for key in &pushed.missing {
         console::line(&format!("missing: {key}"));
     }

@@ -57,7 +57,7 @@ fn line(counts: &Counts, ms: i64) -> String {
         n => format!(", {} read, {}", human::bytes(n), human::byte_rate(n, ms)),
     };
     format!(
-        "{} entries, {}/s{read}, {} missing, {} extra, {} differ, {} errors",
+        "{} entries, {}/s, {} missing, {} extra, {} differ, {} errors{read}",
         human::count(entries),
         human::rate(entries, ms),
         human::count(counts.missing),

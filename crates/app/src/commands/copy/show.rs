@@ -123,7 +123,7 @@ fn line(now: Sample, before: Sample, begun: Sample, total: Option<u64>) -> Strin
         _ => String::new(),
     };
     format!(
-        "{} entries, {} files, {}, {} files/s, {}{left}{failed}",
+        "{} entries{failed}{left}, {} files, {}, {} files/s, {}",
         human::count(now.entries),
         human::count(now.files),
         human::bytes(now.bytes),
@@ -159,8 +159,8 @@ pub(super) fn summary(outcome: &Outcome, copy: &Copy) {
     } else {
         ""
     };
-    println!(
-        "{} listed: {} {would}copied ({}, {}), {} unchanged, {} skipped, {} failed",
+    console::tell(&format!(
+        "{} listed: {} {would}copied ({}, {}), {} unchanged, {} skipped, {} failed\n",
         human::counted(n.listed, "entry", "entries"),
         human::count(n.copied),
         human::counted(n.copied_files, "file", "files"),
@@ -168,5 +168,5 @@ pub(super) fn summary(outcome: &Outcome, copy: &Copy) {
         human::count(n.unchanged),
         human::count(n.skipped),
         human::count(n.failed),
-    );
+    ));
 }
