@@ -44,6 +44,11 @@ pub(crate) struct Unpublished {
 pub(crate) struct Synced(Vec<Unpublished>);
 
 impl Unpublished {
+    /// It has its final name in a directory that nobody else sees.
+    fn is_in_stage(&self) -> bool {
+        self.written.temp.is_none()
+    }
+
     fn path(&self) -> RelPath {
         self.node.path.join(self.name.to_bytes())
     }
@@ -109,6 +114,9 @@ impl Engine {
         file: Unpublished,
         scratch: &mut Scratch,
     ) -> Result<(), Problem> {
+        if file.is_in_stage() {
+            file.node.stay_in_stage();
+        }
         let is_full = {
             let mut batch = lock(&self.batch);
             batch.push(file);
@@ -199,6 +207,9 @@ impl Engine {
             }
             // Whatever became of it, it was there under a temp name.
             node.entries_done(self, 1, tally, true)?;
+            if file.is_in_stage() {
+                node.leave_stage(self)?;
+            }
         }
         Ok(())
     }
@@ -216,6 +227,7 @@ impl Engine {
             node: &file.node,
             source: &file.source,
             target: target.as_ref(),
+            in_stage: false,
             name: &file.name,
             part: Part::End(None),
             rest: None,

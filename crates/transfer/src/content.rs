@@ -115,8 +115,15 @@ impl Entry<'_> {
         };
         engine.check_fence()?;
         let mask = self.scratch.creation_mask;
-        let mode = creation_mode(engine, self.node, target_dir, &meta, &xattrs, mask);
-        let temp = (!self.node.is_staged).then(|| engine.new_temp(target_dir));
+        let mode = creation_mode(
+            engine,
+            (self.node, self.in_stage),
+            target_dir,
+            &meta,
+            &xattrs,
+            mask,
+        );
+        let temp = (!self.in_stage).then(|| engine.new_temp(target_dir));
         let name = temp
             .as_ref()
             .map_or(self.name.to_bytes(), |(_, name)| name.as_bytes());

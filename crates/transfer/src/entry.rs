@@ -134,6 +134,7 @@ impl Engine {
     ) -> Result<(), Problem> {
         let Files { node, source, .. } = &files;
         watch::at(Some(Arc::clone(&node.path)));
+        let in_stage = node.enter_stage(self)?;
         let target = self.open_held(node.target.as_ref(), &node.path)?;
         let mut tally = Tally::default();
         let (mut done, mut wrote) = (0, false);
@@ -156,6 +157,7 @@ impl Engine {
                 node,
                 source,
                 target: target.as_ref(),
+                in_stage,
                 name,
                 part: Part::Walk,
                 rest: Some(&rest),
@@ -180,7 +182,11 @@ impl Engine {
                 break;
             }
         }
-        node.entries_done(self, done, tally, wrote)
+        node.entries_done(self, done, tally, wrote)?;
+        match in_stage {
+            true => node.leave_stage(self),
+            false => Ok(()),
+        }
     }
 }
 
@@ -191,6 +197,8 @@ pub(crate) struct Entry<'a> {
     pub(crate) source: &'a Arc<Dir>,
     /// The directory at the target; `None` in a dry run where it isn't there, and on a remote.
     pub(crate) target: Option<&'a Arc<Dir>>,
+    /// Nobody else sees that directory: what is made gets its final name at once.
+    pub(crate) in_stage: bool,
     pub(crate) name: &'a CStr,
     pub(crate) part: Part,
     /// Those that are done after it, by the same thread.

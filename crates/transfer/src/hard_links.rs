@@ -45,6 +45,7 @@ impl Engine {
                         node: &node,
                         source: &both.source,
                         target: both.target.as_ref(),
+                        in_stage: false,
                         name: &name,
                         part: Part::End(late.seen),
                         rest: None,

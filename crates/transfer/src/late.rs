@@ -190,7 +190,7 @@ impl Entry<'_> {
         if lock(&self.engine.late.files).len() >= MAX_WAITING {
             return false;
         }
-        let waits = seen.is_some() || (self.node.is_staged && meta.size >= BIG_BYTES);
+        let waits = seen.is_some() || (self.in_stage && meta.size >= BIG_BYTES);
         if waits {
             self.engine.late.add(meta, self.path(), seen, 1);
         }

@@ -1,7 +1,8 @@
 //! One directory at the target, from its making to its attributes.
 //!
 //! A new directory is *staged*: made under a temp name with mode 0700, filled, and published by one
-//! rename that never replaces anything. Its attributes are set when nothing changes its own
+//! rename that never replaces anything: when its files are done, or after [`STAGED_FOR`], so that an attempt that
+//! is stopped in a large one leaves what it did. Its attributes are set when nothing changes its own
 //! entries any more: when its files are done and its direct sub-directories are published; for
 //! a leaf before its own rename. What lies deeper doesn't matter to it, so a node lives no longer
 //! than its own entries need.
@@ -9,6 +10,7 @@
 use std::ffi::CString;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
 use model::{FailureClass, RelPath};
 use storage::posix::{Error, Meta, Replace, Xattrs};
@@ -17,6 +19,9 @@ use crate::attributes::{self, Creation, Set};
 use crate::engine::{Engine, Problem, lock};
 use crate::held::Held;
 use crate::ledger::{Tally, Verdict};
+
+/// Then entries get temp names, which takes a call more for each, and the directory its final one.
+const STAGED_FOR: Duration = Duration::from_secs(10);
 
 /// What a node's directory is to the item.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,16 +32,19 @@ pub(crate) enum Role {
     Entry,
 }
 
+/// Made by us under a temp name.
+pub(crate) struct Stage {
+    pub(crate) seq: u64,
+    pub(crate) temp: String,
+    /// It is to be published in.
+    pub(crate) parent: Arc<Node>,
+    /// Something else has the final name, and is to be removed.
+    pub(crate) replaces: bool,
+}
+
 /// How the directory came to be at the target.
 pub(crate) enum Origin {
-    /// Made by us under a temp name; the parent it is to be published in.
-    Staged {
-        seq: u64,
-        temp: String,
-        parent: Arc<Node>,
-        /// Something else has the final name, and is to be removed.
-        replaces: bool,
-    },
+    Staged(Stage),
     /// Made by us under its final name.
     Made,
     /// It was there.
@@ -66,8 +74,8 @@ pub(crate) struct Node {
     pub(crate) creation: Creation,
     /// As it came to be, before its attributes are set.
     pub(crate) made_as: Option<Meta>,
-    /// Nobody else sees it: files get their final names at once.
-    pub(crate) is_staged: bool,
+    /// By this process, as far as it made it.
+    made_at: Instant,
     /// It came to be by this attempt (in a dry run: would have).
     pub(crate) was_made: bool,
     reach: Arc<Reach>,
@@ -124,10 +132,26 @@ struct State {
     attributes_done: bool,
     /// Its mode forbade writing, and was changed until its attributes are set.
     is_opened_up: bool,
+    /// Threads that make entries in here under final names, and what is to be synced of these.
+    in_stage: usize,
     /// Reading it broke off, with this error.
     unreadable: Option<String>,
     origin: Origin,
     tally: Tally,
+}
+
+impl State {
+    /// For who gives it its name, one alone; and the results that count with that.
+    fn take_staged(&mut self) -> (Option<Stage>, Tally) {
+        let tally = std::mem::take(&mut self.tally);
+        match std::mem::replace(&mut self.origin, Origin::Made) {
+            Origin::Staged(staged) => (Some(staged), tally),
+            other => {
+                self.origin = other;
+                (None, tally)
+            }
+        }
+    }
 }
 
 impl Node {
@@ -146,7 +170,7 @@ impl Node {
             meta,
         } = made;
         let (source_meta, source_xattrs) = source;
-        let is_staged = matches!(origin, Origin::Staged { .. });
+        let is_staged = matches!(origin, Origin::Staged(_));
         Self {
             path: Arc::new(path),
             name,
@@ -156,7 +180,7 @@ impl Node {
             source_xattrs,
             creation,
             made_as: meta,
-            is_staged,
+            made_at: Instant::now(),
             was_made: !matches!(origin, Origin::Existing),
             reach: Reach::new(!is_staged, above),
             state: Mutex::new(State {
@@ -166,6 +190,7 @@ impl Node {
                 is_shared_out: false,
                 attributes_done: false,
                 is_opened_up: false,
+                in_stage: 0,
                 unreadable: None,
                 origin,
                 tally: Tally::default(),
@@ -173,7 +198,7 @@ impl Node {
         }
     }
 
-    fn is_published(&self) -> bool {
+    pub(crate) fn is_published(&self) -> bool {
         self.reach.is_published.load(Ordering::Acquire)
     }
 
@@ -217,6 +242,43 @@ impl Node {
             self.publish(engine)
         } else {
             Ok(())
+        }
+    }
+
+    /// Before entries are made in here: whether they get their final names at once, since nobody else sees them. Then
+    /// each is whole, or gone, before [`Node::leave_stage`].
+    pub(crate) fn enter_stage(&self, engine: &Engine) -> Result<bool, Problem> {
+        let is_empty = {
+            let mut state = lock(&self.state);
+            if !matches!(state.origin, Origin::Staged(_)) {
+                return Ok(false);
+            }
+            if self.made_at.elapsed() < STAGED_FOR {
+                state.in_stage += 1;
+                return Ok(true);
+            }
+            state.in_stage == 0
+        };
+        if is_empty {
+            self.publish_early(engine)?;
+        }
+        Ok(false)
+    }
+
+    /// An entry in here has its final name, and is not durable yet; to be ended like the others.
+    pub(crate) fn stay_in_stage(&self) {
+        lock(&self.state).in_stage += 1;
+    }
+
+    pub(crate) fn leave_stage(&self, engine: &Engine) -> Result<(), Problem> {
+        let is_last = {
+            let mut state = lock(&self.state);
+            state.in_stage -= 1;
+            state.in_stage == 0 && self.made_at.elapsed() >= STAGED_FOR
+        };
+        match is_last {
+            true => self.publish_early(engine),
+            false => Ok(()),
         }
     }
 
@@ -281,63 +343,73 @@ impl Node {
 
     /// All own entries are done: the directory gets its final name, and what is in it counts.
     fn publish(&self, engine: &Engine) -> Result<(), Problem> {
-        let (origin, tally, is_leaf) = {
+        let (staged, tally, is_leaf) = {
             let mut state = lock(&self.state);
-            let origin = match &state.origin {
-                Origin::Staged { .. } => std::mem::replace(&mut state.origin, Origin::Made),
-                _ => Origin::Made,
-            };
             let is_leaf = state.sub_directories == 0 && !state.is_shared_out;
-            (origin, std::mem::take(&mut state.tally), is_leaf)
+            let (staged, tally) = state.take_staged();
+            (staged, tally, is_leaf)
         };
-        if let Origin::Staged {
+        if let Some(staged) = staged {
+            if is_leaf {
+                self.complete(engine)?;
+            }
+            return self.take_name(engine, staged, tally);
+        }
+        engine.record(tally);
+        let is_complete = lock(&self.state).sub_directories == 0;
+        match is_complete {
+            true => self.complete(engine),
+            false => Ok(()),
+        }
+    }
+
+    /// All that is in it is whole, and there is more to come.
+    fn publish_early(&self, engine: &Engine) -> Result<(), Problem> {
+        let (staged, tally) = lock(&self.state).take_staged();
+        match staged {
+            Some(staged) => self.take_name(engine, staged, tally),
+            None => {
+                engine.record(tally);
+                Ok(())
+            }
+        }
+    }
+
+    fn take_name(&self, engine: &Engine, stage: Stage, tally: Tally) -> Result<(), Problem> {
+        let Stage {
             seq,
             temp,
             parent,
             replaces,
-        } = origin
-        {
-            if is_leaf {
-                self.complete(engine)?;
-            }
-            engine.check_fence()?;
-            let Some(into) = engine.open_held(parent.target.as_ref(), &parent.path)? else {
-                return Ok(());
-            };
-            // Whatever goes wrong here concerns all that the directory holds.
-            let stop = |error| engine.stop_again(&error, &self.path);
-            let name = self.name.to_bytes();
-            if replaces {
-                engine.swap(&into, &temp, name).map_err(stop)?;
-                engine.drop_temp(seq);
-            } else {
-                into.rename(temp.as_bytes(), &into, name, Replace::Refused)
-                    .map_err(stop)?;
-                engine.forget_temp(seq);
-            }
-            if let Some(target) = &self.target {
-                engine.held.may_close(target);
-            }
-            engine.record(tally);
-            let is_complete = {
-                let state = lock(&self.state);
-                self.reach.is_published.store(true, Ordering::Release);
-                state.sub_directories == 0
-            };
-            parent.sub_directory_done(engine, true)?;
-            if is_complete {
-                self.complete(engine)
-            } else {
-                Ok(())
-            }
+        } = stage;
+        engine.check_fence()?;
+        let Some(into) = engine.open_held(parent.target.as_ref(), &parent.path)? else {
+            return Ok(());
+        };
+        // Whatever goes wrong here concerns all that the directory holds.
+        let stop = |error| engine.stop_again(&error, &self.path);
+        let name = self.name.to_bytes();
+        if replaces {
+            engine.swap(&into, &temp, name).map_err(stop)?;
+            engine.drop_temp(seq);
         } else {
-            engine.record(tally);
-            let is_complete = lock(&self.state).sub_directories == 0;
-            if is_complete {
-                self.complete(engine)
-            } else {
-                Ok(())
-            }
+            into.rename(temp.as_bytes(), &into, name, Replace::Refused)
+                .map_err(stop)?;
+            engine.forget_temp(seq);
+        }
+        if let Some(target) = &self.target {
+            engine.held.may_close(target);
+        }
+        engine.record(tally);
+        let is_complete = {
+            let state = lock(&self.state);
+            self.reach.is_published.store(true, Ordering::Release);
+            state.entries == 0 && state.sub_directories == 0
+        };
+        parent.sub_directory_done(engine, true)?;
+        match is_complete {
+            true => self.complete(engine),
+            false => Ok(()),
         }
     }
 

@@ -29,7 +29,7 @@ impl Entry<'_> {
             return Ok(());
         };
         engine.check_fence()?;
-        if self.node.is_staged {
+        if self.in_stage {
             let made = self.node.create(engine, || make(target, self.name));
             if let Err(error) = made {
                 return Err(self.not_made(None, &error));
@@ -85,7 +85,7 @@ impl Entry<'_> {
     fn hold_new(&self, target: &Dir, name: &CStr, like: &Meta) -> Result<(Inode, Meta), Problem> {
         let engine = self.engine;
         let look = || {
-            let seen = match self.node.is_staged {
+            let seen = match self.in_stage {
                 true => None,
                 false => Some(target.stat(name)?),
             };

@@ -13,7 +13,7 @@ use crate::engine::{Engine, Problem};
 use crate::entry::Presence;
 use crate::held::{Held, HeldDirs};
 use crate::ledger::Verdict;
-use crate::node::{Made, Node, Origin};
+use crate::node::{Made, Node, Origin, Stage};
 use crate::put::in_the_way;
 use crate::vanished::Strangers;
 use crate::watch;
@@ -207,12 +207,12 @@ impl Engine {
             creation: Creation::in_new(&target, &meta, self.identity),
             // It has another name until it is published, and stays open.
             target: Some(HeldDirs::below(above, staged.name, target, &meta)),
-            origin: Origin::Staged {
+            origin: Origin::Staged(Stage {
                 seq,
                 temp,
                 parent,
                 replaces: staged.replaces,
-            },
+            }),
             meta: Some(meta),
         })
     }

@@ -68,7 +68,7 @@ impl Engine {
         self.pace.begin(path.components().count());
         match self.open_both(pending, path.clone(), scratch) {
             Ok(lister) => {
-                if !lister.node.is_staged {
+                if lister.node.is_published() {
                     parent.sub_directory_done(self, lister.node.was_made)?;
                 }
                 watch::at(Some(Arc::clone(&lister.node.path)));

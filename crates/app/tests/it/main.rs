@@ -28,6 +28,7 @@ mod copy_shows;
 mod differential;
 mod filters;
 mod incomplete;
+mod large_directory;
 mod nobody_reads;
 mod odd_trees;
 mod retried;

@@ -61,7 +61,7 @@ pub(crate) struct CreationMode {
 /// A file that is to change hands is nobody else's until then, unless nobody can reach it anyway.
 pub(crate) fn creation_mode(
     engine: &Engine,
-    node: &Node,
+    (node, in_stage): (&Node, bool),
     dir: &Dir,
     source: &Meta,
     xattrs: &Xattrs,
@@ -69,7 +69,7 @@ pub(crate) fn creation_mode(
 ) -> CreationMode {
     let wanted = engine.mode_of(source);
     let changes_owner = engine.changes_owner(node.creation.owner(), source.owner);
-    let mut mode = match changes_owner && !node.is_staged {
+    let mut mode = match changes_owner && !in_stage {
         true => wanted & 0o700,
         false => wanted & 0o777,
     };
