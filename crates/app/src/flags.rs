@@ -88,10 +88,13 @@ pub(crate) fn preserve(list: &str) -> Result<Preserve, String> {
         .split(',')
         .map(|word| {
             let expected = || {
-                format!(
-                    "'{word}' is not one of all, none, {}",
-                    Attribute::expected()
-                )
+                let expected = Attribute::expected();
+                match word.trim() {
+                    "all" | "none" => {
+                        format!("'{word}' stands alone; a list is of {expected}")
+                    }
+                    _ => format!("'{word}' is not one of all, none, {expected}"),
+                }
             };
             Attribute::from_word(word.trim()).ok_or_else(expected)
         })

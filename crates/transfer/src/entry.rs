@@ -279,7 +279,7 @@ impl Entry<'_> {
             Some(present) => self.copy_over(&present),
             None if self.engine.options.dry_run => {
                 let meta = self.stat_source()?;
-                Ok(Done::Now(Verdict::CopiedFile(meta.size)))
+                Ok(Done::Now(self.would_copy(&meta)))
             }
             None => self.copy_as(self.engine.replaces_absent),
         }
@@ -314,7 +314,7 @@ impl Entry<'_> {
                 return Ok(Done::Now(Verdict::Skipped(SkipReason::NewerAtTarget)));
             }
             Comparison::ContentDiffers | Comparison::MustBeRead if engine.options.dry_run => {
-                return Ok(Done::Now(Verdict::CopiedFile(meta.size)));
+                return Ok(Done::Now(self.would_copy(&meta)));
             }
             Comparison::ContentDiffers | Comparison::MustBeRead if present.is_locked => {
                 return Err(left_alone());
@@ -363,7 +363,7 @@ impl Entry<'_> {
         if engine.options.dry_run {
             // Names are not counted.
             return Ok(Done::Now(match present.nlink > meta.nlink {
-                true => Verdict::CopiedFile(meta.size),
+                true => self.would_copy(meta),
                 false => Verdict::Copied,
             }));
         }

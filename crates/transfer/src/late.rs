@@ -7,7 +7,7 @@ use std::ffi::CString;
 use std::sync::{Arc, Mutex};
 use std::time::Instant;
 
-use model::RelPath;
+use model::{Attribute, RelPath};
 use storage::posix::Meta;
 
 use crate::attributes::sync_directory;
@@ -29,6 +29,9 @@ const BYTES_AT_ONCE: u64 = 64 << 20;
 
 /// How often a file may have to wait until it has settled.
 const MAX_WAITS: u32 = 3;
+
+/// Files of a dry run that are kept in mind for their further names.
+const MAX_COUNTED: usize = 1_000_000;
 
 /// Beyond so many, files that changed just now are read at once: a clock that is far off may make all of them look so.
 const MAX_WAITING: usize = 500_000;
@@ -59,6 +62,8 @@ impl FileId {
 pub(crate) struct Late {
     files: Mutex<HashMap<Identity, Names>>,
     directories: Mutex<HashSet<RelPath>>,
+    /// In a dry run: files that were counted, with the names that are yet to come.
+    counted: Mutex<HashMap<Identity, u64>>,
     pub(crate) links: Links,
 }
 
@@ -179,6 +184,32 @@ impl Entry<'_> {
             self.engine.late.add(meta, self.path(), seen, meta.nlink);
         }
         waits
+    }
+
+    /// In a dry run: the bytes that would be copied for it. Those of a file with several names count for the first that is met,
+    /// as long as not too many files wait for others of theirs.
+    pub(crate) fn would_copy(&self, meta: &Meta) -> Verdict {
+        if meta.nlink <= 1 || !self.engine.options.keeps(Attribute::Links) {
+            return Verdict::CopiedFile(meta.size);
+        }
+        let mut counted = lock(&self.engine.late.counted);
+        let file = (meta.dev, meta.ino);
+        match counted.get_mut(&file) {
+            Some(1) => {
+                counted.remove(&file);
+                Verdict::CopiedFile(0)
+            }
+            Some(left) => {
+                *left -= 1;
+                Verdict::CopiedFile(0)
+            }
+            None => {
+                if counted.len() < MAX_COUNTED {
+                    counted.insert(file, meta.nlink - 1);
+                }
+                Verdict::CopiedFile(meta.size)
+            }
+        }
     }
 
     /// Writes the name down if the file changed just now, or is a big one in a directory that has no name yet.

@@ -47,6 +47,33 @@ fn a_dry_copy_creates_nothing_and_counts_what_it_would_do() {
     );
 }
 
+#[test]
+fn a_dry_copy_counts_the_bytes_of_a_file_with_several_names_once() {
+    let place = Place::new("dry-links");
+    place.directory("source/a");
+    place.bytes("source/a/file", &[7; 3 << 20]);
+    for further in ["source/a/further", "source/last"] {
+        fs::hard_link(place.path("source/a/file"), place.path(further)).unwrap();
+    }
+    let says = |arguments: &[&str]| {
+        let mut command = place.command(MAIN);
+        let done = place.run(
+            command
+                .arg("copy")
+                .args(arguments)
+                .args(["source", "target"]),
+        );
+        done.assert_code(0).stdout.replace("would be ", "")
+    };
+    let dry = says(&["--dry-run"]);
+    assert!(dry.contains(" 4 copied (3 files, 3.0 MiB), "), "{dry}");
+    assert_eq!(says(&[]), dry);
+    place.bytes("source/last", &[8; 3 << 20]);
+    let dry = says(&["--dry-run"]);
+    assert!(dry.contains(" 3 copied (3 files, 3.0 MiB), "), "{dry}");
+    assert_eq!(says(&[]), dry);
+}
+
 /// A copy that takes a second at least, on a terminal or not.
 fn slow_copy(label: &str, in_terminal: bool) -> String {
     let place = Place::new(label);

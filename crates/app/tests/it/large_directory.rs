@@ -78,6 +78,13 @@ impl Large {
         copy.signal(signal);
         let code = copy.exit_code(LONG).unwrap();
         assert_ne!(code, 0, "it was stopped");
+        if signal == Signal::INT {
+            assert!(
+                copy.stderr().contains("broken off after "),
+                "{}",
+                copy.stderr()
+            );
+        }
         let after = self.arrived();
         assert!(
             (before..FILES).contains(&after),

@@ -377,6 +377,13 @@ impl Scheduler {
                 state.predecessors.insert(session, now + lease);
             }
         }
+        if let Some(last) = state.predecessors.values().max() {
+            let workers = state.predecessors.len();
+            let left = last.duration_since(now).as_secs();
+            tracing::info!(
+                "nothing begins before the workers of the cancelled run have stopped, {workers} of which may still write: when they say so, or in {left} s"
+            );
+        }
         Ok(())
     }
 

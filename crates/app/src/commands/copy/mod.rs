@@ -92,8 +92,13 @@ pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
                 && outcome.is_balanced();
             Ok(if complete { End::Success } else { End::Failed })
         }
-        Err(Stopped::Cancelled) => Ok(End::Signal(stop::received().unwrap_or(15))),
-        Err(stopped) => Err(stopped).context("could not go on"),
+        Err(stopped) => {
+            show::broken_off(&copy);
+            match stopped {
+                Stopped::Cancelled => Ok(End::Signal(stop::received().unwrap_or(15))),
+                stopped => Err(stopped).context("could not go on"),
+            }
+        }
     }
 }
 

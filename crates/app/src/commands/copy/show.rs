@@ -132,6 +132,17 @@ fn line(now: Sample, before: Sample, begun: Sample, total: Option<u64>) -> Strin
     )
 }
 
+/// How far a copy came that did not come to its end.
+pub(super) fn broken_off(copy: &Copy) {
+    let done = Sample::of(&copy.progress);
+    console::line(&format!(
+        "broken off after {} ({}, {}); the same command again does the rest",
+        human::counted(done.entries, "entry", "entries"),
+        human::counted(done.files, "file", "files"),
+        human::bytes(copy.progress.copied_bytes.load(Ordering::Relaxed)),
+    ));
+}
+
 /// What was done, and what failed by name.
 pub(super) fn summary(outcome: &Outcome, copy: &Copy) {
     for failure in outcome.failures.iter().take(FAILURES_SHOWN) {
