@@ -190,3 +190,26 @@ fn special_files_are_skipped_with_their_reason() {
     assert!(log.contains("unchanged 0, skipped 4, failed 0"), "{log}");
     assert!(log.contains("\nskipped, special file: 4\n"), "{log}");
 }
+
+/// A directory into which a further name of a file is put at the end has its attributes set twice.
+#[test]
+fn what_can_not_be_kept_is_told_once_of_each_entry() {
+    let place = place("losses");
+    place.file("source/d/file", "content");
+    fs::hard_link(place.path("source/d/file"), place.path("source/d/further")).unwrap();
+    let done = by_copy(&place, 0);
+    let said = |what: &str| done.stderr.matches(what).count();
+    for (line, times) in [
+        (" d: owner not kept: ", 1),
+        (" d/file: owner not kept: ", 1),
+        (" .: owner not kept: ", 1),
+        ("owner not kept: 3\n", 1),
+    ] {
+        assert_eq!(said(line), times, "{line}: {}", done.stderr);
+    }
+    let mut strict = place.command_as_plain_user(MAIN);
+    strict.args(["copy", "--metadata", "strict", "source", "to/strict"]);
+    let done = place.run(&mut strict).assert_code(1);
+    let expected = "4 entries listed: 0 copied (0 files, 0 B), 0 unchanged, 0 skipped, 4 failed";
+    assert!(done.stdout.starts_with(expected), "{}", done.stdout);
+}

@@ -6,6 +6,7 @@ use storage::posix::{Dir, Error, Meta, Xattrs};
 
 use super::keep::{At, Keeper, Present, Wanted};
 use super::xattrs::xattrs_differ;
+use crate::attempt::AttemptWork;
 use crate::compare::attributes_differ;
 use crate::engine::{Engine, Problem};
 use crate::ledger::{Note, Tally, Verdict};
@@ -132,7 +133,8 @@ pub(crate) fn set_on_directory(
     keeper.keep(At::Dir(target), wanted, present)
 }
 
-/// Sets the attributes of a directory that others have filled.
+/// Sets the attributes of a directory that others have filled; or once more those that this attempt has put something into after
+/// it had set them: what could not be kept then has been told.
 pub(crate) fn attributes_of_directory(
     engine: &Engine,
     parents: &mut Parents,
@@ -155,7 +157,7 @@ pub(crate) fn attributes_of_directory(
         Err(NoWay::Target(error)) => return Err(engine.target_problem(&error)),
         Err(NoWay::Problem(problem)) => return Err(problem),
     };
-    let source = both.source.meta().map_err(unreadable)?;
+    let mut source = both.source.meta().map_err(unreadable)?;
     let Some(target) = &both.target else {
         return Ok(tally);
     };
@@ -165,8 +167,12 @@ pub(crate) fn attributes_of_directory(
     if engine.options.dry_run {
         return Ok(tally);
     }
-    let wanted = engine.source_xattrs(both.source.own_xattrs())?;
+    let mut wanted = engine.source_xattrs(both.source.own_xattrs())?;
     let present = engine.target_xattrs(target.own_xattrs())?;
+    if !matches!(engine.attempt.work, AttemptWork::Attributes(_)) {
+        source.owner = now.owner;
+        wanted = present.clone();
+    }
     let is_root = engine.identity.is_root();
     if attributes_differ(&source, &now, &engine.options, is_root)
         || xattrs_differ(&wanted, &present)
