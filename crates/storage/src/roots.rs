@@ -118,7 +118,7 @@ impl Roots {
         let source_fd = source::open(source)?;
         let found = target::deepest_existing(target)?;
         let source_type = detect(&source_fd).map_err(RootsError::io("stat", source))?;
-        let target_type = detect(&found.directory).map_err(RootsError::io("stat", &found.path))?;
+        let target_type = found.fs_type()?;
         guard.check(&source_type, &target_type)?;
 
         let source_identity =
@@ -134,24 +134,21 @@ impl Roots {
         }
         refuse_nesting(source, &source_fd, target, &found)?;
 
-        let target_fd = match (target_use, marker_use.expected()) {
-            _ if found.missing.is_empty() => Some(found.directory),
-            (TargetUse::LookOnly, _) => None,
-            (TargetUse::Write, Some((name, _))) => {
+        let (target_fd, target_type) = match (target_use, marker_use.expected()) {
+            (TargetUse::LookOnly, _) if !found.missing.is_empty() => (None, target_type),
+            (TargetUse::Write, Some((name, _))) if !found.missing.is_empty() => {
                 return Err(Marker::new(name).missing(target));
             }
-            (TargetUse::Write, None) => Some(found.make()?),
-        };
-        let source_pin = Pin::new(Side::Source, source, source_fd)?;
-        let target_pin = target_fd
-            .map(|fd| Pin::new(Side::Target, target, fd))
-            .transpose()?;
-        // Again: something may have been mounted while it was made.
-        let target_type = match &target_pin {
-            Some(pin) => detect(&pin.fd).map_err(RootsError::io("stat", target))?,
-            None => target_type,
+            _ => {
+                let (fd, target_type) = found.made(target_type)?;
+                (Some(fd), target_type)
+            }
         };
         guard.check(&source_type, &target_type)?;
+        let source_pin = Pin::new(Side::Source, source, source_fd, &source_type)?;
+        let target_pin = target_fd
+            .map(|fd| Pin::new(Side::Target, target, fd, &target_type))
+            .transpose()?;
 
         let mut roots = Roots {
             source: Arc::new(source_pin.readable()?),

@@ -44,7 +44,7 @@ impl SourceRoot {
                 expected: expected.clone(),
             });
         }
-        let pin = Pin::new(Side::Source, path, fd)?;
+        let pin = Pin::new(Side::Source, path, fd, &fs_type)?;
         Ok(Self {
             source: Arc::new(pin.readable()?),
             identity,
@@ -80,29 +80,31 @@ impl TargetRoot {
         target_use: TargetUse,
         marker_use: &MarkerUse,
     ) -> Result<Self, RootsError> {
-        let check = |fs_type: FsType| match guard.target.allows(&fs_type)
+        let check = |fs_type: &FsType| match guard.target.allows(fs_type)
             && guard.source.allows_backend(backend)
         {
             true => Ok(()),
             false => Err(mismatch(backend, &fs_type.name())),
         };
         let found = target::deepest_existing(path)?;
-        check(detect(&found.directory).map_err(RootsError::io("stat", &found.path))?)?;
-        let fd = match (target_use, marker_use.expected()) {
-            _ if found.missing.is_empty() => found.directory,
-            (TargetUse::LookOnly, _) => {
-                return Ok(Self {
-                    target: None,
-                    pin: None,
-                    marker: None,
-                });
+        let found_type = found.fs_type()?;
+        check(&found_type)?;
+        if !found.missing.is_empty() {
+            match (target_use, marker_use.expected()) {
+                (TargetUse::LookOnly, _) => {
+                    return Ok(Self {
+                        target: None,
+                        pin: None,
+                        marker: None,
+                    });
+                }
+                (TargetUse::Write, Some((name, _))) => return Err(Marker::new(name).missing(path)),
+                (TargetUse::Write, None) => {}
             }
-            (TargetUse::Write, Some((name, _))) => return Err(Marker::new(name).missing(path)),
-            (TargetUse::Write, None) => found.make()?,
-        };
-        let pin = Pin::new(Side::Target, path, fd)?;
-        // Again: something may have been mounted while it was made.
-        check(detect(&pin.fd).map_err(RootsError::io("stat", path))?)?;
+        }
+        let (fd, fs_type) = found.made(found_type)?;
+        check(&fs_type)?;
+        let pin = Pin::new(Side::Target, path, fd, &fs_type)?;
         let marker = match target_use {
             TargetUse::Write => Marker::take(marker_use, &pin)?,
             TargetUse::LookOnly => None,

@@ -3,6 +3,7 @@
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
+use model::fs_type::FsType;
 use rustix::io::Errno;
 
 use super::error::{RootsError, Side};
@@ -26,14 +27,20 @@ pub(super) struct Pin {
 }
 
 impl Pin {
-    pub(super) fn new(side: Side, path: &Path, fd: OwnedFd) -> Result<Self, RootsError> {
+    /// `fs_type`: that of the descriptor.
+    pub(super) fn new(
+        side: Side,
+        path: &Path,
+        fd: OwnedFd,
+        fs_type: &FsType,
+    ) -> Result<Self, RootsError> {
         Ok(Self {
             side,
             path: path.to_owned(),
             absolute: std::path::absolute(path)
                 .map_err(|error| RootsError::io("find", path)(error))?,
             identity: nesting::identity(&fd).map_err(RootsError::io("stat", path))?,
-            magic: magic(&fd).map_err(RootsError::io("stat", path))?,
+            magic: fs_type.magic,
             fd,
         })
     }

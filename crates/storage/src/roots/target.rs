@@ -9,10 +9,12 @@ use std::ffi::OsString;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 
+use model::fs_type::FsType;
 use rustix::fs::{AtFlags, CWD, FileType, Mode, OFlags};
 use rustix::io::{Errno, retry_on_intr};
 
 use super::error::{RootsError, Side};
+use crate::fs_type::detect;
 
 /// The mode of directories made on the way to a root and of the root, before the umask. The root's own
 /// mode is set with its other attributes when it is migrated.
@@ -91,8 +93,25 @@ fn refuse_dangling_link(
 }
 
 impl Found {
+    /// That of what exists.
+    pub(super) fn fs_type(&self) -> Result<FsType, RootsError> {
+        detect(&self.directory).map_err(RootsError::io("stat", &self.path))
+    }
+
+    /// The target root, made if it is missing, and what it is on, given that of what exists.
+    pub(super) fn made(self, fs_type: FsType) -> Result<(OwnedFd, FsType), RootsError> {
+        if self.missing.is_empty() {
+            return Ok((self.directory, fs_type));
+        }
+        let path = (self.missing.iter()).fold(self.path.clone(), |path, name| path.join(name));
+        let made = self.make()?;
+        // Something may have been mounted meanwhile.
+        let fs_type = detect(&made).map_err(RootsError::io("stat", &path))?;
+        Ok((made, fs_type))
+    }
+
     /// Makes what is missing and returns the target root. Another worker may be doing the same.
-    pub(super) fn make(self) -> Result<OwnedFd, RootsError> {
+    fn make(self) -> Result<OwnedFd, RootsError> {
         let Found {
             mut directory,
             mut path,
