@@ -14,14 +14,24 @@ pub(crate) mod worker;
 use model::fs_type::AllowedTypes;
 use storage::roots::Guard;
 
+/// With fewer not even the runtime starts.
+const LEAST_DESCRIPTORS: u64 = 64;
+
 /// As many descriptors as this process may have: directories are held open while they are worked on.
-fn raise_descriptor_limit() {
+fn raise_descriptor_limit() -> anyhow::Result<()> {
     use rustix::process::{Resource, getrlimit, setrlimit};
     let mut limit = getrlimit(Resource::Nofile);
+    if let Some(most) = limit.maximum.filter(|most| *most < LEAST_DESCRIPTORS) {
+        anyhow::bail!(
+            "at most {most} files may be open here, and {LEAST_DESCRIPTORS} at least are needed: raise the limit \
+             (`ulimit -n`, `LimitNOFILE=` of a unit)"
+        );
+    }
     limit.current = limit.maximum;
     if let Err(e) = setrlimit(Resource::Nofile, limit) {
         tracing::debug!("cannot raise the limit of open files: {e}");
     }
+    Ok(())
 }
 
 /// Whoever names two directories on the command line has them before his eyes.

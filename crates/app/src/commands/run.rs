@@ -40,7 +40,7 @@ pub(crate) struct Flags {
 
 pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
     logging::begin(&flags.log);
-    raise_descriptor_limit();
+    raise_descriptor_limit()?;
     let options = Options {
         config_file: flags.config.file()?,
         port: given(flags.port),

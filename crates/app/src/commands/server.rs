@@ -64,7 +64,7 @@ pub(crate) struct NewRunFlag {
 pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
     logging::begin(&flags.log);
     // A connection for each worker.
-    super::raise_descriptor_limit();
+    super::raise_descriptor_limit()?;
     let options = Options {
         config_file: flags.config.file()?,
         port: given(flags.port),

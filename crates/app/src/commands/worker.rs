@@ -69,7 +69,7 @@ impl RcloneFlag {
 
 pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
     logging::begin(&flags.log);
-    raise_descriptor_limit();
+    raise_descriptor_limit()?;
     let options = Options {
         addresses: addresses(flags.addresses.as_deref().unwrap_or_default())?,
         name: given(flags.name).unwrap_or_else(default_name),

@@ -277,3 +277,24 @@ fn a_tasks_file_that_can_not_be_used_is_refused_with_its_line() {
         );
     }
 }
+
+/// No input, but as much the user's to set right.
+#[test]
+fn a_low_limit_of_open_files_is_refused_with_what_to_do() {
+    let place = good_place("few-open-files");
+    for (program, arguments) in [
+        (MAIN, &["copy", "source", "target"][..]),
+        (MAIN, &["check", "source", "target"]),
+        (MAIN, &["run", "--config.file", "config.yaml"]),
+        (SERVER, &["--config.file", "config.yaml"]),
+    ] {
+        let mut command = place.any_command("sh");
+        command.args(["-c", "ulimit -n 20 && exec \"$0\" \"$@\"", program]);
+        command.args(arguments);
+        let done = place.run(&mut command).assert_code(3);
+        let expected =
+            "error: at most 20 files may be open here, and 64 at least are needed: raise the limit";
+        assert!(done.stderr.contains(expected), "{}", done.stderr);
+        assert!(!place.path("target").exists());
+    }
+}

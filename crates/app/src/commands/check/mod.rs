@@ -99,7 +99,7 @@ impl Flags {
 
 pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
     logging::begin(&flags.log);
-    raise_descriptor_limit();
+    raise_descriptor_limit()?;
     let options = flags.options()?;
     let (roots, target) = open(&flags).map_err(|error| Usage(model::error_chain(&error)))?;
     let cancel: Arc<Cancel> = Arc::default();

@@ -57,7 +57,7 @@ pub(crate) struct Flags {
 
 pub(crate) fn main(flags: Flags) -> anyhow::Result<End> {
     logging::begin(&flags.log);
-    raise_descriptor_limit();
+    raise_descriptor_limit()?;
     let options = flags.copy.options(flags.filter.filter()?);
     let target_use = match flags.copy.dry_run {
         true => TargetUse::LookOnly,
