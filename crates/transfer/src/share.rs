@@ -7,6 +7,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use model::{HashRange, RelPath};
+use storage::posix::thread_cpu_time;
 
 use crate::attempt::Unbegun;
 use crate::engine::{Engine, Problem, lock};
@@ -20,10 +21,9 @@ use crate::watch;
 /// Shards that one directory is cut into at once.
 const MOST_SHARDS: u64 = 8;
 
-/// So many times as long as a look took that found nothing to hand over, there is no other: it takes the lock that all
-/// threads need. At most so many µs: the thread may have had to wait for a processor.
-const PAUSE: u64 = 20;
-const LONGEST_PAUSE: u64 = 100_000;
+/// So many times as long as a look was at work that found nothing to hand over, there is no other: it takes the lock that all
+/// threads need.
+const PAUSE: u32 = 20;
 
 /// After somebody wanted work, so many µs: who still wants some asks again before.
 const WANTED_FOR: u64 = 2_000_000;
@@ -48,11 +48,12 @@ impl Engine {
         {
             return;
         }
+        let used = thread_cpu_time();
         match self.share() {
             Ok(true) => {}
             Ok(false) => {
-                let now = self.elapsed_us();
-                let next = now + ((now - began) * PAUSE).min(LONGEST_PAUSE);
+                let pause = thread_cpu_time().saturating_sub(used) * PAUSE;
+                let next = self.elapsed_us() + pause.as_micros() as u64;
                 self.shares_again_at.store(next, Ordering::Relaxed);
             }
             Err(problem) => {

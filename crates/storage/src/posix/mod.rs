@@ -29,6 +29,6 @@ pub use listing::{Listed, ListingBuffer};
 pub use meta::{Kind, Meta, Owner, Times, Timestamp};
 pub use process::{
     Identity, isolate_creation_mask, kernel_is_since, max_descriptors, process_cpu_time,
-    process_mask,
+    process_mask, thread_cpu_time,
 };
 pub use xattr::{ACL_ACCESS, ACL_DEFAULT, Xattrs, XattrsOf};

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use rustix::fs::Mode;
 use rustix::process::{Resource, getegid, geteuid, getrlimit, umask};
+use rustix::time::ClockId;
 
 use super::meta::Owner;
 
@@ -81,7 +82,16 @@ pub fn isolate_creation_mask() -> u32 {
 
 /// The processor time that this process has used, all its threads together.
 pub fn process_cpu_time() -> Duration {
-    let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    used(ClockId::ProcessCPUTime)
+}
+
+/// The processor time that this thread has used.
+pub fn thread_cpu_time() -> Duration {
+    used(ClockId::ThreadCPUTime)
+}
+
+fn used(clock: ClockId) -> Duration {
+    let used = rustix::time::clock_gettime(clock);
     Duration::new(
         u64::try_from(used.tv_sec).unwrap_or_default(),
         u32::try_from(used.tv_nsec).unwrap_or_default(),
