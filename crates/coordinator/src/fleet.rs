@@ -98,6 +98,8 @@ pub struct Session {
     pub last_lease: Option<(u64, Vec<Granted>)>,
     /// Slots for which it waits for work now.
     pub idle_slots: usize,
+    /// So many more items it has room for, of a task that it holds something of.
+    pub more_of_a_task: usize,
     /// Wakes its calls that wait for commands.
     pub commands: Arc<Notify>,
 }
@@ -126,6 +128,7 @@ impl Session {
             suspect: None,
             last_lease: None,
             idle_slots: 0,
+            more_of_a_task: usize::MAX,
             commands: Arc::default(),
         }
     }
@@ -143,6 +146,25 @@ impl Session {
                 held.is_some_and(|h| h.epoch == granted.item.epoch && h.listed > h.granted)
             })
         })
+    }
+
+    /// How many more items of the task it has room for.
+    pub fn room_for(&self, task: TaskId) -> usize {
+        match self.held.values().any(|held| held.task == task) {
+            true => self.more_of_a_task,
+            false => self.more_of_a_task.max(1),
+        }
+    }
+
+    /// How many ranges it holds.
+    pub fn ranges(&self) -> usize {
+        let held = self.held.values();
+        held.filter(|held| held.kind == WorkKind::Range).count()
+    }
+
+    /// Whether it waits for items of the task.
+    fn waits_for(&self, task: TaskId) -> bool {
+        self.idle_slots > 0 && self.room_for(task) > 0
     }
 
     /// Whether it holds a suspect, which keeps others away.
@@ -421,7 +443,8 @@ impl Fleet {
     ) -> bool {
         idle.iter().any(|id| {
             let session = self.sessions.get(id);
-            session.is_some_and(&fits) && self.may_run(*id, task, now)
+            session.is_some_and(|session| fits(session) && session.waits_for(task))
+                && self.may_run(*id, task, now)
         })
     }
 
@@ -463,20 +486,31 @@ impl Fleet {
     ) -> usize {
         let slots = idle.iter().filter_map(|id| self.sessions.get(id));
         let slots = slots.map(|session| session.idle_slots).sum();
-        let does_another_idle = |id: &SessionId| idle.iter().any(|idle| idle != id);
+        // Two of them are enough to know whether one is another.
+        let waits_for =
+            |id: &&SessionId, task| self.sessions.get(*id).is_some_and(|s| s.waits_for(task));
+        let two_that_wait = |task| idle.iter().filter(move |id| waits_for(id, task)).take(2);
+        let waiting: BTreeMap<TaskId, Vec<SessionId>> = (self.held_tasks().into_iter())
+            .map(|task| (task, two_that_wait(task).copied().collect()))
+            .collect();
+        let does_another_wait =
+            |id: SessionId, task: TaskId| waiting[&task].iter().any(|waits| *waits != id);
         let mut candidates: Vec<(Priority, &mut Held)> = self
             .sessions
             .iter_mut()
-            .filter(|(id, _)| does_another_idle(id))
-            .flat_map(|(_, session)| session.held.values_mut())
-            .filter(|held| {
-                held.kind != WorkKind::Range
+            .flat_map(|(id, session)| {
+                let held = session.held.values_mut();
+                held.map(|held| (*id, held))
+            })
+            .filter(|(id, held)| {
+                does_another_wait(*id, held.task)
+                    && held.kind != WorkKind::Range
                     && !held.share
                     && held
                         .asked
                         .is_none_or(|asked| now.duration_since(asked) >= again)
             })
-            .filter_map(|held| Some((priority(held.task)?, held)))
+            .filter_map(|(_, held)| Some((priority(held.task)?, held)))
             .collect();
         candidates.sort_by_key(|(priority, held)| (*priority, held.granted));
         candidates

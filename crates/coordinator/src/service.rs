@@ -178,6 +178,8 @@ impl Coordinator for Service {
         let slots = (request.slots as usize).min(1000);
         let deadline = deadline(request.wait_ms);
         let came = Instant::now();
+        self.scheduler
+            .note_room(id, request.more_of_a_task as usize);
         let waiting = self.scheduler.wait_for_work(id, slots);
         let mut most = slots;
         loop {
@@ -228,6 +230,8 @@ impl Coordinator for Service {
         let left_behind = mounts::left_behind(request.left_behind);
         let id = session(request.session);
         self.scheduler.note_left_behind(id, left_behind);
+        self.scheduler
+            .note_room(id, request.more_of_a_task as usize);
         let heard = self
             .scheduler
             .hear(id, listed, &address)

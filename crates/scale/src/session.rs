@@ -70,6 +70,7 @@ impl Session {
             request_id: id(&mut self.random),
             slots,
             wait_ms: wait.as_millis() as u32,
+            more_of_a_task: slots,
         };
         Ok(self.client.lease(request).await?.into_inner().grants)
     }
@@ -141,7 +142,8 @@ impl Session {
         let request = proto::HeartbeatRequest {
             session: self.id,
             held: held.collect(),
-            ..proto::HeartbeatRequest::default()
+            left_behind: Vec::new(),
+            more_of_a_task: u32::MAX,
         };
         let reply = self.client.heartbeat(request).await?.into_inner();
         Ok(reply.lost.into_iter().map(|lost| lost.item).collect())

@@ -21,10 +21,12 @@ pub enum Request {
         session: SessionId,
         request: u64,
         slots: usize,
+        more_of_a_task: usize,
     },
     Beat {
         session: SessionId,
         listed: Vec<(ItemId, Epoch)>,
+        more_of_a_task: usize,
     },
     Commands(SessionId),
     Roots(ItemId, Epoch),

@@ -207,6 +207,19 @@ impl<'a> Server<'a> {
         id: u64,
     ) -> Result<Replies, Died> {
         let mut replies = Vec::new();
+        if let Request::Lease {
+            session,
+            more_of_a_task,
+            ..
+        }
+        | Request::Beat {
+            session,
+            more_of_a_task,
+            ..
+        } = &request
+        {
+            self.scheduler.note_room(*session, *more_of_a_task);
+        }
         // Before the first look, so that nothing that comes meanwhile is missed.
         let wakes = self.wait(&request, now);
         match (self.answer(&request, id)?, wakes) {
@@ -320,6 +333,7 @@ fn ask(scheduler: &Scheduler, request: &Request, id: u64) -> Result<Option<Reply
             session,
             request,
             slots,
+            ..
         } => {
             let answer = scheduler.lease(*session, *request, *slots)?;
             if answer.grants.is_empty() && !answer.run_over {
@@ -337,7 +351,9 @@ fn ask(scheduler: &Scheduler, request: &Request, id: u64) -> Result<Option<Reply
                 run_over: answer.run_over,
             })
         }
-        Request::Beat { session, listed } => {
+        Request::Beat {
+            session, listed, ..
+        } => {
             let listed = listed.iter().map(|(i, e)| (*i, *e, Default::default()));
             Reply::Beaten(scheduler.heartbeat(*session, listed.collect(), "")?)
         }

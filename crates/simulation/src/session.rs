@@ -69,7 +69,12 @@ impl World<'_> {
         at.forget_calls(|caller| caller == Caller::Heart);
         let held = at.session.iter().flat_map(|session| session.held.keys());
         let listed = held.copied().collect();
-        self.call(worker, Caller::Heart, Request::Beat { session, listed });
+        let request = Request::Beat {
+            session,
+            listed,
+            more_of_a_task: self.more_of_a_task(),
+        };
+        self.call(worker, Caller::Heart, request);
         let next = self.workers[worker].lasts(self.heartbeat_ms());
         self.wake_after(next, worker, Wake::Beat(session));
     }
@@ -91,12 +96,19 @@ impl World<'_> {
         if slots == 0 || at.is_calling(Caller::Leasing) || session.over.is_some() {
             return;
         }
+        let session = session.id;
         let request = Request::Lease {
-            session: session.id,
+            session,
             request: self.random.next(),
             slots,
+            more_of_a_task: self.more_of_a_task(),
         };
         self.call(worker, Caller::Leasing, request);
+    }
+
+    /// Nobody knows when threads have room: it is drawn anew each time.
+    fn more_of_a_task(&mut self) -> usize {
+        self.random.between(0, self.slots as u64) as usize
     }
 
     /// An answer arrives.

@@ -45,6 +45,13 @@ pub(crate) struct Files {
     from: (usize, usize),
 }
 
+impl Files {
+    /// Those that are still to be done.
+    pub(crate) fn len(&self) -> usize {
+        self.entries.len() - self.from.0
+    }
+}
+
 /// The files of a batch after the one that is being copied: left to others while that takes long.
 pub(crate) struct Rest<'a> {
     files: &'a Files,

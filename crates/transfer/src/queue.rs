@@ -210,6 +210,19 @@ impl Queue {
             && self.help.is_empty()
     }
 
+    /// Files and other jobs that wait, with those to come: a directory that was not begun has about `of_one` of them, one that
+    /// is being read has `unknown`.
+    pub(crate) fn waiting(&self, of_one: f64, unknown: usize) -> usize {
+        let paths = self.feeder.as_ref().map_or(0, Feeder::len);
+        let in_directories = (self.pending.len() + paths) as f64 * of_one.max(1.0);
+        let groups = self.groups.iter().map(|group| {
+            let unread = group.lister.as_ref();
+            let unread = unread.map_or(0, |lister| lister.supply.left(unknown));
+            group.batches.iter().map(Files::len).sum::<usize>() + unread
+        });
+        self.first.len() + self.help.len() + in_directories as usize + groups.sum::<usize>()
+    }
+
     /// Whether [`Queue::pop`] would find something for some thread.
     pub(crate) fn has_work(&self) -> bool {
         !self.first.is_empty()

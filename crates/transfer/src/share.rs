@@ -1,5 +1,5 @@
 //! Handing work over: about half of the sub-directories that wait, nearest the root first, of those that the
-//! item is made of, and of each huge directory the upper half of what is not begun; if that is worth it. And ranges of huge files, first: one mount
+//! item is made of, and of each huge directory all but one part of what is not begun; if that is worth it. And ranges of huge files, first: one mount
 //! may let little into a file at a time, so that they take long.
 
 use std::sync::Arc;
@@ -134,8 +134,8 @@ impl Engine {
         free.sort_by_key(Pending::depth);
         let n = match is_all_wanted {
             true => free.len(),
-            // The last one goes, too, if there is something else to do.
-            false if queue.has_files() => free.len().div_ceil(2),
+            // The last one goes, too, if all threads have something else to do.
+            false if queue.has_files() || !self.pool.has_room() => free.len().div_ceil(2),
             false => free.len() / 2,
         };
         let rest = free.split_off(n);
@@ -289,7 +289,8 @@ impl Cut {
 }
 
 impl Lister {
-    /// What others may have of it: all that nobody has anything of already, or of what is left the upper half of that.
+    /// What others may have of it: all that nobody has anything of already, or of that all but one part. Who is done with
+    /// one takes the next, the attempt itself like the others, so that all end at about the same time.
     fn cut_for_others(&self, is_all_wanted: bool) -> Option<Cut> {
         let Supply::Huge(window) = &self.supply else {
             return None;
@@ -299,13 +300,16 @@ impl Lister {
             return None;
         }
         let free = self.free_of(left)?;
+        let least = window.least_names(self.depth());
         let others = match is_all_wanted {
             true => free,
-            false => free.since(left.middle())?,
+            false => {
+                let parts = (names / least).clamp(2, MOST_SHARDS + 1);
+                free.since(left.parts(parts as usize).get(1)?.from())?
+            }
         };
         // Hashes are spread evenly.
         let names = (names as f64 * others.width() / left.width()) as u64;
-        let least = window.least_names(self.depth());
         let cut = Cut {
             others,
             names,

@@ -69,6 +69,11 @@ impl Feeder {
 }
 
 impl Feeder {
+    /// Paths that it has not come to.
+    pub(crate) fn len(&self) -> usize {
+        self.paths.len()
+    }
+
     /// Directories to walk that may be another's, from a place in the middle on, or all; and where that is.
     pub(crate) fn unbegun(&self, is_all_wanted: bool) -> (usize, impl Iterator<Item = &RelPath>) {
         let n = match (self.purpose, is_all_wanted) {

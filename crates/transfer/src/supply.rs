@@ -42,6 +42,15 @@ impl Supply {
         matches!(self, Self::Huge(window) if window.to_be_read().is_none())
     }
 
+    /// Names that are left; of a directory that is being read nobody knows: `unknown`.
+    pub(crate) fn left(&self, unknown: usize) -> usize {
+        match self {
+            Self::Source => unknown,
+            Self::Whole(names) => names.len(),
+            Self::Huge(window) => window.left_names().try_into().unwrap_or(unknown),
+        }
+    }
+
     /// How many files a thread takes at once.
     pub(crate) fn batch_files(&self, engine: &Engine) -> usize {
         match self {

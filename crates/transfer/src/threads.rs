@@ -54,6 +54,11 @@ impl Threads {
         }
     }
 
+    /// Whether they could do more than waits for them: soon some have nothing to do.
+    pub fn have_room(&self) -> bool {
+        self.pool.lock().has_little_waiting()
+    }
+
     pub(crate) fn pool(&self) -> &Arc<Pool> {
         &self.pool
     }
@@ -196,6 +201,16 @@ impl State {
     /// that wait. These are no more than the items that others have of their files.
     fn most(&self, limit: usize) -> usize {
         limit + self.left_behind().min(limit) + self.waiting
+    }
+
+    /// Whether fewer files and other jobs wait than there are threads.
+    fn has_little_waiting(&self) -> bool {
+        let threads = self.load.at_once();
+        let waiting = self.attempts.iter().map(|slot| {
+            let of_one = slot.engine.pace.files_of_one();
+            slot.queue.waiting(of_one, threads)
+        });
+        waiting.sum::<usize>() < threads
     }
 
     fn has_work(&self) -> bool {

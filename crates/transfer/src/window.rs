@@ -66,9 +66,9 @@ const PAYS_FOR: u64 = 16;
 const READ_FOR_EACH: u64 = 512;
 
 /// Worth an item in a root however few there are beside them, and so many more for each level below: going through a
-/// directory on both sides takes two requests, what is done with a name six and more.
+/// directory on both sides takes two requests, what is done with a name some fifteen.
 const LEAST_NAMES: u64 = 32;
-const NAMES_A_LEVEL: u64 = 2;
+const NAMES_A_LEVEL: u64 = 1;
 
 /// Names, and how many of them are taken.
 #[derive(Default)]
@@ -101,6 +101,10 @@ impl NameList {
 
     fn held_bytes(&self) -> usize {
         self.bytes.len() + self.entries.len() * size_of::<Named>()
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.left().len()
     }
 
     fn left(&self) -> &[Named] {

@@ -2,7 +2,7 @@
 //!
 //! `connection` repeats each call until it is answered; `session` is one registration with its
 //! heartbeats; `running` an item that it
-//! holds; `behind` what hangs in a mount; `lease` is the clock by which an attempt knows whether it may still write; `slot` runs
+//! holds; `room` how much more the threads could do; `behind` what hangs in a mount; `lease` is the clock by which an attempt knows whether it may still write; `slot` runs
 //! one item, `verdict` is what that ended with, `answer` tells the server; `rclone` runs those that rclone has a part in.
 
 mod answer;
@@ -11,6 +11,7 @@ mod connection;
 pub mod lease;
 mod links;
 mod rclone;
+mod room;
 mod running;
 mod session;
 mod share;

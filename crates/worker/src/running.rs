@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use model::{Epoch, ItemId, TaskId};
+use model::{Engine, Epoch, ItemId, TaskId};
 use transfer::{Cancel, Progress};
 use wire::{BadMessage, proto};
 
@@ -20,6 +20,9 @@ pub(crate) struct Running {
     pub(crate) fence: Arc<ItemFence>,
     /// The server asked for some of its work.
     pub(crate) wanted: Arc<AtomicBool>,
+    /// Rclone does without.
+    pub(crate) needs_threads: bool,
+    pub(crate) begun: Instant,
 }
 
 impl Running {
@@ -39,6 +42,11 @@ impl Running {
             fence: Arc::new(ItemFence::new(clock.clone(), granted_from, cancel.clone())),
             cancel,
             wanted: Arc::default(),
+            needs_threads: grant
+                .task
+                .as_ref()
+                .is_none_or(|task| task.engine != Engine::Rclone.name()),
+            begun: Instant::now(),
         })
     }
 

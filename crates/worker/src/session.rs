@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use model::{Engine, Epoch, ItemId};
 use tokio::runtime::Handle;
@@ -16,6 +16,7 @@ use wire::proto::command::Kind;
 use crate::behind::Behind;
 use crate::connection::{CallError, Connection, definite};
 use crate::lease::{LeaseClock, granted_from, now};
+use crate::room::Room;
 use crate::running::Running;
 use crate::slot;
 use crate::{Options, random};
@@ -65,7 +66,8 @@ pub(crate) struct Session {
     pub(crate) hung_after: Duration,
     /// Of this process, whatever the session.
     pub(crate) behind: Arc<Behind>,
-    slots: usize,
+    pub(crate) slots: usize,
+    pub(crate) room: Room,
     /// By epoch too: an item may come back while the attempt that lost it is still ending.
     held: Mutex<Held>,
     /// Woken when a slot has become free.
@@ -118,6 +120,7 @@ pub(crate) async fn register(
         },
         behind: behind.clone(),
         slots,
+        room: Room::default(),
         held: Mutex::new(HashMap::new()),
         freed: Notify::new(),
     })
@@ -181,7 +184,10 @@ impl Session {
         let mut interval = tokio::time::interval(self.heartbeat);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
         loop {
-            interval.tick().await;
+            tokio::select! {
+                _ = interval.tick() => (),
+                () = self.room_has_grown() => (),
+            }
             let listed: Vec<Arc<Running>> = self.held().values().cloned().collect();
             let held = listed.iter();
             let request = proto::HeartbeatRequest {
@@ -190,6 +196,7 @@ impl Session {
                     .map(|running| running.as_held(self.hung_after))
                     .collect(),
                 left_behind: self.behind.named(),
+                more_of_a_task: self.tell_room(),
             };
             let sent = now();
             let answer = self
@@ -278,6 +285,7 @@ impl Session {
                 request_id: random(),
                 slots: free as u32,
                 wait_ms: POLL.as_millis() as u32,
+                more_of_a_task: self.tell_room(),
             };
             let sent = AtomicU64::new(0);
             let reply = self
@@ -315,9 +323,11 @@ impl Session {
         self.held().insert(key, running.clone());
         let session = self.clone();
         tokio::task::spawn_blocking(move || {
+            let begun = Instant::now();
             running.progress.join();
             slot::run(&session, &running, grant);
             running.progress.leave();
+            session.room.took(begun.elapsed());
             session.held().remove(&key);
             session.behind.ended(&running);
             session.freed.notify_one();

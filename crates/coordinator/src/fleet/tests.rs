@@ -200,6 +200,36 @@ fn the_longest_running_are_asked_first_and_not_twice_at_once() {
 }
 
 #[test]
+fn nobody_is_asked_for_work_of_a_task_by_those_whose_threads_are_busy_with_it() {
+    let t0 = Instant::now();
+    let again = Duration::from_secs(2);
+    let mut fleet = fleet(t0, 2);
+    for n in 0..2 {
+        let lease = (ItemId::from_random(n), Epoch(1));
+        let session = fleet.session(id(n)).unwrap();
+        session.hold(lease, TaskId(1), WorkKind::Walk, t0);
+    }
+    let waiting = fleet.session(id(1)).unwrap();
+    waiting.idle_slots = 1;
+    waiting.more_of_a_task = 0;
+    assert_eq!(waiting.room_for(TaskId(1)), 0);
+    // It gets one of another task all the same.
+    assert_eq!(waiting.room_for(TaskId(2)), 1);
+    let is_wanted = |fleet: &Fleet, task| fleet.is_wanted(&[id(1)], TaskId(task), t0, |_| true);
+    assert!(!is_wanted(&fleet, 1) && is_wanted(&fleet, 2));
+    let now = t0 + again;
+    let any = |_| Some(Priority::default());
+    assert_eq!(fleet.ask_to_share(&[id(1)], again, now, any), 0);
+    let lease = (ItemId::from_random(7), Epoch(1));
+    let busy = fleet.session(id(0)).unwrap();
+    busy.hold(lease, TaskId(2), WorkKind::Walk, t0);
+    assert_eq!(fleet.ask_to_share(&[id(1)], again, now, any), 1);
+    assert!(fleet.session(id(0)).unwrap().held[&lease.0].share);
+    fleet.session(id(1)).unwrap().more_of_a_task = 1;
+    assert_eq!(fleet.ask_to_share(&[id(1)], again, now, any), 1);
+}
+
+#[test]
 fn those_of_a_lower_priority_are_asked_beside_those_of_a_higher() {
     let t0 = Instant::now();
     let again = Duration::from_secs(2);

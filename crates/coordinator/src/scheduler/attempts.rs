@@ -265,16 +265,27 @@ impl Scheduler {
 
     /// The attempt is over; one with another epoch is not meant.
     pub(super) fn drop_held(&self, id: SessionId, item: ItemId, epoch: Epoch) {
-        let is_empty = match self.state().fleet.session(id) {
-            Some(session) if session.held.get(&item).is_some_and(|h| h.epoch == epoch) => {
-                session.held.remove(&item);
-                if let Some((_, grants)) = &mut session.last_lease {
-                    grants.retain(|granted| granted.item.id != item);
-                }
-                session.held.is_empty()
-            }
-            _ => false,
+        let mut state = self.state();
+        let Some(session) = state.fleet.session(id) else {
+            return;
         };
+        if session
+            .held
+            .get(&item)
+            .is_none_or(|held| held.epoch != epoch)
+        {
+            return;
+        }
+        let dropped = session.held.remove(&item);
+        if let Some((_, grants)) = &mut session.last_lease {
+            grants.retain(|granted| granted.item.id != item);
+        }
+        let is_empty = session.held.is_empty();
+        if dropped.is_some_and(|held| held.kind == WorkKind::Range) {
+            // It may get another.
+            state.waiters.wake(id);
+        }
+        drop(state);
         if is_empty {
             self.wake_empty(id);
         }

@@ -11,6 +11,9 @@ use crate::store::{Kinds, Phase, StoreError};
 /// How often it is said that no worker has rclone.
 const SAY_AGAIN: Duration = Duration::from_secs(60);
 
+/// A worker gets no more: while one is under way, the next finds its file.
+const RANGES_AT_ONCE: usize = 2;
+
 impl Scheduler {
     pub fn engine_of(&self, task: TaskId) -> Engine {
         let engine = self.settings.engines.get(&task);
@@ -51,12 +54,14 @@ impl Scheduler {
         if self.needs_rclone(task) && session.rclone_problem().is_some() {
             return None;
         }
-        Some(
-            match copies_by_rclone && self.settings.server_side_listing {
-                true => Kinds::Only(WorkKind::Files),
-                false => Kinds::All,
-            },
-        )
+        if copies_by_rclone && self.settings.server_side_listing {
+            return Some(Kinds::Only(WorkKind::Files));
+        }
+        Some(match session.ranges() {
+            0 => Kinds::All,
+            n if n < RANGES_AT_ONCE => Kinds::RangesLast,
+            _ => Kinds::NoRanges,
+        })
     }
 
     /// Says of tasks whose engine no worker has that they wait, and why; where no other worker can come, they fail.

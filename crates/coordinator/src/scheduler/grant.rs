@@ -306,7 +306,7 @@ impl Scheduler {
                 let kinds = self.kinds_for(session, task)?;
                 let task_id = task.record.task.id;
                 let at_most = match &task.record.source_identity {
-                    Some(_) => slots,
+                    Some(_) => slots.min(session.room_for(task_id)),
                     None if task.is_being_granted => 0,
                     None => usize::from(!held.contains(&task_id)),
                 };

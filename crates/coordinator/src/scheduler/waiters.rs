@@ -38,6 +38,14 @@ struct Turn {
     most: usize,
 }
 
+impl Waiters {
+    /// Other things may be granted to the session than before.
+    pub(super) fn wake(&self, session: SessionId) {
+        let its = self.calls.values().filter(|call| call.session == session);
+        its.for_each(|call| call.wakes.notify_one());
+    }
+}
+
 #[cfg(test)]
 impl Waiters {
     /// Sessions whose calls were woken and have not looked yet.
@@ -110,8 +118,9 @@ impl Scheduler {
             if !self.may_get(&state, session, task) {
                 continue;
             }
+            let room = state.fleet.sessions[&session].room_for(task);
             if let Some(call) = state.waiters.calls.get_mut(&number) {
-                let most = call.slots.min(share);
+                let most = call.slots.min(share).min(room);
                 left -= most.min(left);
                 call.wake(Turn { task, most });
             }
@@ -125,9 +134,19 @@ impl Scheduler {
         let is_suspected = state.fleet.session(id).is_some_and(|s| s.suspect.is_some());
         let mut tasks = state.tasks.values();
         if is_suspected || tasks.any(|task| task.stock.may_have_suspects(Kinds::All, now_ms)) {
-            let calls = state.waiters.calls.values();
-            let its = calls.filter(|call| call.session == id);
-            its.for_each(|call| call.wakes.notify_one());
+            state.waiters.wake(id);
+        }
+    }
+
+    /// The session has room for so many more items of a task that it holds something of.
+    pub fn note_room(&self, id: SessionId, more_of_a_task: usize) {
+        let mut state = self.state();
+        let Some(session) = state.fleet.session(id) else {
+            return;
+        };
+        let before = std::mem::replace(&mut session.more_of_a_task, more_of_a_task);
+        if more_of_a_task > before {
+            state.waiters.wake(id);
         }
     }
 
@@ -157,6 +176,7 @@ impl Scheduler {
         task.record.result.is_none()
             && !task.is_being_granted
             && !known.has_suspect()
+            && known.room_for(task.record.task.id) > 0
             && self.kinds_for(known, task).is_some_and(has_some)
             && state.fleet.may_run(session, task.record.task.id, now)
     }

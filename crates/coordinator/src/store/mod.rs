@@ -270,6 +270,9 @@ pub enum Suspects {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kinds {
     All,
+    /// For who has a range already: one mount may let little into a file at a time, so that more of them wait for each other.
+    RangesLast,
+    NoRanges,
     Only(WorkKind),
 }
 
@@ -278,6 +281,8 @@ impl Kinds {
     pub fn in_order(&self) -> &[WorkKind] {
         match self {
             Kinds::All => &[WorkKind::Range, WorkKind::Walk, WorkKind::Files],
+            Kinds::RangesLast => &[WorkKind::Walk, WorkKind::Files, WorkKind::Range],
+            Kinds::NoRanges => &[WorkKind::Walk, WorkKind::Files],
             Kinds::Only(kind) => std::slice::from_ref(kind),
         }
     }

@@ -385,3 +385,28 @@ fn a_call_without_an_answer_is_seen_from_outside_with_its_path() {
     assert_same(&place);
     mounted.unmount().unwrap();
 }
+
+#[test]
+fn there_is_room_where_less_waits_than_there_are_threads() {
+    for (files, has_room) in [(1, true), (100, false)] {
+        let place = Place::new("room");
+        (0..files).for_each(|n| place.write(&format!("f{n}"), "x"));
+        let threads = Threads::new(4);
+        assert!(threads.have_room());
+        let gate = Arc::<Gate>::default();
+        std::thread::scope(|scope| {
+            let mut attempt = walk();
+            attempt.fence = Some(gate.clone());
+            let run =
+                scope.spawn(|| attempt.run_on(&threads, &place.source(""), &place.target("")));
+            wait_until("a thread is held up", || {
+                gate.waiting.load(Ordering::SeqCst) > 0
+            });
+            assert_eq!(threads.have_room(), has_room, "{files} files");
+            gate.open();
+            run.join().unwrap().unwrap();
+        });
+        assert!(threads.have_room());
+        assert_same(&place);
+    }
+}

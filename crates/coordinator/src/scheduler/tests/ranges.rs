@@ -1,5 +1,7 @@
 //! Ranges of huge files: what is held of them keeps no task from going on.
 
+use std::task::{Context, Waker};
+
 use model::{FileIdentity, RangeState, RangeWork, WorkKind};
 
 use super::*;
@@ -56,4 +58,47 @@ fn a_task_goes_on_though_somebody_is_at_a_range_that_was_given_up() {
         Vec::new(),
     );
     assert!(late.unwrap_err().is_stale());
+}
+
+#[test]
+fn who_has_a_range_gets_something_else_first_and_no_third() {
+    let place = Place::with_tasks(1);
+    let scheduler = place.open();
+    let [owner, helper] = [1, 2].map(|n| Worker::register(&scheduler, n));
+    let (first, epoch) = owner.begin_first(&scheduler);
+    let walk = (item(1000), walk(&["a"]));
+    let children = [range(0), range(1), range(2), walk];
+    scheduler.split(first, epoch, &children).unwrap();
+    scheduler.note_room(helper.session, 1);
+    let kinds = [(); 3].map(|()| {
+        let (_, work) = helper.lease_one(&scheduler);
+        work.kind()
+    });
+    let expected = [WorkKind::Range, WorkKind::Walk, WorkKind::Range];
+    assert_eq!(kinds, expected);
+    assert_eq!(helper.lease(&scheduler), []);
+    // One of another worker's.
+    let (_, work) = owner.lease_one(&scheduler);
+    assert_eq!(work.kind(), WorkKind::Range);
+}
+
+#[test]
+fn who_is_done_with_a_range_is_woken_for_the_next() {
+    let place = Place::with_tasks(1);
+    let scheduler = place.open();
+    let [owner, helper] = [1, 2].map(|n| Worker::register(&scheduler, n));
+    let (first, epoch) = owner.begin_first(&scheduler);
+    let children: Vec<_> = (0..3).map(range).collect();
+    scheduler.split(first, epoch, &children).unwrap();
+    scheduler.note_room(helper.session, 1);
+    let [(done, _), _] = [(); 2].map(|()| helper.lease_one(&scheduler));
+    let waiting = scheduler.wait_for_work(helper.session, 1);
+    assert_eq!(helper.lease(&scheduler), []);
+    assert_eq!(waiting.should_look(), None);
+    let mut woken = std::pin::pin!(waiting.woken());
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(woken.as_mut().poll(&mut context).is_pending());
+    helper.complete(&scheduler, done, Outcome::default());
+    assert!(woken.as_mut().poll(&mut context).is_ready());
+    assert_eq!(waiting.should_look(), Some(1));
 }

@@ -101,6 +101,27 @@ fn who_holds_nothing_is_woken_first() {
 }
 
 #[test]
+fn whose_threads_are_busy_gets_nothing_more_of_the_task_until_they_have_room() {
+    let idlers = idlers();
+    let Idlers {
+        scheduler, busy, ..
+    } = &idlers;
+    scheduler.note_room(busy.session, 0);
+    let waiting = scheduler.wait_for_work(busy.session, 3);
+    idlers.hand_over(0..4);
+    assert_eq!(idlers.woken(), []);
+    assert_eq!(waiting.should_look(), None);
+    assert_eq!(busy.lease(scheduler), []);
+    scheduler.note_room(busy.session, 1);
+    assert_eq!(waiting.should_look(), Some(3));
+    assert_eq!(busy.lease(scheduler).len(), 1);
+    scheduler.note_room(busy.session, 0);
+    assert_eq!(busy.lease(scheduler), []);
+    // Nor does it keep others from it.
+    assert_eq!(idlers.idle[0].lease(scheduler).len(), 3);
+}
+
+#[test]
 fn who_can_not_run_it_is_not_woken_for_it() {
     let idlers = idlers();
     let [one, two] = idlers.idle;
