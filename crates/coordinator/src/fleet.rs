@@ -17,6 +17,9 @@ use crate::store::{Cost, Granted};
 /// A refused task is offered to the worker again after this time: mounts come back.
 const REFUSAL: Duration = Duration::from_secs(60);
 
+/// Attempts that are asked for work for each slot that has none: most have nothing to give when a run ends.
+const ASKED_FOR_A_SLOT: usize = 3;
+
 /// How far an attempt has come, as its worker says: a lower bound.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Progress {
@@ -160,6 +163,11 @@ impl Session {
     pub fn ranges(&self) -> usize {
         let held = self.held.values();
         held.filter(|held| held.kind == WorkKind::Range).count()
+    }
+
+    /// Slots for which it waits for work that its threads have room for.
+    fn roomy_slots(&self) -> usize {
+        self.idle_slots.min(self.more_of_a_task.max(1))
     }
 
     /// Whether it waits for items of the task.
@@ -472,29 +480,33 @@ impl Fleet {
         last.filter(|_| now.duration_since(first) >= grace)
     }
 
-    /// Marks attempts that are to hand work back, since these workers have idle slots and nothing else is
-    /// there for them: as many of each priority, since whether it is worth it each knows for itself, and those of one
-    /// may have nothing to give for long. Those that have run longest come first, and none that was asked less than
-    /// `again` ago. Tasks without a priority here are left alone, and so is a worker that idles alone: its slots share
-    /// their threads. Returns how many were marked.
+    /// Marks attempts at tasks with these priorities that are to hand work back, since these workers have idle slots and
+    /// nothing else is there for them: some for each slot, of each priority, since whether it is worth it each knows for
+    /// itself, and those of one may have nothing to give for long. Those that have run longest come first, and none that was asked less than
+    /// `again` ago. A worker that waits alone for the task is left alone: its slots share their threads. Returns how
+    /// many were marked.
     pub fn ask_to_share(
         &mut self,
         idle: &[SessionId],
         again: Duration,
         now: Instant,
-        priority: impl Fn(TaskId) -> Option<Priority>,
+        priorities: &BTreeMap<TaskId, Priority>,
     ) -> usize {
-        let slots = idle.iter().filter_map(|id| self.sessions.get(id));
-        let slots = slots.map(|session| session.idle_slots).sum();
+        let idle = idle.iter().filter_map(|id| self.sessions.get_key_value(id));
+        let idle: Vec<(SessionId, &Session)> = idle.map(|(id, session)| (*id, session)).collect();
+        let waits_for_any =
+            |session: &Session| priorities.keys().any(|task| session.waits_for(*task));
+        let slots = idle.iter().filter(|(_, session)| waits_for_any(session));
+        let slots: usize = slots.map(|(_, session)| session.roomy_slots()).sum();
         // Two of them are enough to know whether one is another.
-        let waits_for =
-            |id: &&SessionId, task| self.sessions.get(*id).is_some_and(|s| s.waits_for(task));
-        let two_that_wait = |task| idle.iter().filter(move |id| waits_for(id, task)).take(2);
-        let waiting: BTreeMap<TaskId, Vec<SessionId>> = (self.held_tasks().into_iter())
-            .map(|task| (task, two_that_wait(task).copied().collect()))
+        let two_that_wait = |task| {
+            let waiting = idle.iter().filter(|(_, session)| session.waits_for(task));
+            waiting.map(|(id, _)| *id).take(2).collect()
+        };
+        let waiting: BTreeMap<TaskId, (Priority, Vec<SessionId>)> = priorities
+            .iter()
+            .map(|(task, priority)| (*task, (*priority, two_that_wait(*task))))
             .collect();
-        let does_another_wait =
-            |id: SessionId, task: TaskId| waiting[&task].iter().any(|waits| *waits != id);
         let mut candidates: Vec<(Priority, &mut Held)> = self
             .sessions
             .iter_mut()
@@ -502,20 +514,23 @@ impl Fleet {
                 let held = session.held.values_mut();
                 held.map(|held| (*id, held))
             })
-            .filter(|(id, held)| {
-                does_another_wait(*id, held.task)
-                    && held.kind != WorkKind::Range
+            .filter(|(_, held)| {
+                held.kind != WorkKind::Range
                     && !held.share
                     && held
                         .asked
                         .is_none_or(|asked| now.duration_since(asked) >= again)
             })
-            .filter_map(|(_, held)| Some((priority(held.task)?, held)))
+            .filter_map(|(id, held)| {
+                let (priority, waiting) = waiting.get(&held.task)?;
+                let does_another_wait = waiting.iter().any(|waits| *waits != id);
+                does_another_wait.then_some((*priority, held))
+            })
             .collect();
         candidates.sort_by_key(|(priority, held)| (*priority, held.granted));
         candidates
             .chunk_by_mut(|(one, _), (other, _)| one == other)
-            .flat_map(|equals| equals.iter_mut().take(slots))
+            .flat_map(|equals| equals.iter_mut().take(slots * ASKED_FOR_A_SLOT))
             .map(|(_, held)| {
                 held.share = true;
                 held.asked = Some(now);

@@ -132,6 +132,10 @@ fn path(bytes: &[u8]) -> Option<PathBuf> {
     (!bytes.is_empty()).then(|| OsStr::from_bytes(bytes).into())
 }
 
+fn more_of_a_task(said: Option<u32>) -> usize {
+    said.map_or(usize::MAX, |more| more as usize)
+}
+
 fn deadline(wait_ms: u32) -> Instant {
     Instant::now() + Duration::from_millis(wait_ms.into()).min(MAX_WAIT)
 }
@@ -179,7 +183,7 @@ impl Coordinator for Service {
         let deadline = deadline(request.wait_ms);
         let came = Instant::now();
         self.scheduler
-            .note_room(id, request.more_of_a_task as usize);
+            .note_room(id, more_of_a_task(request.more_of_a_task));
         let waiting = self.scheduler.wait_for_work(id, slots);
         let mut most = slots;
         loop {
@@ -231,7 +235,7 @@ impl Coordinator for Service {
         let id = session(request.session);
         self.scheduler.note_left_behind(id, left_behind);
         self.scheduler
-            .note_room(id, request.more_of_a_task as usize);
+            .note_room(id, more_of_a_task(request.more_of_a_task));
         let heard = self
             .scheduler
             .hear(id, listed, &address)

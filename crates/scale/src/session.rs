@@ -70,7 +70,7 @@ impl Session {
             request_id: id(&mut self.random),
             slots,
             wait_ms: wait.as_millis() as u32,
-            more_of_a_task: slots,
+            more_of_a_task: None,
         };
         Ok(self.client.lease(request).await?.into_inner().grants)
     }
@@ -143,7 +143,7 @@ impl Session {
             session: self.id,
             held: held.collect(),
             left_behind: Vec::new(),
-            more_of_a_task: u32::MAX,
+            more_of_a_task: None,
         };
         let reply = self.client.heartbeat(request).await?.into_inner();
         Ok(reply.lost.into_iter().map(|lost| lost.item).collect())

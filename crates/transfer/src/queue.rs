@@ -211,7 +211,7 @@ impl Queue {
     }
 
     /// Files and other jobs that wait, with those to come: a directory that was not begun has about `of_one` of them, one that
-    /// is being read has `unknown`.
+    /// was not read to its end has `unknown`; while a thread reads on, nobody has anything of it.
     pub(crate) fn waiting(&self, of_one: f64, unknown: usize) -> usize {
         let paths = self.feeder.as_ref().map_or(0, Feeder::len);
         let in_directories = (self.pending.len() + paths) as f64 * of_one.max(1.0);
@@ -220,7 +220,11 @@ impl Queue {
             let unread = unread.map_or(0, |lister| lister.supply.left(unknown));
             group.batches.iter().map(Files::len).sum::<usize>() + unread
         });
-        self.first.len() + self.help.len() + in_directories as usize + groups.sum::<usize>()
+        let first = self.first.iter().map(|job| match job {
+            Job::Files(_, files) => files.len(),
+            _ => 1,
+        });
+        first.sum::<usize>() + self.help.len() + in_directories as usize + groups.sum::<usize>()
     }
 
     /// Whether [`Queue::pop`] would find something for some thread.

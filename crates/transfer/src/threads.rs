@@ -207,8 +207,12 @@ impl State {
     fn has_little_waiting(&self) -> bool {
         let threads = self.load.at_once();
         let waiting = self.attempts.iter().map(|slot| {
-            let of_one = slot.engine.pace.files_of_one();
-            slot.queue.waiting(of_one, threads)
+            let engine = &slot.engine;
+            // What is offered to others just now is in no queue.
+            match engine.is_sharing.load(Ordering::Relaxed) {
+                true => threads,
+                false => slot.queue.waiting(engine.pace.files_of_one(), threads),
+            }
         });
         waiting.sum::<usize>() < threads
     }

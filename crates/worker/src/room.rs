@@ -1,8 +1,9 @@
 //! How much more this worker's threads could do: while they have enough, items of the same task are left to others. Small
 //! items that wait here for the same threads, or for the lock of one directory, are lost to those who idle.
 
-use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
-use std::time::Duration;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use crate::running::Running;
 use crate::session::Session;
@@ -10,46 +11,77 @@ use crate::session::Session;
 /// Items that take less are held on all slots: asking for each would take longer than they do.
 const SHORT: Duration = Duration::from_millis(250);
 
+/// Or less than so many times as long as opening the roots: where calls are slow, several begin at once.
+const SHORT_BY_OPENING: u32 = 3;
+
 /// How long an item may take until it is known what there is to do.
 const BEGINNING: Duration = Duration::from_secs(2);
 
 /// How often it is looked whether threads have become free.
 const LOOKED_EVERY: Duration = Duration::from_millis(50);
 
+/// What grew is told at once, what shrank after this time: most of it passes.
+const SHRUNK_FOR: Duration = Duration::from_millis(500);
+
 /// What items took of late, and what the server was told.
 #[derive(Debug, Default)]
-pub(crate) struct Room {
-    /// In µs, the newest counts half.
-    item_time: AtomicU64,
-    told: AtomicU32,
+pub(crate) struct Room(Mutex<Known>);
+
+#[derive(Debug, Default)]
+struct Known {
+    /// The newest counts half. None has ended yet: they are taken for long.
+    items: Option<Took>,
+    told: Option<(u32, Instant)>,
+}
+
+/// How long an item took.
+#[derive(Debug, Clone, Copy)]
+struct Took {
+    opening: Duration,
+    all: Duration,
+}
+
+impl Took {
+    fn is_short(&self) -> bool {
+        self.all < SHORT.max(self.opening * SHORT_BY_OPENING)
+    }
 }
 
 impl Room {
-    pub(crate) fn took(&self, time: Duration) {
-        let time = time.as_micros() as u64;
-        let before = self.item_time.load(Ordering::Relaxed);
-        let now = match before {
-            0 => time,
-            before => (before + time) / 2,
-        };
-        self.item_time.store(now.max(1), Ordering::Relaxed);
+    fn known(&self) -> MutexGuard<'_, Known> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Where none has ended yet, they are taken for long.
+    fn took(&self, new: Took) {
+        let mut known = self.known();
+        known.items = Some(match known.items {
+            None => new,
+            Some(before) => Took {
+                opening: (before.opening + new.opening) / 2,
+                all: (before.all + new.all) / 2,
+            },
+        });
+    }
+
     fn items_are_short(&self) -> bool {
-        (1..SHORT.as_micros() as u64).contains(&self.item_time.load(Ordering::Relaxed))
+        self.known().items.is_some_and(|items| items.is_short())
+    }
+
+    /// The server goes by this now.
+    pub(crate) fn told(&self, more: u32) {
+        self.known().told = Some((more, Instant::now()));
+    }
+
+    fn has_to_be_told(&self, more: u32) -> bool {
+        self.known()
+            .told
+            .is_some_and(|(told, at)| more > told || more < told && at.elapsed() >= SHRUNK_FOR)
     }
 }
 
 impl Session {
-    /// So many more items of a task that it holds something of: the server is being told.
-    pub(crate) fn tell_room(&self) -> u32 {
-        let more = self.more_of_a_task();
-        self.room.told.store(more, Ordering::Relaxed);
-        more
-    }
-
-    fn more_of_a_task(&self) -> u32 {
+    /// How many more items of a task that it holds something of the threads have room for.
+    pub(crate) fn more_of_a_task(&self) -> u32 {
         if self.room.items_are_short() {
             return self.slots as u32;
         }
@@ -57,16 +89,22 @@ impl Session {
         (!is_beginning && self.threads.have_room()).into()
     }
 
-    /// Until there is more room than the server was told, and a slot for it.
-    pub(crate) async fn room_has_grown(&self) {
+    /// Until there is more room than the server was told, or less for some time, and a slot for it.
+    pub(crate) async fn room_has_changed(&self) {
         loop {
             tokio::time::sleep(LOOKED_EVERY).await;
-            let told = self.room.told.load(Ordering::Relaxed);
             let has_slot = self.held().len() < self.slots;
-            if has_slot && self.more_of_a_task() > told {
+            if has_slot && self.room.has_to_be_told(self.more_of_a_task()) {
                 return;
             }
         }
+    }
+
+    /// An item has ended.
+    pub(crate) fn note_time_of(&self, running: &Running) {
+        let all = running.begun.elapsed();
+        let opening = running.opened.get().copied().unwrap_or(all);
+        self.room.took(Took { opening, all });
     }
 }
 
@@ -86,17 +124,46 @@ impl Running {
 mod tests {
     use std::time::Duration;
 
-    use super::Room;
+    use super::{Room, Took};
 
     #[test]
     fn items_are_short_when_the_newest_were() {
         let room = Room::default();
         assert!(!room.items_are_short());
-        room.took(Duration::from_micros(0));
+        let took = |opening, all| {
+            let [opening, all] = [opening, all].map(Duration::from_millis);
+            room.took(Took { opening, all });
+        };
+        took(0, 0);
         assert!(room.items_are_short());
-        room.took(Duration::from_secs(60));
+        took(5, 60_000);
         assert!(!room.items_are_short());
-        (0..8).for_each(|_| room.took(Duration::from_millis(10)));
+        (0..10).for_each(|_| took(5, 10));
         assert!(room.items_are_short());
+        took(5, 1_000);
+        assert!(!room.items_are_short());
+        // As much of that as opening the roots takes is no reason to wait for.
+        (0..10).for_each(|_| took(400, 1_000));
+        assert!(room.items_are_short());
+    }
+
+    #[test]
+    fn what_grew_is_told_at_once_and_what_shrank_later() {
+        let room = Room::default();
+        assert!(!room.has_to_be_told(3), "the first heartbeat says it");
+        room.told(1);
+        assert_eq!(
+            [0, 1, 2].map(|more| room.has_to_be_told(more)),
+            [false, false, true]
+        );
+        let long_ago = room
+            .known()
+            .told
+            .map(|(more, at)| (more, at - super::SHRUNK_FOR));
+        room.known().told = long_ago;
+        assert_eq!(
+            [0, 1, 2].map(|more| room.has_to_be_told(more)),
+            [true, false, true]
+        );
     }
 }

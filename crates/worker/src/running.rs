@@ -1,7 +1,7 @@
 //! An item that this worker holds, as its heartbeats and commands know it.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, OnceLock};
 use std::time::{Duration, Instant};
 
 use model::{Engine, Epoch, ItemId, TaskId};
@@ -23,6 +23,8 @@ pub(crate) struct Running {
     /// Rclone does without.
     pub(crate) needs_threads: bool,
     pub(crate) begun: Instant,
+    /// How long it took until the roots were open.
+    pub(crate) opened: OnceLock<Duration>,
 }
 
 impl Running {
@@ -47,6 +49,7 @@ impl Running {
                 .as_ref()
                 .is_none_or(|task| task.engine != Engine::Rclone.name()),
             begun: Instant::now(),
+            opened: OnceLock::new(),
         })
     }
 

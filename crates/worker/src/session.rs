@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use model::{Engine, Epoch, ItemId};
 use tokio::runtime::Handle;
@@ -186,17 +186,18 @@ impl Session {
         loop {
             tokio::select! {
                 _ = interval.tick() => (),
-                () = self.room_has_grown() => (),
+                () = self.room_has_changed() => (),
             }
             let listed: Vec<Arc<Running>> = self.held().values().cloned().collect();
             let held = listed.iter();
+            let more = self.more_of_a_task();
             let request = proto::HeartbeatRequest {
                 session: self.id,
                 held: held
                     .map(|running| running.as_held(self.hung_after))
                     .collect(),
                 left_behind: self.behind.named(),
-                more_of_a_task: self.tell_room(),
+                more_of_a_task: Some(more),
             };
             let sent = now();
             let answer = self
@@ -213,6 +214,7 @@ impl Session {
                     }
                     listed.iter().for_each(|running| running.fence.heard());
                     self.clock.renewed(sent);
+                    self.room.told(more);
                 }
                 Err(status) => match definite(status) {
                     Some(error) => return error.into(),
@@ -280,12 +282,14 @@ impl Session {
                 self.freed.notified().await;
                 continue;
             }
+            let more = self.more_of_a_task();
+            self.room.told(more);
             let request = proto::LeaseRequest {
                 session: self.id,
                 request_id: random(),
                 slots: free as u32,
                 wait_ms: POLL.as_millis() as u32,
-                more_of_a_task: self.tell_room(),
+                more_of_a_task: Some(more),
             };
             let sent = AtomicU64::new(0);
             let reply = self
@@ -323,11 +327,10 @@ impl Session {
         self.held().insert(key, running.clone());
         let session = self.clone();
         tokio::task::spawn_blocking(move || {
-            let begun = Instant::now();
             running.progress.join();
             slot::run(&session, &running, grant);
             running.progress.leave();
-            session.room.took(begun.elapsed());
+            session.note_time_of(&running);
             session.held().remove(&key);
             session.behind.ended(&running);
             session.freed.notify_one();

@@ -91,7 +91,7 @@ impl<'a> Slot<'a> {
         }
         let left = Arc::<LeftNames>::default();
         let attempt = self.attempt(&left)?;
-        self.log_begin();
+        self.begin();
         let finished = transfer::run(&self.session.threads, attempt)?;
         self.send_left_names(&left)?;
         Ok(Verdict::Complete(Box::new(Complete {
@@ -102,7 +102,9 @@ impl<'a> Slot<'a> {
     }
 
     /// Says that all is ready, and what is done now.
-    pub(crate) fn log_begin(&self) {
+    pub(crate) fn begin(&self) {
+        // Once.
+        let _ = self.running.opened.set(self.running.begun.elapsed());
         tracing::debug!(
             "item {} of task {}, epoch {}: {:?}",
             self.running.item,

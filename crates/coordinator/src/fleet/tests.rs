@@ -175,28 +175,25 @@ fn the_longest_running_are_asked_first_and_not_twice_at_once() {
     let again = Duration::from_secs(2);
     let mut fleet = fleet(t0, 2);
     let session = fleet.session(id(0)).unwrap();
-    session.hold(
-        (ItemId::from_random(1), Epoch(1)),
-        TaskId(1),
-        WorkKind::Walk,
-        t0 + again,
-    );
-    session.hold(
-        (ItemId::from_random(2), Epoch(1)),
-        TaskId(1),
-        WorkKind::Walk,
-        t0,
-    );
+    let most = ASKED_FOR_A_SLOT as u64;
+    for n in 0..=most {
+        let lease = (ItemId::from_random(n), Epoch(1));
+        let newest_first = t0 + again - Duration::from_millis(n);
+        session.hold(lease, TaskId(1), WorkKind::Walk, newest_first);
+    }
     let now = t0 + again * 2;
-    let any = |_| Some(Priority::default());
+    let tasks = BTreeMap::from([(TaskId(1), Priority::default())]);
     // Its own slots would be no faster at it.
-    assert_eq!(fleet.ask_to_share(&[id(0)], again, now, any), 0);
+    assert_eq!(fleet.ask_to_share(&[id(0)], again, now, &tasks), 0);
     fleet.session(id(1)).unwrap().idle_slots = 1;
-    assert_eq!(fleet.ask_to_share(&[id(1)], again, now, any), 1);
-    assert!(fleet.session(id(0)).unwrap().held[&ItemId::from_random(2)].share);
+    let asked = fleet.ask_to_share(&[id(1)], again, now, &tasks);
+    assert_eq!(asked, ASKED_FOR_A_SLOT);
+    let held = &fleet.session(id(0)).unwrap().held;
+    assert!(!held[&ItemId::from_random(0)].share);
     fleet.session(id(1)).unwrap().idle_slots = 9;
-    assert_eq!(fleet.ask_to_share(&[id(0), id(1)], again, now, any), 1);
-    assert_eq!(fleet.ask_to_share(&[id(1)], again, now, any), 0);
+    let asked = fleet.ask_to_share(&[id(0), id(1)], again, now, &tasks);
+    assert_eq!(asked, 1);
+    assert_eq!(fleet.ask_to_share(&[id(1)], again, now, &tasks), 0);
 }
 
 #[test]
@@ -218,15 +215,39 @@ fn nobody_is_asked_for_work_of_a_task_by_those_whose_threads_are_busy_with_it() 
     let is_wanted = |fleet: &Fleet, task| fleet.is_wanted(&[id(1)], TaskId(task), t0, |_| true);
     assert!(!is_wanted(&fleet, 1) && is_wanted(&fleet, 2));
     let now = t0 + again;
-    let any = |_| Some(Priority::default());
-    assert_eq!(fleet.ask_to_share(&[id(1)], again, now, any), 0);
+    let tasks = BTreeMap::from([1, 2].map(|n| (TaskId(n), Priority::default())));
+    assert_eq!(fleet.ask_to_share(&[id(1)], again, now, &tasks), 0);
     let lease = (ItemId::from_random(7), Epoch(1));
     let busy = fleet.session(id(0)).unwrap();
     busy.hold(lease, TaskId(2), WorkKind::Walk, t0);
-    assert_eq!(fleet.ask_to_share(&[id(1)], again, now, any), 1);
+    assert_eq!(fleet.ask_to_share(&[id(1)], again, now, &tasks), 1);
     assert!(fleet.session(id(0)).unwrap().held[&lease.0].share);
     fleet.session(id(1)).unwrap().more_of_a_task = 1;
-    assert_eq!(fleet.ask_to_share(&[id(1)], again, now, any), 1);
+    assert_eq!(fleet.ask_to_share(&[id(1)], again, now, &tasks), 1);
+}
+
+#[test]
+fn no_more_are_asked_than_there_is_room_for() {
+    let t0 = Instant::now();
+    let again = Duration::from_secs(2);
+    let mut fleet = fleet(t0, 4);
+    for n in 0..4 {
+        let session = fleet.session(id(n)).unwrap();
+        // Only the last holds nothing.
+        for item in 0..(3 - n) * 3 {
+            let lease = (ItemId::from_random(10 * n + item), Epoch(1));
+            session.hold(lease, TaskId(1), WorkKind::Walk, t0);
+        }
+        session.idle_slots = 5;
+        session.more_of_a_task = usize::from(n == 2);
+    }
+    let all: Vec<SessionId> = (0..4).map(id).collect();
+    let tasks = BTreeMap::from([(TaskId(1), Priority::default())]);
+    let now = t0 + again;
+    assert_eq!(
+        fleet.ask_to_share(&all, again, now, &tasks),
+        2 * ASKED_FOR_A_SLOT
+    );
 }
 
 #[test]
@@ -241,18 +262,17 @@ fn those_of_a_lower_priority_are_asked_beside_those_of_a_higher() {
         session.hold(lease, TaskId(n as u32), WorkKind::Walk, since);
     }
     let now = t0 + Duration::from_secs(9);
-    let priority = |task: TaskId| match task.0 {
-        5 => None,
-        3..5 => Priority::new(7),
-        _ => Some(Priority::default()),
-    };
+    let high = Priority::new(7).unwrap();
+    let low = Priority::default();
+    let priorities = [(1, low), (2, low), (3, high), (4, high)];
+    let priorities = BTreeMap::from(priorities.map(|(n, priority)| (TaskId(n), priority)));
     // One that can give nothing, asked for ever, would else keep all others from being asked.
     fleet.session(id(1)).unwrap().idle_slots = 1;
-    assert_eq!(fleet.ask_to_share(&[id(1)], again, now, priority), 2);
+    assert_eq!(fleet.ask_to_share(&[id(1)], again, now, &priorities), 4);
     let held = &fleet.session(id(0)).unwrap().held;
     let asked = held.values().filter(|held| held.share);
     let asked: BTreeSet<u32> = asked.map(|held| held.task.0).collect();
-    assert_eq!(asked, BTreeSet::from([1, 3]));
+    assert_eq!(asked, BTreeSet::from([1, 2, 3, 4]));
 }
 
 fn left(task: u32) -> LeftBehind {

@@ -281,8 +281,14 @@ impl Scheduler {
             grants.retain(|granted| granted.item.id != item);
         }
         let is_empty = session.held.is_empty();
-        if dropped.is_some_and(|held| held.kind == WorkKind::Range) {
-            // It may get another.
+        let may_get_another = dropped.is_some_and(|dropped| {
+            dropped.kind == WorkKind::Range
+                || session.more_of_a_task == 0 && session.room_for(dropped.task) > 0
+        });
+        if is_empty {
+            state.waiters.set_room(id, true);
+        }
+        if may_get_another {
             state.waiters.wake(id);
         }
         drop(state);

@@ -46,6 +46,11 @@ impl Stock {
         };
     }
 
+    /// Suspects, too.
+    pub(super) fn may_have_anything(&self, now: Millis) -> bool {
+        self.may_have(Kinds::All, now) || !self.suspects.is_empty()
+    }
+
     pub(super) fn may_have(&self, kinds: Kinds, now: Millis) -> bool {
         let mut kinds = kinds.in_order().iter();
         self.is_due(now) || kinds.any(|kind| self.kinds.contains(kind))

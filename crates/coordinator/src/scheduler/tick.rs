@@ -1,9 +1,9 @@
 //! What time brings about by itself: leases that run out, items that come due, work that is asked for.
 
-use std::collections::HashSet;
+use std::collections::BTreeMap;
 use std::time::Instant;
 
-use model::TaskId;
+use model::{Priority, TaskId};
 
 use super::owed::Owed;
 use super::{ASK_AGAIN, Scheduler, State, TaskState};
@@ -85,44 +85,51 @@ impl Scheduler {
         if idle.is_empty() {
             return;
         }
-        let shareable: HashSet<TaskId> = {
+        let shareable: BTreeMap<TaskId, Priority> = {
             let State {
                 fleet,
                 tasks,
                 targets,
                 ..
             } = &mut *state;
+            let now_ms = self.clock.now_ms();
+            let wanted_if = |task: &TaskState, fits: &dyn Fn(Kinds) -> bool| {
+                let fits = |session: &Session| {
+                    self.kinds_for(session, task).is_some_and(fits)
+                        && !self.is_outranked(session, task, tasks, now_ms)
+                };
+                fleet.is_wanted(&idle, task.record.task.id, now, fits)
+            };
             let wanted: Vec<&TaskState> = tasks
                 .values()
                 .filter(|task| task.record.result.is_none())
                 .filter(|task| targets.pause_of(task.record.task.id).is_none())
-                .filter(|task| {
-                    let fits = |session: &Session| self.kinds_for(session, task).is_some();
-                    fleet.is_wanted(&idle, task.record.task.id, now, fits)
-                })
+                .filter(|task| wanted_if(task, &|_| true))
                 .collect();
             // What waits for the first worker to say what it found helps nobody who idles.
             let is_open = |task: &TaskState| {
                 task.record.source_identity.is_some() || fleet.held_of(task.record.task.id) == 0
             };
-            let now_ms = self.clock.now_ms();
-            if wanted
-                .iter()
-                .any(|task| task.stock.may_have(Kinds::All, now_ms) && is_open(task))
-            {
+            let is_there = |task: &&TaskState| {
+                task.stock.may_have(Kinds::All, now_ms)
+                    && wanted_if(task, &|kinds| task.stock.may_have(kinds, now_ms))
+                    && is_open(task)
+            };
+            if wanted.iter().any(is_there) {
                 return;
             }
             wanted
                 .into_iter()
                 .filter(|task| matches!(task.record.phase, Phase::Copy | Phase::Links))
                 .map(|task| task.record.task.id)
+                .map(|task| (task, self.settings.priority_of(task)))
                 .collect()
         };
+        if shareable.is_empty() {
+            return;
+        }
         let fleet = &mut state.fleet;
-        fleet.ask_to_share(&idle, ASK_AGAIN, now, |task| {
-            let is_shareable = shareable.contains(&task);
-            is_shareable.then(|| self.settings.priority_of(task))
-        });
+        fleet.ask_to_share(&idle, ASK_AGAIN, now, &shareable);
         for session in fleet.sessions.values() {
             if session.held.values().any(|held| held.share) {
                 session.commands.notify_waiters();

@@ -5,7 +5,7 @@
 //! Nothing is lost by it: a call is known before it looks, one that ends without having looked hands its turn on, and who
 //! gets all it has room for wakes the next.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -15,11 +15,19 @@ use tokio::sync::Notify;
 use super::{Scheduler, State};
 use crate::store::Kinds;
 
+/// Of the calls of workers whose threads are busy so many are looked at for each thing that comes: nearly all of these workers
+/// hold something of its task. Whoever is left out looks for itself within a second.
+const BUSY_LOOKED_AT: usize = 64;
+
 #[derive(Debug, Default)]
 pub(super) struct Waiters {
     last: u64,
     /// In the order in which they came.
     calls: BTreeMap<u64, Call>,
+    of: BTreeMap<SessionId, BTreeSet<u64>>,
+    /// Calls of sessions that hold nothing, or whose threads have room. All others may get something only of a task of which
+    /// they hold nothing.
+    roomy: BTreeSet<u64>,
 }
 
 #[derive(Debug)]
@@ -39,10 +47,59 @@ struct Turn {
 }
 
 impl Waiters {
+    fn add(&mut self, call: Call, has_room: bool) -> u64 {
+        self.last += 1;
+        let number = self.last;
+        self.of.entry(call.session).or_default().insert(number);
+        self.calls.insert(number, call);
+        if has_room {
+            self.roomy.insert(number);
+        }
+        number
+    }
+
+    fn remove(&mut self, number: u64) -> Option<Call> {
+        let call = self.calls.remove(&number)?;
+        self.roomy.remove(&number);
+        if let Some(its) = self.of.get_mut(&call.session) {
+            its.remove(&number);
+            if its.is_empty() {
+                self.of.remove(&call.session);
+            }
+        }
+        Some(call)
+    }
+
+    fn numbers_of(&self, session: SessionId) -> impl Iterator<Item = u64> {
+        self.of.get(&session).into_iter().flatten().copied()
+    }
+
     /// Other things may be granted to the session than before.
     pub(super) fn wake(&self, session: SessionId) {
-        let its = self.calls.values().filter(|call| call.session == session);
-        its.for_each(|call| call.wakes.notify_one());
+        for number in self.numbers_of(session) {
+            self.calls[&number].wakes.notify_one();
+        }
+    }
+
+    pub(super) fn set_room(&mut self, session: SessionId, has_room: bool) {
+        let its: Vec<u64> = self.numbers_of(session).collect();
+        for number in its {
+            match has_room {
+                true => self.roomy.insert(number),
+                false => self.roomy.remove(&number),
+            };
+        }
+    }
+
+    /// Calls that may be woken, in this order: those that have room, and a few of the others.
+    fn sleeping(&self) -> impl Iterator<Item = u64> {
+        let others = self
+            .calls
+            .keys()
+            .filter(|number| !self.roomy.contains(number));
+        let all = self.roomy.iter().chain(others.take(BUSY_LOOKED_AT));
+        all.copied()
+            .filter(|number| self.calls[number].turn.is_none())
     }
 }
 
@@ -77,40 +134,36 @@ impl Scheduler {
         if let Some(session) = state.fleet.session(session) {
             session.idle_slots = slots;
         }
-        let waiters = &mut state.waiters;
-        waiters.last += 1;
+        let known = state.fleet.session(session);
+        let has_room = known.is_none_or(|known| known.more_of_a_task > 0 || known.held.is_empty());
+        let wakes = Arc::<Notify>::default();
         let call = Call {
             session,
             slots,
-            wakes: Arc::default(),
+            wakes: Arc::clone(&wakes),
             turn: None,
         };
-        let waiting = Waiting {
+        Waiting {
             scheduler: self,
             session,
-            number: waiters.last,
-            wakes: Arc::clone(&call.wakes),
-        };
-        waiters.calls.insert(waiting.number, call);
-        waiting
+            number: state.waiters.add(call, has_room),
+            wakes,
+        }
     }
 
     /// So many items of the task may have become grantable.
     pub(super) fn wake_for(&self, task: TaskId, items: usize) {
         let mut state = self.state();
         let State { waiters, fleet, .. } = &*state;
-        let sleeping = waiters.calls.iter().filter(|(_, c)| c.turn.is_none());
-        let holds_nothing = |call: &Call| {
-            let session = fleet.sessions.get(&call.session);
+        let holds_nothing = |number: &u64| {
+            let session = fleet.sessions.get(&waiters.calls[number].session);
             session.is_some_and(|session| session.held.is_empty())
         };
-        let (mut sleeping, busy): (Vec<_>, Vec<_>) = sleeping
-            .map(|(number, call)| (*number, holds_nothing(call)))
-            .partition(|(_, holds_nothing)| *holds_nothing);
+        let (mut sleeping, busy): (Vec<_>, Vec<_>) = waiters.sleeping().partition(holds_nothing);
         sleeping.extend(busy);
         let share = items.div_ceil(sleeping.len().max(1));
         let mut left = items;
-        for (number, _) in sleeping {
+        for number in sleeping {
             if left == 0 {
                 return;
             }
@@ -145,6 +198,8 @@ impl Scheduler {
             return;
         };
         let before = std::mem::replace(&mut session.more_of_a_task, more_of_a_task);
+        let has_room = more_of_a_task > 0 || session.held.is_empty();
+        state.waiters.set_room(id, has_room);
         if more_of_a_task > before {
             state.waiters.wake(id);
         }
@@ -174,10 +229,12 @@ impl Scheduler {
                 || (known.held.is_empty() && task.stock.may_have_suspects(kinds, now_ms))
         };
         task.record.result.is_none()
+            && task.stock.may_have_anything(now_ms)
             && !task.is_being_granted
             && !known.has_suspect()
             && known.room_for(task.record.task.id) > 0
             && self.kinds_for(known, task).is_some_and(has_some)
+            && !self.is_outranked(known, task, &state.tasks, now_ms)
             && state.fleet.may_run(session, task.record.task.id, now)
     }
 
@@ -198,13 +255,20 @@ impl Waiting<'_> {
 
     /// How many items the call should look for now, if it should: costs no store anything. It has had its turn with this.
     pub fn should_look(&self) -> Option<usize> {
-        let mut state = self.scheduler.state();
-        let call = state.waiters.calls.get_mut(&self.number)?;
-        let turn = call.turn.take();
-        let slots = turn.map_or(call.slots, |turn| turn.most);
-        let now = self.scheduler.clock.now();
-        let should =
-            self.scheduler.is_over() || self.scheduler.may_get_any(&state, self.session, now);
+        let (turn, slots, should) = {
+            let mut state = self.scheduler.state();
+            let call = state.waiters.calls.get_mut(&self.number)?;
+            let turn = call.turn.take();
+            let slots = turn.map_or(call.slots, |turn| turn.most);
+            let now = self.scheduler.clock.now();
+            let should =
+                self.scheduler.is_over() || self.scheduler.may_get_any(&state, self.session, now);
+            (turn, slots, should)
+        };
+        if let Some(turn) = turn.filter(|_| !should) {
+            // Its threads have become busy since.
+            self.scheduler.wake_for(turn.task, 1);
+        }
         should.then_some(slots)
     }
 }
@@ -216,7 +280,7 @@ impl Drop for Waiting<'_> {
             if let Some(session) = state.fleet.session(self.session) {
                 session.idle_slots = 0;
             }
-            let call = state.waiters.calls.remove(&self.number);
+            let call = state.waiters.remove(self.number);
             call.and_then(|call| call.turn)
         };
         if let Some(turn) = turn {

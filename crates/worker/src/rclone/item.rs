@@ -63,7 +63,7 @@ pub(crate) fn run(slot: &Slot<'_>) -> Result<Verdict, Verdict> {
         ends,
         check_roots: Arc::new(move || asking(|| checked.check()).map_err(lost)),
     };
-    slot.log_begin();
+    slot.begin();
     match &slot.work {
         Work::Walk {
             directories,

@@ -62,7 +62,12 @@ fn of_a_full_volume_nothing_is_granted_and_others_go_on() {
     let _waiting = scheduler.wait_for_work(idle.session, 1);
     scheduler.tick(now).unwrap();
     let asked = scheduler.commands(worker.session).unwrap();
-    assert_eq!(asked, [Command::Share(firsts[2].0, firsts[2].1)]);
+    assert!(asked.contains(&Command::Share(firsts[2].0, firsts[2].1)));
+    let of_the_third = |command: &Command| match command {
+        Command::Share(item, _) => scheduler.store.standing(*item).unwrap().task == TaskId(3),
+        _ => false,
+    };
+    assert!(asked.iter().all(of_the_third), "{asked:?}");
 }
 
 #[test]

@@ -38,6 +38,19 @@ fn slots_that_a_higher_priority_leaves_are_filled_with_lower_ones() {
 }
 
 #[test]
+fn threads_that_are_busy_with_a_higher_priority_are_kept_for_it() {
+    let (_place, scheduler, worker) = begun_with(&[2, 3], &[0, 5]);
+    assert_eq!(granted(&scheduler, worker, 1), [2]);
+    let waiting = scheduler.wait_for_work(worker.session, 1);
+    scheduler.note_room(worker.session, 0);
+    assert_eq!(waiting.should_look(), None);
+    assert_eq!(worker.lease(&scheduler), []);
+    scheduler.note_room(worker.session, 1);
+    assert_eq!(waiting.should_look(), Some(1));
+    assert_eq!(granted(&scheduler, worker, 3), [2, 2, 1]);
+}
+
+#[test]
 fn who_can_not_run_a_higher_priority_gets_a_lower_one() {
     let (_place, scheduler, unable) = begun_with(&[2, 2], &[0, 5]);
     let able = Worker::register(&scheduler, 2);

@@ -102,3 +102,20 @@ fn who_is_done_with_a_range_is_woken_for_the_next() {
     assert!(woken.as_mut().poll(&mut context).is_ready());
     assert_eq!(waiting.should_look(), Some(1));
 }
+
+#[test]
+fn ranges_that_wait_keep_nobody_from_being_asked_for_those_who_have_theirs() {
+    let place = Place::with_tasks(1);
+    let scheduler = place.open();
+    let [owner, helper] = [1, 2].map(|n| Worker::register(&scheduler, n));
+    let (first, epoch) = owner.begin_first(&scheduler);
+    let children: Vec<_> = (0..3).map(range).collect();
+    scheduler.split(first, epoch, &children).unwrap();
+    scheduler.note_room(helper.session, 1);
+    let _held = [(); 2].map(|()| helper.lease_one(&scheduler));
+    let _waiting = scheduler.wait_for_work(helper.session, 1);
+    assert_eq!(helper.lease(&scheduler), []);
+    scheduler.tick(Instant::now() + ASK_AGAIN).unwrap();
+    let asked = [Command::Share(first, epoch)];
+    assert_eq!(scheduler.commands(owner.session).unwrap(), asked);
+}

@@ -1,7 +1,9 @@
 //! Who is woken by what comes, and what it costs that many wait.
 
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Waker};
 
+use super::fairness::begun_with;
 use super::*;
 use crate::store::Full;
 
@@ -119,6 +121,49 @@ fn whose_threads_are_busy_gets_nothing_more_of_the_task_until_they_have_room() {
     assert_eq!(busy.lease(scheduler), []);
     // Nor does it keep others from it.
     assert_eq!(idlers.idle[0].lease(scheduler).len(), 3);
+}
+
+#[test]
+fn who_is_done_with_its_last_of_a_task_is_woken_for_the_next() {
+    let (_place, scheduler, worker) = begun_with(&[1, 3], &[0, 0]);
+    scheduler.note_room(worker.session, 0);
+    let held = worker.lease(&scheduler);
+    let tasks = held
+        .iter()
+        .map(|((item, _), _)| scheduler.store.standing(*item).unwrap().task);
+    let tasks: Vec<TaskId> = tasks.collect();
+    assert_eq!(tasks, [TaskId(1), TaskId(2)]);
+    let waiting = scheduler.wait_for_work(worker.session, 1);
+    assert_eq!(waiting.should_look(), None);
+    let mut woken = std::pin::pin!(waiting.woken());
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(woken.as_mut().poll(&mut context).is_pending());
+    worker.complete(&scheduler, held[1].0, Outcome::default());
+    assert!(woken.as_mut().poll(&mut context).is_ready());
+    assert_eq!(waiting.should_look(), Some(1));
+}
+
+#[test]
+fn a_turn_for_which_there_is_no_room_any_more_is_handed_on() {
+    let idlers = idlers();
+    let Idlers {
+        scheduler, busy, ..
+    } = &idlers;
+    let [first, second] = [idlers.wait(*busy), idlers.wait(idlers.idle[0])];
+    let state = |scheduler: &Scheduler| {
+        scheduler
+            .state()
+            .fleet
+            .session(busy.session)
+            .unwrap()
+            .more_of_a_task = 0
+    };
+    idlers.hand_over(0..2);
+    assert_eq!(idlers.woken(), [busy.session, idlers.idle[0].session]);
+    assert_eq!(second.should_look(), Some(1));
+    state(scheduler);
+    assert_eq!(first.should_look(), None);
+    assert_eq!(idlers.woken(), [idlers.idle[0].session]);
 }
 
 #[test]
