@@ -218,6 +218,13 @@ impl Session {
     }
 }
 
+/// A task of which some workers wait for items.
+#[derive(Debug)]
+pub struct Wanted {
+    pub priority: Priority,
+    pub waiting: Vec<SessionId>,
+}
+
 /// What a heartbeat brought to light.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Heard {
@@ -441,19 +448,20 @@ impl Fleet {
         idle.map(|(id, _)| *id).collect()
     }
 
-    /// Whether one of these sessions may be granted items of the task.
-    pub fn is_wanted(
-        &self,
-        idle: &[SessionId],
+    /// Which of these sessions wait for items of the task and may be granted some.
+    pub fn waiting_for<'a>(
+        &'a self,
+        idle: &'a [SessionId],
         task: TaskId,
         now: Instant,
-        fits: impl Fn(&Session) -> bool,
-    ) -> bool {
-        idle.iter().any(|id| {
-            let session = self.sessions.get(id);
-            session.is_some_and(|session| fits(session) && session.waits_for(task))
-                && self.may_run(*id, task, now)
-        })
+        fits: impl Fn(&Session) -> bool + 'a,
+    ) -> impl Iterator<Item = SessionId> + 'a {
+        let waits = move |id: &&SessionId| {
+            let session = self.sessions.get(*id);
+            session.is_some_and(|session| session.waits_for(task) && fits(session))
+                && self.may_run(**id, task, now)
+        };
+        idle.iter().filter(waits).copied()
     }
 
     /// If no worker can run the task: what the last of them said. A task that no worker has
@@ -480,32 +488,31 @@ impl Fleet {
         last.filter(|_| now.duration_since(first) >= grace)
     }
 
-    /// Marks attempts at tasks with these priorities that are to hand work back, since these workers have idle slots and
-    /// nothing else is there for them: some for each slot, of each priority, since whether it is worth it each knows for
-    /// itself, and those of one may have nothing to give for long. Those that have run longest come first, and none that was asked less than
+    /// Marks attempts at these tasks that are to hand work back to those who wait for it, where nothing else is there for
+    /// them: some for each slot, of each priority, since whether it is worth it each knows for itself, and those of one may
+    /// have nothing to give for long. Those that have run longest come first, and none that was asked less than
     /// `again` ago. A worker that waits alone for the task is left alone: its slots share their threads. Returns how
     /// many were marked.
     pub fn ask_to_share(
         &mut self,
-        idle: &[SessionId],
+        wanted: &BTreeMap<TaskId, Wanted>,
         again: Duration,
         now: Instant,
-        priorities: &BTreeMap<TaskId, Priority>,
     ) -> usize {
-        let idle = idle.iter().filter_map(|id| self.sessions.get_key_value(id));
-        let idle: Vec<(SessionId, &Session)> = idle.map(|(id, session)| (*id, session)).collect();
-        let waits_for_any =
-            |session: &Session| priorities.keys().any(|task| session.waits_for(*task));
-        let slots = idle.iter().filter(|(_, session)| waits_for_any(session));
-        let slots: usize = slots.map(|(_, session)| session.roomy_slots()).sum();
-        // Two of them are enough to know whether one is another.
-        let two_that_wait = |task| {
-            let waiting = idle.iter().filter(|(_, session)| session.waits_for(task));
-            waiting.map(|(id, _)| *id).take(2).collect()
+        let mut waiting: BTreeMap<Priority, BTreeSet<SessionId>> = BTreeMap::new();
+        for one in wanted.values() {
+            waiting
+                .entry(one.priority)
+                .or_default()
+                .extend(&one.waiting);
+        }
+        let slots = |of: &BTreeSet<SessionId>| -> usize {
+            let sessions = of.iter().filter_map(|id| self.sessions.get(id));
+            sessions.map(Session::roomy_slots).sum()
         };
-        let waiting: BTreeMap<TaskId, (Priority, Vec<SessionId>)> = priorities
+        let slots: BTreeMap<Priority, usize> = waiting
             .iter()
-            .map(|(task, priority)| (*task, (*priority, two_that_wait(*task))))
+            .map(|(priority, waiting)| (*priority, slots(waiting)))
             .collect();
         let mut candidates: Vec<(Priority, &mut Held)> = self
             .sessions
@@ -522,15 +529,19 @@ impl Fleet {
                         .is_none_or(|asked| now.duration_since(asked) >= again)
             })
             .filter_map(|(id, held)| {
-                let (priority, waiting) = waiting.get(&held.task)?;
-                let does_another_wait = waiting.iter().any(|waits| *waits != id);
-                does_another_wait.then_some((*priority, held))
+                let wanted = wanted.get(&held.task)?;
+                let does_another_wait = wanted.waiting.iter().any(|waits| *waits != id);
+                does_another_wait.then_some((wanted.priority, held))
             })
             .collect();
         candidates.sort_by_key(|(priority, held)| (*priority, held.granted));
         candidates
             .chunk_by_mut(|(one, _), (other, _)| one == other)
-            .flat_map(|equals| equals.iter_mut().take(slots * ASKED_FOR_A_SLOT))
+            .flat_map(|equals| {
+                let slots = equals.first().and_then(|(priority, _)| slots.get(priority));
+                let most = slots.copied().unwrap_or_default() * ASKED_FOR_A_SLOT;
+                equals.iter_mut().take(most)
+            })
             .map(|(_, held)| {
                 held.share = true;
                 held.asked = Some(now);

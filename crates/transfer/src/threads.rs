@@ -206,7 +206,8 @@ impl State {
     /// Whether fewer files and other jobs wait than there are threads.
     fn has_little_waiting(&self) -> bool {
         let threads = self.load.at_once();
-        let waiting = self.attempts.iter().map(|slot| {
+        let attempts = self.attempts.iter().filter(|slot| !slot.is_left_behind());
+        let waiting = attempts.map(|slot| {
             let engine = &slot.engine;
             // What is offered to others just now is in no queue.
             match engine.is_sharing.load(Ordering::Relaxed) {

@@ -31,7 +31,8 @@ pub(crate) struct Room(Mutex<Known>);
 struct Known {
     /// The newest counts half. None has ended yet: they are taken for long.
     items: Option<Took>,
-    told: Option<(u32, Instant)>,
+    told: Option<u32>,
+    less_since: Option<Instant>,
 }
 
 /// How long an item took.
@@ -69,13 +70,24 @@ impl Room {
 
     /// The server goes by this now.
     pub(crate) fn told(&self, more: u32) {
-        self.known().told = Some((more, Instant::now()));
+        let mut known = self.known();
+        known.told = Some(more);
+        known.less_since = None;
     }
 
-    fn has_to_be_told(&self, more: u32) -> bool {
-        self.known()
-            .told
-            .is_some_and(|(told, at)| more > told || more < told && at.elapsed() >= SHRUNK_FOR)
+    /// With so much room now.
+    fn has_to_be_told(&self, more: u32, now: Instant) -> bool {
+        let mut known = self.known();
+        let Some(told) = known.told else {
+            // The first heartbeat says it.
+            return false;
+        };
+        if more >= told {
+            known.less_since = None;
+            return more > told;
+        }
+        let since = *known.less_since.get_or_insert(now);
+        now.duration_since(since) >= SHRUNK_FOR
     }
 }
 
@@ -94,7 +106,11 @@ impl Session {
         loop {
             tokio::time::sleep(LOOKED_EVERY).await;
             let has_slot = self.held().len() < self.slots;
-            if has_slot && self.room.has_to_be_told(self.more_of_a_task()) {
+            if has_slot
+                && self
+                    .room
+                    .has_to_be_told(self.more_of_a_task(), Instant::now())
+            {
                 return;
             }
         }
@@ -122,7 +138,7 @@ impl Running {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
     use super::{Room, Took};
 
@@ -148,22 +164,20 @@ mod tests {
     }
 
     #[test]
-    fn what_grew_is_told_at_once_and_what_shrank_later() {
+    fn what_grew_is_told_at_once_and_what_shrank_when_it_stays_so() {
         let room = Room::default();
-        assert!(!room.has_to_be_told(3), "the first heartbeat says it");
+        let begin = Instant::now();
+        let at = |ms| begin + Duration::from_millis(ms);
+        assert!(
+            !room.has_to_be_told(3, begin),
+            "the first heartbeat says it"
+        );
         room.told(1);
-        assert_eq!(
-            [0, 1, 2].map(|more| room.has_to_be_told(more)),
-            [false, false, true]
-        );
-        let long_ago = room
-            .known()
-            .told
-            .map(|(more, at)| (more, at - super::SHRUNK_FOR));
-        room.known().told = long_ago;
-        assert_eq!(
-            [0, 1, 2].map(|more| room.has_to_be_told(more)),
-            [true, false, true]
-        );
+        assert!(!room.has_to_be_told(1, begin) && room.has_to_be_told(2, begin));
+        assert!(!room.has_to_be_told(0, at(9_000)));
+        assert!(!room.has_to_be_told(1, at(9_400)));
+        assert!(!room.has_to_be_told(0, at(9_600)));
+        assert!(!room.has_to_be_told(0, at(10_000)));
+        assert!(room.has_to_be_told(0, at(10_100)));
     }
 }

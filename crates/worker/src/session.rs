@@ -183,10 +183,12 @@ impl Session {
     async fn beat(&self) -> Over {
         let mut interval = tokio::time::interval(self.heartbeat);
         interval.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut is_heard = false;
         loop {
             tokio::select! {
                 _ = interval.tick() => (),
-                () = self.room_has_changed() => (),
+                // Who gets no answer asks no oftener for that.
+                () = self.room_has_changed(), if is_heard => (),
             }
             let listed: Vec<Arc<Running>> = self.held().values().cloned().collect();
             let held = listed.iter();
@@ -207,6 +209,7 @@ impl Session {
                     async move { client.heartbeat(request).await }
                 })
                 .await;
+            is_heard = answer.is_ok();
             match answer {
                 Ok(reply) => {
                     for lost in reply.lost {

@@ -169,37 +169,56 @@ fn a_refusal_that_is_tried_again_no_longer_speaks_for_its_worker() {
     assert!(fleet.refused_by_all(task, BEAT, due, |_| true).is_none());
 }
 
+/// How many are asked by these sessions for work of these tasks.
+fn ask(
+    fleet: &mut Fleet,
+    idle: &[SessionId],
+    now: Instant,
+    tasks: &BTreeMap<TaskId, Priority>,
+) -> usize {
+    let wanted = tasks.iter().map(|(task, priority)| {
+        let waiting = fleet.waiting_for(idle, *task, now, |_| true);
+        let wanted = Wanted {
+            priority: *priority,
+            waiting: waiting.collect(),
+        };
+        (*task, wanted)
+    });
+    let wanted = wanted.collect();
+    fleet.ask_to_share(&wanted, AGAIN, now)
+}
+
+const AGAIN: Duration = Duration::from_secs(2);
+
 #[test]
 fn the_longest_running_are_asked_first_and_not_twice_at_once() {
     let t0 = Instant::now();
-    let again = Duration::from_secs(2);
     let mut fleet = fleet(t0, 2);
     let session = fleet.session(id(0)).unwrap();
     let most = ASKED_FOR_A_SLOT as u64;
     for n in 0..=most {
         let lease = (ItemId::from_random(n), Epoch(1));
-        let newest_first = t0 + again - Duration::from_millis(n);
+        let newest_first = t0 + AGAIN - Duration::from_millis(n);
         session.hold(lease, TaskId(1), WorkKind::Walk, newest_first);
     }
-    let now = t0 + again * 2;
+    let now = t0 + AGAIN * 2;
     let tasks = BTreeMap::from([(TaskId(1), Priority::default())]);
     // Its own slots would be no faster at it.
-    assert_eq!(fleet.ask_to_share(&[id(0)], again, now, &tasks), 0);
+    assert_eq!(ask(&mut fleet, &[id(0)], now, &tasks), 0);
     fleet.session(id(1)).unwrap().idle_slots = 1;
-    let asked = fleet.ask_to_share(&[id(1)], again, now, &tasks);
+    let asked = ask(&mut fleet, &[id(1)], now, &tasks);
     assert_eq!(asked, ASKED_FOR_A_SLOT);
     let held = &fleet.session(id(0)).unwrap().held;
     assert!(!held[&ItemId::from_random(0)].share);
     fleet.session(id(1)).unwrap().idle_slots = 9;
-    let asked = fleet.ask_to_share(&[id(0), id(1)], again, now, &tasks);
+    let asked = ask(&mut fleet, &[id(0), id(1)], now, &tasks);
     assert_eq!(asked, 1);
-    assert_eq!(fleet.ask_to_share(&[id(1)], again, now, &tasks), 0);
+    assert_eq!(ask(&mut fleet, &[id(1)], now, &tasks), 0);
 }
 
 #[test]
 fn nobody_is_asked_for_work_of_a_task_by_those_whose_threads_are_busy_with_it() {
     let t0 = Instant::now();
-    let again = Duration::from_secs(2);
     let mut fleet = fleet(t0, 2);
     for n in 0..2 {
         let lease = (ItemId::from_random(n), Epoch(1));
@@ -212,24 +231,27 @@ fn nobody_is_asked_for_work_of_a_task_by_those_whose_threads_are_busy_with_it() 
     assert_eq!(waiting.room_for(TaskId(1)), 0);
     // It gets one of another task all the same.
     assert_eq!(waiting.room_for(TaskId(2)), 1);
-    let is_wanted = |fleet: &Fleet, task| fleet.is_wanted(&[id(1)], TaskId(task), t0, |_| true);
+    let is_wanted = |fleet: &Fleet, task| {
+        let idle = [id(1)];
+        let mut waiting = fleet.waiting_for(&idle, TaskId(task), t0, |_| true);
+        waiting.next().is_some()
+    };
     assert!(!is_wanted(&fleet, 1) && is_wanted(&fleet, 2));
-    let now = t0 + again;
+    let now = t0 + AGAIN;
     let tasks = BTreeMap::from([1, 2].map(|n| (TaskId(n), Priority::default())));
-    assert_eq!(fleet.ask_to_share(&[id(1)], again, now, &tasks), 0);
+    assert_eq!(ask(&mut fleet, &[id(1)], now, &tasks), 0);
     let lease = (ItemId::from_random(7), Epoch(1));
     let busy = fleet.session(id(0)).unwrap();
     busy.hold(lease, TaskId(2), WorkKind::Walk, t0);
-    assert_eq!(fleet.ask_to_share(&[id(1)], again, now, &tasks), 1);
+    assert_eq!(ask(&mut fleet, &[id(1)], now, &tasks), 1);
     assert!(fleet.session(id(0)).unwrap().held[&lease.0].share);
     fleet.session(id(1)).unwrap().more_of_a_task = 1;
-    assert_eq!(fleet.ask_to_share(&[id(1)], again, now, &tasks), 1);
+    assert_eq!(ask(&mut fleet, &[id(1)], now, &tasks), 1);
 }
 
 #[test]
 fn no_more_are_asked_than_there_is_room_for() {
     let t0 = Instant::now();
-    let again = Duration::from_secs(2);
     let mut fleet = fleet(t0, 4);
     for n in 0..4 {
         let session = fleet.session(id(n)).unwrap();
@@ -243,17 +265,13 @@ fn no_more_are_asked_than_there_is_room_for() {
     }
     let all: Vec<SessionId> = (0..4).map(id).collect();
     let tasks = BTreeMap::from([(TaskId(1), Priority::default())]);
-    let now = t0 + again;
-    assert_eq!(
-        fleet.ask_to_share(&all, again, now, &tasks),
-        2 * ASKED_FOR_A_SLOT
-    );
+    let now = t0 + AGAIN;
+    assert_eq!(ask(&mut fleet, &all, now, &tasks), 2 * ASKED_FOR_A_SLOT);
 }
 
 #[test]
 fn those_of_a_lower_priority_are_asked_beside_those_of_a_higher() {
     let t0 = Instant::now();
-    let again = Duration::from_secs(2);
     let mut fleet = fleet(t0, 2);
     let session = fleet.session(id(0)).unwrap();
     for n in 1..=5 {
@@ -268,7 +286,7 @@ fn those_of_a_lower_priority_are_asked_beside_those_of_a_higher() {
     let priorities = BTreeMap::from(priorities.map(|(n, priority)| (TaskId(n), priority)));
     // One that can give nothing, asked for ever, would else keep all others from being asked.
     fleet.session(id(1)).unwrap().idle_slots = 1;
-    assert_eq!(fleet.ask_to_share(&[id(1)], again, now, &priorities), 4);
+    assert_eq!(ask(&mut fleet, &[id(1)], now, &priorities), 4);
     let held = &fleet.session(id(0)).unwrap().held;
     let asked = held.values().filter(|held| held.share);
     let asked: BTreeSet<u32> = asked.map(|held| held.task.0).collect();

@@ -1,23 +1,20 @@
 //! Which items a worker gets, and with what it needs to run them.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use model::{FilesWork, Item, ItemId, ListPlace, SessionId, TaskId, Work};
+use model::{FilesWork, Item, ItemId, ListPlace, SessionId, Work};
 
 use super::owed::Owed;
 use super::soon::answer;
 use super::stock::Mark;
 use super::targets::Place;
 use super::{Refused, Scheduler, State, TaskState};
-use crate::fleet::Session;
-use crate::store::{
-    Cost, GrantFrom, Granted, Kinds, Millis, Phase, StoreError, Suspects, TaskRecord,
-};
+use crate::store::{Cost, GrantFrom, Granted, Kinds, Phase, StoreError, Suspects, TaskRecord};
 
 /// Grants with what is known of their tasks.
 #[derive(Debug)]
@@ -297,7 +294,6 @@ impl Scheduler {
             targets,
             ..
         } = &mut *state;
-        let now_ms = self.clock.now_ms();
         let session = &fleet.sessions[&id];
         let held = match tasks.values().any(TaskState::is_unbegun) {
             true => fleet.held_tasks(),
@@ -307,15 +303,13 @@ impl Scheduler {
             return Ok(Default::default());
         }
         let may_have_suspect = session.held.is_empty();
+        let now_ms = self.clock.now_ms();
         let mut from: Vec<GrantFrom> = tasks
             .values()
             .filter(|task| task.record.result.is_none())
             .filter(|task| fleet.may_run(id, task.record.task.id, now))
             .filter_map(|task| {
                 let kinds = self.kinds_for(session, task)?;
-                if self.is_outranked(session, task, tasks, now_ms) {
-                    return None;
-                }
                 let task_id = task.record.task.id;
                 let at_most = match &task.record.source_identity {
                     Some(_) => slots.min(session.room_for(task_id)),
@@ -360,31 +354,6 @@ impl Scheduler {
             }
         }
         Ok((from, probed))
-    }
-
-    /// Whether the session gets nothing of the task for now: there is something of a higher priority, for which its threads
-    /// will have room.
-    pub(super) fn is_outranked(
-        &self,
-        session: &Session,
-        task: &TaskState,
-        tasks: &BTreeMap<TaskId, TaskState>,
-        now: Millis,
-    ) -> bool {
-        let priority = |task: &TaskState| self.settings.priority_of(task.record.task.id);
-        if session.more_of_a_task > 0 || self.settings.priorities.is_empty() {
-            return false;
-        }
-        let busy_with = session
-            .held
-            .values()
-            .filter_map(|held| tasks.get(&held.task));
-        let mut higher = busy_with.filter(|other| priority(other) > priority(task));
-        higher.any(|other| {
-            let kinds = self.kinds_for(session, other);
-            other.record.result.is_none()
-                && kinds.is_some_and(|kinds| other.stock.may_have(kinds, now))
-        })
     }
 
     /// A page of the paths of a piece of a list: whole paths, from byte `from` of the piece on.

@@ -70,7 +70,8 @@ impl Stock {
     pub(super) fn is_out_of(&mut self, kinds: Kinds, since: Mark, due: Option<Millis>) {
         if self.put <= since {
             if self.due != due {
-                // What came due may be suspects.
+                // What came due is of any kind, and may be suspects.
+                self.kinds = Kinds::All.in_order().to_vec();
                 self.suspects = Kinds::All.in_order().to_vec();
             }
             self.due = due;
@@ -128,6 +129,18 @@ mod tests {
         stock.is_out_of(Kinds::All, Mark::default(), Some(5));
         assert!(!stock.may_have(Kinds::All, 4));
         assert!(stock.may_have(Kinds::All, 5) && stock.is_due(5));
+    }
+
+    #[test]
+    fn what_came_due_of_one_kind_is_not_forgotten_by_a_look_for_another() {
+        let mut stock = Stock::unknown(Mark::default());
+        let [walks, files] = [WorkKind::Walk, WorkKind::Files].map(Kinds::Only);
+        stock.is_out_of(walks, Mark::default(), Some(5));
+        stock.is_out_of(files, Mark::default(), Some(5));
+        assert!(!stock.may_have(walks, 4) && !stock.may_have(files, 4));
+        // It made a walk ready.
+        stock.is_out_of(files, Mark::default(), None);
+        assert!(stock.may_have(walks, 6) && !stock.may_have(files, 6));
     }
 
     #[test]

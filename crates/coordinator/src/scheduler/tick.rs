@@ -3,12 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Instant;
 
-use model::{Priority, TaskId};
+use model::{SessionId, TaskId};
 
 use super::owed::Owed;
 use super::{ASK_AGAIN, Scheduler, State, TaskState};
-use crate::fleet::Session;
+use crate::fleet::{Session, Wanted};
 use crate::store::{Kinds, Phase, StoreError};
+
+/// Workers that wait for a task, beyond which no more are asked for them at once.
+const WAITING_LOOKED_AT: usize = 64;
 
 impl Scheduler {
     /// What time alone brings about. To be called a few times a second.
@@ -85,7 +88,7 @@ impl Scheduler {
         if idle.is_empty() {
             return;
         }
-        let shareable: BTreeMap<TaskId, Priority> = {
+        let wanted: BTreeMap<TaskId, Wanted> = {
             let State {
                 fleet,
                 tasks,
@@ -93,43 +96,46 @@ impl Scheduler {
                 ..
             } = &mut *state;
             let now_ms = self.clock.now_ms();
-            let wanted_if = |task: &TaskState, fits: &dyn Fn(Kinds) -> bool| {
-                let fits = |session: &Session| {
-                    self.kinds_for(session, task).is_some_and(fits)
-                        && !self.is_outranked(session, task, tasks, now_ms)
-                };
-                fleet.is_wanted(&idle, task.record.task.id, now, fits)
+            let waiting_for = |task: &TaskState, fits: &dyn Fn(Kinds) -> bool| {
+                let fits = |session: &Session| self.kinds_for(session, task).is_some_and(fits);
+                let waiting = fleet.waiting_for(&idle, task.record.task.id, now, fits);
+                waiting.take(WAITING_LOOKED_AT).collect::<Vec<_>>()
             };
-            let wanted: Vec<&TaskState> = tasks
+            let open = tasks
                 .values()
                 .filter(|task| task.record.result.is_none())
-                .filter(|task| targets.pause_of(task.record.task.id).is_none())
-                .filter(|task| wanted_if(task, &|_| true))
+                .filter(|task| targets.pause_of(task.record.task.id).is_none());
+            let wanted: Vec<(&TaskState, Vec<SessionId>)> = open
+                .map(|task| (task, waiting_for(task, &|_| true)))
+                .filter(|(_, waiting)| !waiting.is_empty())
                 .collect();
             // What waits for the first worker to say what it found helps nobody who idles.
             let is_open = |task: &TaskState| {
                 task.record.source_identity.is_some() || fleet.held_of(task.record.task.id) == 0
             };
-            let is_there = |task: &&TaskState| {
+            let is_there = |task: &TaskState| {
                 task.stock.may_have(Kinds::All, now_ms)
-                    && wanted_if(task, &|kinds| task.stock.may_have(kinds, now_ms))
+                    && !waiting_for(task, &|kinds| task.stock.may_have(kinds, now_ms)).is_empty()
                     && is_open(task)
             };
-            if wanted.iter().any(is_there) {
+            if wanted.iter().any(|(task, _)| is_there(task)) {
                 return;
             }
             wanted
                 .into_iter()
-                .filter(|task| matches!(task.record.phase, Phase::Copy | Phase::Links))
-                .map(|task| task.record.task.id)
-                .map(|task| (task, self.settings.priority_of(task)))
+                .filter(|(task, _)| matches!(task.record.phase, Phase::Copy | Phase::Links))
+                .map(|(task, waiting)| {
+                    let id = task.record.task.id;
+                    let priority = self.settings.priority_of(id);
+                    (id, Wanted { priority, waiting })
+                })
                 .collect()
         };
-        if shareable.is_empty() {
+        if wanted.is_empty() {
             return;
         }
         let fleet = &mut state.fleet;
-        fleet.ask_to_share(&idle, ASK_AGAIN, now, &shareable);
+        fleet.ask_to_share(&wanted, ASK_AGAIN, now);
         for session in fleet.sessions.values() {
             if session.held.values().any(|held| held.share) {
                 session.commands.notify_waiters();

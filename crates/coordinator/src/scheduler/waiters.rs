@@ -191,8 +191,12 @@ impl Scheduler {
         }
     }
 
-    /// The session has room for so many more items of a task that it holds something of.
+    /// The session has room for so many more items of a task that it holds something of. Where tasks have priorities, it
+    /// counts for nothing: what is kept free would be filled with lower ones.
     pub fn note_room(&self, id: SessionId, more_of_a_task: usize) {
+        if !self.settings.priorities.is_empty() {
+            return;
+        }
         let mut state = self.state();
         let Some(session) = state.fleet.session(id) else {
             return;
@@ -234,7 +238,6 @@ impl Scheduler {
             && !known.has_suspect()
             && known.room_for(task.record.task.id) > 0
             && self.kinds_for(known, task).is_some_and(has_some)
-            && !self.is_outranked(known, task, &state.tasks, now_ms)
             && state.fleet.may_run(session, task.record.task.id, now)
     }
 

@@ -5,7 +5,7 @@ use super::*;
 const DIRECTORIES: [&str; 6] = ["a", "b", "c", "d", "e", "f"];
 
 /// Tasks with so many items each, whose sources are known.
-fn begun(tasks: &[usize]) -> (Place, Scheduler, Worker) {
+pub(super) fn begun(tasks: &[usize]) -> (Place, Scheduler, Worker) {
     begun_with(tasks, &[])
 }
 

@@ -38,16 +38,12 @@ fn slots_that_a_higher_priority_leaves_are_filled_with_lower_ones() {
 }
 
 #[test]
-fn threads_that_are_busy_with_a_higher_priority_are_kept_for_it() {
+fn busy_threads_leave_no_slot_to_a_lower_priority() {
     let (_place, scheduler, worker) = begun_with(&[2, 3], &[0, 5]);
-    assert_eq!(granted(&scheduler, worker, 1), [2]);
-    let waiting = scheduler.wait_for_work(worker.session, 1);
     scheduler.note_room(worker.session, 0);
-    assert_eq!(waiting.should_look(), None);
-    assert_eq!(worker.lease(&scheduler), []);
-    scheduler.note_room(worker.session, 1);
-    assert_eq!(waiting.should_look(), Some(1));
-    assert_eq!(granted(&scheduler, worker, 3), [2, 2, 1]);
+    let answer = scheduler.lease(worker.session, 1, 4).unwrap();
+    let tasks = answer.grants.iter().map(|(granted, _)| granted.item.task.0);
+    assert_eq!(tasks.collect::<Vec<_>>(), [2, 2, 2, 1]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Waker};
 
-use super::fairness::begun_with;
+use super::fairness::begun;
 use super::*;
 use crate::store::Full;
 
@@ -125,7 +125,7 @@ fn whose_threads_are_busy_gets_nothing_more_of_the_task_until_they_have_room() {
 
 #[test]
 fn who_is_done_with_its_last_of_a_task_is_woken_for_the_next() {
-    let (_place, scheduler, worker) = begun_with(&[1, 3], &[0, 0]);
+    let (_place, scheduler, worker) = begun(&[1, 3]);
     scheduler.note_room(worker.session, 0);
     let held = worker.lease(&scheduler);
     let tasks = held
