@@ -1,6 +1,7 @@
 //! Telling the server what came of an item, until it has heard it.
 
 use std::os::unix::ffi::OsStringExt;
+use std::sync::atomic::Ordering;
 
 use transfer::asking;
 use wire::proto;
@@ -12,6 +13,7 @@ use crate::verdict::{Complete, Verdict};
 
 /// Tells the server how an attempt at the item ended. Blocks.
 pub(crate) fn tell(session: &Session, running: &Running, task: &proto::TaskSpec, verdict: Verdict) {
+    running.is_ending.store(true, Ordering::Relaxed);
     let answer = match verdict {
         Verdict::Silent => return,
         Verdict::Complete(complete) => hand_in(session, running, &complete),

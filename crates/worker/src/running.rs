@@ -20,6 +20,8 @@ pub(crate) struct Running {
     pub(crate) fence: Arc<ItemFence>,
     /// The server asked for some of its work.
     pub(crate) wanted: Arc<AtomicBool>,
+    /// The server is being told what came of it, and says itself if that came too late.
+    pub(crate) is_ending: AtomicBool,
     /// Rclone does without.
     pub(crate) needs_threads: bool,
     pub(crate) begun: Instant,
@@ -44,6 +46,7 @@ impl Running {
             fence: Arc::new(ItemFence::new(clock.clone(), granted_from, cancel.clone())),
             cancel,
             wanted: Arc::default(),
+            is_ending: AtomicBool::new(false),
             needs_threads: grant
                 .task
                 .as_ref()

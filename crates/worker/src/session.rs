@@ -230,7 +230,10 @@ impl Session {
 
     fn lose(&self, lost: proto::ItemEpoch) {
         if let Some(running) = self.running(&lost) {
-            tracing::warn!("item {} is another worker's now", running.item);
+            // What was listed may be handed in by now, and the answer under way.
+            if !running.is_ending.load(Ordering::Relaxed) {
+                tracing::warn!("item {} is another worker's now", running.item);
+            }
             running.fence.lose();
         }
     }
