@@ -88,49 +88,7 @@ impl Scheduler {
         if idle.is_empty() {
             return;
         }
-        let wanted: BTreeMap<TaskId, Wanted> = {
-            let State {
-                fleet,
-                tasks,
-                targets,
-                ..
-            } = &mut *state;
-            let now_ms = self.clock.now_ms();
-            let waiting_for = |task: &TaskState, fits: &dyn Fn(Kinds) -> bool| {
-                let fits = |session: &Session| self.kinds_for(session, task).is_some_and(fits);
-                let waiting = fleet.waiting_for(&idle, task.record.task.id, now, fits);
-                waiting.take(WAITING_LOOKED_AT).collect::<Vec<_>>()
-            };
-            let open = tasks
-                .values()
-                .filter(|task| task.record.result.is_none())
-                .filter(|task| targets.pause_of(task.record.task.id).is_none());
-            let wanted: Vec<(&TaskState, Vec<SessionId>)> = open
-                .map(|task| (task, waiting_for(task, &|_| true)))
-                .filter(|(_, waiting)| !waiting.is_empty())
-                .collect();
-            // What waits for the first worker to say what it found helps nobody who idles.
-            let is_open = |task: &TaskState| {
-                task.record.source_identity.is_some() || fleet.held_of(task.record.task.id) == 0
-            };
-            let is_there = |task: &TaskState| {
-                task.stock.may_have(Kinds::All, now_ms)
-                    && !waiting_for(task, &|kinds| task.stock.may_have(kinds, now_ms)).is_empty()
-                    && is_open(task)
-            };
-            if wanted.iter().any(|(task, _)| is_there(task)) {
-                return;
-            }
-            wanted
-                .into_iter()
-                .filter(|(task, _)| matches!(task.record.phase, Phase::Copy | Phase::Links))
-                .map(|(task, waiting)| {
-                    let id = task.record.task.id;
-                    let priority = self.settings.priority_of(id);
-                    (id, Wanted { priority, waiting })
-                })
-                .collect()
-        };
+        let wanted = self.wanted_of_others(&mut state, &idle, now);
         if wanted.is_empty() {
             return;
         }
@@ -141,5 +99,52 @@ impl Scheduler {
                 session.commands.notify_waiters();
             }
         }
+    }
+
+    /// Tasks of which those who idle would take what others hand over; none while something waits that they may run.
+    fn wanted_of_others(
+        &self,
+        state: &mut State,
+        idle: &[SessionId],
+        now: Instant,
+    ) -> BTreeMap<TaskId, Wanted> {
+        let State {
+            fleet,
+            tasks,
+            targets,
+            ..
+        } = state;
+        let now_ms = self.clock.now_ms();
+        let waiting_for = |task: &TaskState, fits: &dyn Fn(Kinds) -> bool| -> Vec<SessionId> {
+            let fits = |session: &Session| self.kinds_for(session, task).is_some_and(fits);
+            let waiting = fleet.waiting_for(idle, task.record.task.id, now, fits);
+            waiting.take(WAITING_LOOKED_AT).collect()
+        };
+        // What waits for the first worker to say what it found helps nobody who idles.
+        let is_open = |task: &TaskState| {
+            task.record.source_identity.is_some() || fleet.held_of(task.record.task.id) == 0
+        };
+        let is_there = |task: &TaskState| {
+            task.stock.may_have(Kinds::All, now_ms)
+                && !waiting_for(task, &|kinds| task.stock.may_have(kinds, now_ms)).is_empty()
+                && is_open(task)
+        };
+        let mut wanted = BTreeMap::new();
+        for task in tasks.values() {
+            let id = task.record.task.id;
+            if task.record.result.is_some() || targets.pause_of(id).is_some() {
+                continue;
+            }
+            if is_there(task) {
+                return BTreeMap::new();
+            }
+            if matches!(task.record.phase, Phase::Copy | Phase::Links) {
+                let waiting = waiting_for(task, &|_| true);
+                let priority = self.settings.priority_of(id);
+                wanted.insert(id, Wanted { priority, waiting });
+            }
+        }
+        wanted.retain(|_, one| !one.waiting.is_empty());
+        wanted
     }
 }

@@ -60,16 +60,24 @@ fn a_task_goes_on_though_somebody_is_at_a_range_that_was_given_up() {
     assert!(late.unwrap_err().is_stale());
 }
 
-#[test]
-fn who_has_a_range_gets_something_else_first_and_no_third() {
+/// A worker has handed over three ranges, and another takes one item at a time.
+fn with_ranges() -> (Place, Scheduler, [Worker; 2], Lease) {
     let place = Place::with_tasks(1);
     let scheduler = place.open();
-    let [owner, helper] = [1, 2].map(|n| Worker::register(&scheduler, n));
-    let (first, epoch) = owner.begin_first(&scheduler);
-    let walk = (item(1000), walk(&["a"]));
-    let children = [range(0), range(1), range(2), walk];
-    scheduler.split(first, epoch, &children).unwrap();
+    let workers = [1, 2].map(|n| Worker::register(&scheduler, n));
+    let [owner, helper] = workers;
+    let first = owner.begin_first(&scheduler);
+    let children: Vec<_> = (0..3).map(range).collect();
+    scheduler.split(first.0, first.1, &children).unwrap();
     scheduler.note_room(helper.session, 1);
+    (place, scheduler, workers, first)
+}
+
+#[test]
+fn who_has_a_range_gets_something_else_first_and_no_third() {
+    let (_place, scheduler, [owner, helper], (first, epoch)) = with_ranges();
+    let walk = (item(1000), walk(&["a"]));
+    scheduler.split(first, epoch, &[walk]).unwrap();
     let kinds = [(); 3].map(|()| {
         let (_, work) = helper.lease_one(&scheduler);
         work.kind()
@@ -84,13 +92,7 @@ fn who_has_a_range_gets_something_else_first_and_no_third() {
 
 #[test]
 fn who_is_done_with_a_range_is_woken_for_the_next() {
-    let place = Place::with_tasks(1);
-    let scheduler = place.open();
-    let [owner, helper] = [1, 2].map(|n| Worker::register(&scheduler, n));
-    let (first, epoch) = owner.begin_first(&scheduler);
-    let children: Vec<_> = (0..3).map(range).collect();
-    scheduler.split(first, epoch, &children).unwrap();
-    scheduler.note_room(helper.session, 1);
+    let (_place, scheduler, [_, helper], _) = with_ranges();
     let [(done, _), _] = [(); 2].map(|()| helper.lease_one(&scheduler));
     let waiting = scheduler.wait_for_work(helper.session, 1);
     assert_eq!(helper.lease(&scheduler), []);
@@ -105,13 +107,7 @@ fn who_is_done_with_a_range_is_woken_for_the_next() {
 
 #[test]
 fn ranges_that_wait_keep_nobody_from_being_asked_for_those_who_have_theirs() {
-    let place = Place::with_tasks(1);
-    let scheduler = place.open();
-    let [owner, helper] = [1, 2].map(|n| Worker::register(&scheduler, n));
-    let (first, epoch) = owner.begin_first(&scheduler);
-    let children: Vec<_> = (0..3).map(range).collect();
-    scheduler.split(first, epoch, &children).unwrap();
-    scheduler.note_room(helper.session, 1);
+    let (_place, scheduler, [owner, helper], (first, epoch)) = with_ranges();
     let _held = [(); 2].map(|()| helper.lease_one(&scheduler));
     let _waiting = scheduler.wait_for_work(helper.session, 1);
     assert_eq!(helper.lease(&scheduler), []);
